@@ -1,0 +1,103 @@
+// Package rotation is the heart: what the world is (World) and what is wanted (Wish) become a Plan, an ordered list of
+// steps with their reasons. It is pure: no clock, no log, no network, no file, no map order. It must not know how
+// parameters are read, where containers run or how records are encrypted.
+package rotation
+
+import (
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// World is what was observed. Parts that nobody looked at are nil or zero, and the plan says so rather than guessing.
+type World struct {
+	Now      time.Time
+	Caller   custody.Holder
+	SSM      Parameters
+	Custody  *custody.Shelf // lock, ledger, escrow; nil when not read
+	Platform *Platform
+	Records  *Records
+}
+
+// Parameters are the Platform's SSM parameters.
+type Parameters struct {
+	Omnibus        Parameter
+	Current        Parameter // <config_prefix>/tower/crypto/secretKey
+	Previous       Parameter // <config_prefix>/<previous_key_name>
+	LegacyPrevious Parameter // <config_prefix>/tower/secret-rotation/secretKey, the page's older name
+	Switch         Parameter // <config_prefix>/tower/secret-rotation/enabled
+	ChunkSize      Parameter // <config_prefix>/tower/secret-rotation/chunk-size
+}
+
+// Parameter is one SSM parameter as GetParameters and DescribeParameters show it.
+type Parameter struct {
+	Name     string
+	Exists   bool
+	Value    secret.Secret
+	Type     string // String, StringList, SecureString
+	Version  int64
+	Modified time.Time
+
+	// From DescribeParameters; empty when only GetParameters was asked.
+	KeyID    string
+	Tier     string // Standard, Advanced, Intelligent-Tiering
+	Policies string // JSON, as it is to be sent back; usually empty
+}
+
+// Role is what a compose service is to a rotation.
+type Role string
+
+// The roles of services.
+const (
+	RoleMigrate Role = "migrate"
+	RoleBackend Role = "backend"
+	RoleCron    Role = "cron"
+	RoleOther   Role = "other"
+)
+
+// Platform is what the Docker Engine and the health URL say of one compose project.
+type Platform struct {
+	Project   string    `json:"project"`
+	Services  []Service `json:"services"`
+	Readiness Readiness `json:"readiness"`
+}
+
+// Service is one container of the project. Times are the Engine's; zero when it never started or finished.
+type Service struct {
+	Name         string    `json:"name"`
+	Role         Role      `json:"role"`
+	Container    string    `json:"container"`
+	Image        string    `json:"image"`
+	State        string    `json:"state"`            // created, running, restarting, exited, dead, paused
+	Health       string    `json:"health,omitempty"` // healthy, unhealthy, starting; empty without a health check
+	StartedAt    time.Time `json:"started_at,omitzero"`
+	FinishedAt   time.Time `json:"finished_at,omitzero"`
+	ExitCode     int       `json:"exit_code"`
+	RestartCount int       `json:"restart_count"`
+}
+
+// Readiness is the answer of GET /api/service-info. Ready means 200, or 301 where it redirects to https.
+type Readiness struct {
+	URL    string    `json:"url"`
+	Ready  bool      `json:"ready"`
+	Status int       `json:"status"` // 0 when there was no answer
+	Detail string    `json:"detail,omitempty"`
+	At     time.Time `json:"at"` // when it was asked, by the VM's clock
+}
+
+// Records is what a scan of the database found. Every row of tw_secret is in exactly one of Current, Previous,
+// Unreadable, Orphaned. Rewritten counts orphaned rows that differ from the baseline.
+type Records struct {
+	Database      string   `json:"database"` // host:port/name, never a login
+	Total         int      `json:"total"`
+	Current       int      `json:"current"`
+	Previous      int      `json:"previous"`
+	Unreadable    int      `json:"unreadable"`
+	Orphaned      int      `json:"orphaned"`
+	Rewritten     int      `json:"rewritten"`
+	Deleted       int      `json:"deleted"`        // rows of credentials that are marked deleted; also in one of the classes
+	UnreadableIDs []string `json:"unreadable_ids"` // tw_secret.id, ascending, at most 100
+	NotRewritten  []string `json:"not_rewritten"`  // ids of orphaned rows still as the baseline has them, at most 100
+	Notes         []string `json:"notes"`          // what was not looked at (an unknown column, another table)
+}

@@ -1,0 +1,120 @@
+// Package secret holds a string that no door prints: fmt, encoding/json, encoding/text, log/slog and
+// database/sql all show "[secret]". It knows how to tell two secrets apart in public (Fingerprint) and
+// nothing about where secrets come from or go to.
+package secret
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"database/sql/driver"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// Mask is what every printing door shows instead of a secret.
+const Mask = "[secret]"
+
+// Secret is a string that cannot be printed. The zero value is the empty secret.
+//
+// The bytes are behind a pointer, because fmt prints the unexported fields of foreign structs without
+// asking their methods: behind a pointer it finds an address and no more.
+type Secret struct {
+	hidden *[]byte
+}
+
+// New takes over plain text.
+func New(plain string) Secret {
+	if plain == "" {
+		return Secret{}
+	}
+	b := []byte(plain)
+	return Secret{hidden: &b}
+}
+
+// Reveal returns the plain text. Call it only where the text enters an SDK call, a cipher or a document that
+// is itself a secret; the linter names the rooms that may.
+func (s Secret) Reveal() string {
+	if s.hidden == nil {
+		return ""
+	}
+	return string(*s.hidden)
+}
+
+// IsEmpty says whether there is nothing to hide.
+func (s Secret) IsEmpty() bool { return s.hidden == nil || len(*s.hidden) == 0 }
+
+// Len is the length in bytes, which is what SSM's limits count.
+func (s Secret) Len() int {
+	if s.hidden == nil {
+		return 0
+	}
+	return len(*s.hidden)
+}
+
+// Equal compares in constant time for equal lengths.
+func (s Secret) Equal(other Secret) bool {
+	var a, b []byte
+	if s.hidden != nil {
+		a = *s.hidden
+	}
+	if other.hidden != nil {
+		b = *other.hidden
+	}
+	return subtle.ConstantTimeCompare(a, b) == 1
+}
+
+// Wipe overwrites the bytes. Copies that Go made of them (strings handed out by Reveal, moved stacks) stay.
+func (s Secret) Wipe() {
+	if s.hidden != nil {
+		clear(*s.hidden)
+	}
+}
+
+// String gives the mask.
+func (s Secret) String() string { return Mask }
+
+// GoString gives the mask, for %#v.
+func (s Secret) GoString() string { return Mask }
+
+// Format gives the mask for every verb and flag.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Mask)) }
+
+// MarshalJSON gives the mask as a JSON string.
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + Mask + `"`), nil }
+
+// MarshalText gives the mask; it also serves map keys, XML and most YAML libraries.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(Mask), nil }
+
+// LogValue gives the mask to log/slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(Mask) }
+
+// Value refuses: a secret is no query argument.
+func (s Secret) Value() (driver.Value, error) {
+	return nil, fmt.Errorf("a secret is not a query argument")
+}
+
+// UnmarshalJSON takes a JSON string; anything else is refused without being quoted in the error.
+func (s *Secret) UnmarshalJSON(data []byte) error {
+	if bytes.Equal(data, []byte("null")) {
+		*s = Secret{}
+		return nil
+	}
+	var plain string
+	if err := unmarshalString(data, &plain); err != nil {
+		return err
+	}
+	*s = New(plain)
+	return nil
+}
+
+// Scrub replaces every given secret in a text that comes from elsewhere (an SDK's error, a container's log).
+// Secrets of fewer than four bytes are left: masking them would eat the text without hiding anything.
+func Scrub(text string, secrets ...Secret) string {
+	for _, s := range secrets {
+		if s.Len() >= 4 {
+			text = strings.ReplaceAll(text, s.Reveal(), Mask)
+		}
+	}
+	return text
+}

@@ -101,3 +101,13 @@ type Records struct {
 	NotRewritten  []string `json:"not_rewritten"`  // ids of orphaned rows still as the baseline has them, at most 100
 	Notes         []string `json:"notes"`          // what was not looked at (an unknown column, another table)
 }
+
+// Database is where the Platform's records are, and the login to read them with.
+type Database struct {
+	Host     string
+	Port     int
+	Name     string
+	User     string
+	Password secret.Secret
+	TLS      string // disabled, preferred, required
+}

@@ -9,7 +9,25 @@
 //	lock/<n>                                    the highest n is the lock; lower ones are leftovers
 package custody
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Lease is how long a lock holds without being renewed.
+const Lease = 5 * time.Minute
+
+// Format is the version that every document names; a reader refuses a higher one.
+const Format = 1
+
+// ErrDamaged is wrapped by every error about a document that cannot be understood.
+var ErrDamaged = errors.New("not a document of this tool")
 
 // Holder is who does something, where. It is written into lock, ledger and escrow.
 type Holder struct {
@@ -17,8 +35,17 @@ type Holder struct {
 	Host    string `json:"host"`
 	Machine string `json:"machine"` // a hash of machine id and boot id: the same only on one machine, in one boot
 	PID     int    `json:"pid"`
-	Started int64  `json:"started"` // the process's start in clock ticks since boot (proc(5), stat field 22); 0 where unknown
-	Alive   bool   `json:"-"`       // filled by the observer for holders on this machine: does that process still run?
+	Started int64  `json:"started,omitempty"` // the process's start in clock ticks since boot (proc(5), stat field 22)
+	Local   bool   `json:"-"`                 // filled by the observer: is this the machine we run on?
+	Alive   bool   `json:"-"`                 // filled by the observer for local holders: does that process still run?
+}
+
+// Who names the holder for a sentence.
+func (h Holder) Who() string {
+	if h.ARN == "" {
+		return fmt.Sprintf("process %d on %s", h.PID, h.Host)
+	}
+	return fmt.Sprintf("%s (process %d on %s)", h.ARN, h.PID, h.Host)
 }
 
 // Shelf is everything under custody_prefix, as listed.
@@ -28,5 +55,145 @@ type Shelf struct {
 	Escrow []Deposit
 }
 
-// Lease is how long a lock holds without being renewed.
-const Lease = 5 * time.Minute
+// Add reads one parameter under prefix into the shelf. Names that are none of ours are left alone.
+func (s *Shelf) Add(prefix, name string, value secret.Secret, version int64) error {
+	rest, ok := strings.CutPrefix(name, prefix+"/")
+	if !ok {
+		return nil
+	}
+	kind, rest, _ := strings.Cut(rest, "/")
+	switch kind {
+	case "lock":
+		number, ok := lockNumber(rest)
+		if !ok {
+			return nil
+		}
+		lock := Lock{Number: number, Version: version}
+		if err := decode(name, value, &lock); err != nil {
+			return err
+		}
+		s.Locks = append(s.Locks, lock)
+	case "ledger":
+		entry := Entry{Version: version}
+		if err := decode(name, value, &entry); err != nil {
+			return err
+		}
+		if entry.RotationID != rest {
+			return fmt.Errorf("%s: %w: it names another rotation", name, ErrDamaged)
+		}
+		s.Ledger = append(s.Ledger, entry)
+	case "escrow":
+		return s.addEscrow(name, rest, value, version)
+	}
+	return nil
+}
+
+func (s *Shelf) addEscrow(name, rest string, value secret.Secret, version int64) error {
+	fingerprint, _, isTie := strings.Cut(rest, "/")
+	if isTie {
+		tie := Tie{}
+		if err := decode(name, value, &tie); err != nil {
+			return err
+		}
+		deposit := s.deposit(secret.Fingerprint(fingerprint))
+		deposit.Ties = append(deposit.Ties, tie)
+		return nil
+	}
+	var document depositDocument
+	if err := decode(name, value, &document); err != nil {
+		return err
+	}
+	if document.Fingerprint != secret.Fingerprint(fingerprint) {
+		return fmt.Errorf("%s: %w: it names another key", name, ErrDamaged)
+	}
+	deposit := s.deposit(document.Fingerprint)
+	ties := deposit.Ties
+	*deposit = document.deposit()
+	deposit.Ties, deposit.Version, deposit.Held = ties, version, true
+	return nil
+}
+
+// deposit finds or makes the place of a key: a tie may be listed before its key.
+func (s *Shelf) deposit(fingerprint secret.Fingerprint) *Deposit {
+	for i := range s.Escrow {
+		if s.Escrow[i].Fingerprint == fingerprint {
+			return &s.Escrow[i]
+		}
+	}
+	s.Escrow = append(s.Escrow, Deposit{Fingerprint: fingerprint})
+	return &s.Escrow[len(s.Escrow)-1]
+}
+
+// Find gives the escrowed key with this fingerprint.
+func (s *Shelf) Find(fingerprint secret.Fingerprint) (Deposit, bool) {
+	for _, deposit := range s.Escrow {
+		if deposit.Fingerprint == fingerprint && deposit.Held {
+			return deposit, true
+		}
+	}
+	return Deposit{}, false
+}
+
+// Made gives the key that was put into escrow as the new one of a rotation.
+func (s *Shelf) Made(rotationID string) (Deposit, bool) {
+	for _, deposit := range s.Escrow {
+		if deposit.Held && deposit.RotationID == rotationID && deposit.Origin != OriginCaptured {
+			return deposit, true
+		}
+	}
+	return Deposit{}, false
+}
+
+// Entry gives the ledger's entry of a rotation.
+func (s *Shelf) Entry(rotationID string) (Entry, bool) {
+	for _, entry := range s.Ledger {
+		if entry.RotationID == rotationID {
+			return entry, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Open gives the entry of a rotation that is not over; there is at most one.
+func (s *Shelf) Open() (Entry, bool) {
+	for _, entry := range s.Ledger {
+		if !entry.Stage.Over() {
+			return entry, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Encode writes a document as SSM stores it. What it returns may hold a key, hence its type.
+func Encode(document any) (secret.Secret, error) {
+	if deposit, ok := document.(Deposit); ok {
+		document = deposit.document()
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(struct {
+		Format int `json:"format"`
+		Body   any `json:"body"`
+	}{Format, document}); err != nil {
+		return secret.Secret{}, errors.New("a custody document could not be encoded")
+	}
+	return secret.New(strings.TrimSuffix(out.String(), "\n")), nil
+}
+
+func decode(name string, value secret.Secret, into any) error {
+	var outer struct {
+		Format int             `json:"format"`
+		Body   json.RawMessage `json:"body"`
+	}
+	if json.Unmarshal([]byte(value.Reveal()), &outer) != nil || outer.Format == 0 {
+		return fmt.Errorf("%s: %w", name, ErrDamaged)
+	}
+	if outer.Format > Format {
+		return fmt.Errorf("%s: %w: format %d is from a later version", name, ErrDamaged, outer.Format)
+	}
+	if json.Unmarshal(outer.Body, into) != nil {
+		return fmt.Errorf("%s: %w", name, ErrDamaged)
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package custody
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Origin is where an escrowed key comes from.
+type Origin string
+
+// The origins of keys.
+const (
+	OriginCaptured Origin = "captured" // found in the parameter it was in use in
+	OriginMade     Origin = "made"     // made by this tool
+	OriginGiven    Origin = "given"    // handed over by the operator (new_secret)
+)
+
+// Deposit is one escrowed key with what is known of it, at <custody_prefix>/escrow/<fingerprint>. Created once.
+type Deposit struct {
+	Version int64 // the parameter's version as observed
+	Held    bool  // the key itself is there (a tie may be listed before its key)
+
+	App         string
+	Fingerprint secret.Fingerprint
+	Key         secret.Secret
+	Origin      Origin
+	Source      string // the SSM parameter it was captured from; empty for made and given keys
+	SourceAt    int64  // that parameter's version
+	RotationID  string // the rotation that retired (captured) or introduced (made, given) it
+	CapturedAt  time.Time
+	By          Holder
+	Backups     []string
+	Ties        []Tie
+}
+
+// Tie binds backups to a key that was captured earlier.
+type Tie struct {
+	Fingerprint secret.Fingerprint `json:"fingerprint"`
+	RotationID  string             `json:"rotation_id"`
+	Backups     []string           `json:"backups"`
+	At          time.Time          `json:"at"`
+	By          Holder             `json:"by"`
+}
+
+// Untied gives those of backups that no document ties to the key yet, in their order.
+func (d Deposit) Untied(backups []string) []string {
+	var left []string
+	for _, backup := range backups {
+		known := slices.Contains(d.Backups, backup)
+		for _, tie := range d.Ties {
+			known = known || slices.Contains(tie.Backups, backup)
+		}
+		if !known {
+			left = append(left, backup)
+		}
+	}
+	return left
+}
+
+// EscrowName gives <prefix>/escrow/<fingerprint>.
+func EscrowName(prefix string, fingerprint secret.Fingerprint) string {
+	return prefix + "/escrow/" + string(fingerprint)
+}
+
+// TieName gives <prefix>/escrow/<fingerprint>/backups/<rotation_id>.
+func TieName(prefix string, fingerprint secret.Fingerprint, rotationID string) string {
+	return EscrowName(prefix, fingerprint) + "/backups/" + rotationID
+}
+
+// depositDocument is a Deposit as it is stored: the one place where a key is written out.
+type depositDocument struct {
+	App         string             `json:"app_name"`
+	Fingerprint secret.Fingerprint `json:"fingerprint"`
+	Key         string             `json:"key"`
+	Origin      Origin             `json:"origin"`
+	Source      string             `json:"source,omitempty"`
+	SourceAt    int64              `json:"source_version,omitempty"`
+	RotationID  string             `json:"rotation_id"`
+	CapturedAt  time.Time          `json:"captured_at"`
+	By          Holder             `json:"by"`
+	Backups     []string           `json:"backups,omitempty"`
+}
+
+func (d Deposit) document() depositDocument {
+	return depositDocument{
+		App: d.App, Fingerprint: d.Fingerprint, Key: d.Key.Reveal(), Origin: d.Origin, Source: d.Source,
+		SourceAt: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, By: d.By, Backups: d.Backups,
+	}
+}
+
+func (d depositDocument) deposit() Deposit {
+	return Deposit{
+		App: d.App, Fingerprint: d.Fingerprint, Key: secret.New(d.Key), Origin: d.Origin, Source: d.Source,
+		SourceAt: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, By: d.By, Backups: d.Backups,
+	}
+}

@@ -1,0 +1,54 @@
+package custody
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Stage is how far a rotation came.
+type Stage string
+
+// The stages of a ledger entry.
+const (
+	StageOpen     Stage = "open"     // both keys are in escrow; the omnibus may or may not have changed
+	StagePrepared Stage = "prepared" // omnibus and standalone parameters hold both keys and the switch
+	StageProved   Stage = "proved"   // the proof is on record; removal may have begun
+	StageFinished Stage = "finished" // no trace is left
+	StageAborted  Stage = "aborted"
+)
+
+// Over says whether the rotation has ended.
+func (s Stage) Over() bool { return s == StageFinished || s == StageAborted }
+
+// Entry is the ledger's record of one rotation, at <custody_prefix>/ledger/<rotation_id>. It holds no key.
+type Entry struct {
+	Version int64 `json:"-"` // the parameter's version as observed
+
+	App           string             `json:"app_name"`
+	RotationID    string             `json:"rotation_id"`
+	Stage         Stage              `json:"stage"`
+	Previous      secret.Fingerprint `json:"previous"`
+	Current       secret.Fingerprint `json:"current"`
+	Backups       []string           `json:"backups,omitempty"`
+	BackupsWaived bool               `json:"backups_waived,omitempty"`
+	ChunkSize     *ChunkSize         `json:"chunk_size,omitempty"`
+	OpenedAt      time.Time          `json:"opened_at"`
+	PreparedAt    time.Time          `json:"prepared_at,omitzero"`
+	ProvedAt      time.Time          `json:"proved_at,omitzero"`
+	FinishedAt    time.Time          `json:"finished_at,omitzero"`
+	By            Holder             `json:"by"`
+	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
+	Proof         json.RawMessage    `json:"proof,omitempty"`
+}
+
+// ChunkSize remembers what the omnibus and the standalone parameter said before the rotation set its own chunk size,
+// so that the end gives back what was there.
+type ChunkSize struct {
+	Omnibus    *string `json:"omnibus,omitempty"`    // nil: there was no entry
+	Standalone *string `json:"standalone,omitempty"` // nil: there was no parameter
+}
+
+// LedgerName gives <prefix>/ledger/<rotation_id>.
+func LedgerName(prefix, rotationID string) string { return prefix + "/ledger/" + rotationID }

@@ -1,0 +1,101 @@
+// Package sealed is the Platform's format of encrypted records, as Seqera's lib-crypto 1.1.0 (CryptoHelper) and Wave's
+// CredentialServiceImpl (until December 2022) publish it. It is pure and must not know where records or secrets come from.
+//
+//	key    = PBKDF2-HMAC-SHA256(secret, salt, 65536 rounds, 256 bit)
+//	secure = IV (16 bytes) ‖ AES-256-CBC(key, IV, plain with PKCS5 padding)
+//	path   = /user/<user id>/creds/<credential id>
+//	id     = base64(PBKDF2-HMAC-SHA1(path, salt, 65536 rounds, 128 bit))
+//
+// The format carries no authentication. A wrong key, or a damaged record, passes the padding check about once in 256:
+// "this record is under this key" is what OpenObject says, not Open.
+package sealed
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// What can be wrong with a record. None of them says anything of its content.
+var (
+	// ErrTruncated: not an IV followed by at least one whole block.
+	ErrTruncated = errors.New("the record is not an IV and whole AES blocks")
+	// ErrPadding: the key is wrong or the record is damaged.
+	ErrPadding = errors.New("the record does not decrypt with this key: wrong padding")
+	// ErrNotObject: the padding is right by chance or the record is of another kind.
+	ErrNotObject = errors.New("the record decrypts to something that is not a JSON object")
+)
+
+// Open decrypts a record. The result is a fresh slice, empty but not nil for an empty plaintext.
+// Errors: ErrTruncated, ErrPadding.
+func Open(key Key, secure []byte) ([]byte, error) {
+	if len(secure) < 2*aes.BlockSize || len(secure)%aes.BlockSize != 0 {
+		return nil, ErrTruncated
+	}
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, fmt.Errorf("AES-256: %w", err)
+	}
+	plain := make([]byte, len(secure)-aes.BlockSize)
+	cipher.NewCBCDecrypter(block, secure[:aes.BlockSize]).CryptBlocks(plain, secure[aes.BlockSize:])
+	return unpad(plain)
+}
+
+// OpenObject decrypts a record and demands a JSON object, which is what the Platform seals. Errors: those of Open, and
+// ErrNotObject.
+func OpenObject(key Key, secure []byte) ([]byte, error) {
+	plain, err := Open(key, secure)
+	if err != nil {
+		return nil, err
+	}
+	if !IsObject(plain) {
+		clear(plain)
+		return nil, ErrNotObject
+	}
+	return plain, nil
+}
+
+// Seal encrypts a record under a fresh IV of 16 bytes from random, normally crypto/rand.Reader.
+func Seal(key Key, plain []byte, random io.Reader) ([]byte, error) {
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, fmt.Errorf("AES-256: %w", err)
+	}
+	padding := aes.BlockSize - len(plain)%aes.BlockSize
+	secure := make([]byte, aes.BlockSize, aes.BlockSize+len(plain)+padding)
+	if _, err := io.ReadFull(random, secure); err != nil {
+		return nil, fmt.Errorf("read 16 random bytes for the IV: %w", err)
+	}
+	secure = append(secure, plain...)
+	secure = append(secure, bytes.Repeat([]byte{byte(padding)}, padding)...)
+	iv, body := secure[:aes.BlockSize], secure[aes.BlockSize:]
+	cipher.NewCBCEncrypter(block, iv).CryptBlocks(body, body)
+	return secure, nil
+}
+
+// IsObject says whether plain is one JSON object (RFC 8259, so UTF-8) with nothing but whitespace around it.
+func IsObject(plain []byte) bool {
+	trimmed := bytes.TrimLeft(plain, " \t\r\n")
+	return len(trimmed) > 0 && trimmed[0] == '{' && utf8.Valid(trimmed) && json.Valid(trimmed)
+}
+
+func unpad(plain []byte) ([]byte, error) {
+	padding := int(plain[len(plain)-1])
+	if padding == 0 || padding > aes.BlockSize {
+		clear(plain)
+		return nil, ErrPadding
+	}
+	body, tail := plain[:len(plain)-padding], plain[len(plain)-padding:]
+	for _, b := range tail {
+		if int(b) != padding {
+			clear(plain)
+			return nil, ErrPadding
+		}
+	}
+	return body, nil
+}

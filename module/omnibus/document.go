@@ -1,0 +1,146 @@
+// Package omnibus edits the omnibus (the one JSON document with all of a Platform's settings) as text: every byte that is
+// not an edited entry's stays as it was. It is pure, and must not know what the entries mean or where the document is kept.
+//
+// The shape, from Seqera's cx-field-tools-installer:
+//
+//	{
+//		"TOWER_CRYPTO_SECRET": {
+//			"ssm_key": "/config/<app>/tower/crypto/secretKey",
+//			"value": "…",
+//			"description": "…"
+//		},
+//		…
+//	}
+//
+// Entries may have other members than these, and the text any layout that is JSON.
+package omnibus
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+
+	"github.com/tailscale/hujson"
+)
+
+// Document is a parsed omnibus. Make one with Parse. Not safe for concurrent use.
+type Document struct {
+	tree hujson.Value
+	root *hujson.Object // tree's own
+}
+
+// Bytes gives the document's text: what was parsed, but for the edits.
+func (d *Document) Bytes() []byte { return d.tree.Pack() }
+
+// Names gives the entries' names, decoded, in the document's order.
+func (d *Document) Names() []string {
+	names := make([]string, 0, len(d.root.Members))
+	for _, member := range d.root.Members {
+		names = append(names, nameOf(member))
+	}
+	return names
+}
+
+// Entry is what this project reads of an entry. Value is plain text: Entry and Document hide it from fmt, encoding/json
+// and log/slog.
+type Entry struct {
+	SSMKey string
+	Value  string
+}
+
+// Find looks an entry up. An absent one is false without an error. ErrInvalid: the entry is not an object, or its ssm_key
+// or value is missing or is not a string.
+func (d *Document) Find(name string) (Entry, bool, error) {
+	at := d.index(name)
+	if at < 0 {
+		return Entry{}, false, nil
+	}
+	object, ssmKey, value, err := parts(name, d.root.Members[at])
+	if err != nil {
+		return Entry{}, false, err
+	}
+	return Entry{
+		SSMKey: text(object.Members[ssmKey].Value),
+		Value:  text(object.Members[value].Value),
+	}, true, nil
+}
+
+// index is the place of an entry among the members, -1 when it is absent.
+func (d *Document) index(name string) int { return indexOf(d.root, name) }
+
+func indexOf(object *hujson.Object, name string) int {
+	for i, member := range object.Members {
+		if nameOf(member) == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// parts gives the places of an entry's two strings among its members.
+func parts(name string, member hujson.ObjectMember) (object *hujson.Object, ssmKey, value int, err error) {
+	object, ok := member.Value.Value.(*hujson.Object)
+	if !ok {
+		return nil, 0, 0, invalid(name, "it is not an object of ssm_key and value")
+	}
+	places := map[string]int{}
+	for _, want := range []string{memberSSMKey, memberValue} {
+		at := indexOf(object, want)
+		switch {
+		case at < 0:
+			return nil, 0, 0, invalid(name, "it has no "+want)
+		case object.Members[at].Value.Value.Kind() != '"':
+			return nil, 0, 0, invalid(name, "its "+want+" is not a string")
+		case bytes.ContainsRune([]byte(text(object.Members[at].Value)), '\uFFFD'):
+			// encoding/json decodes half a surrogate pair to U+FFFD, so that the text read would not be the text written.
+			return nil, 0, 0, invalid(name, "its "+want+" holds half a surrogate pair or the replacement character U+FFFD")
+		}
+		places[want] = at
+	}
+	return object, places[memberSSMKey], places[memberValue], nil
+}
+
+const (
+	memberSSMKey = "ssm_key"
+	memberValue  = "value"
+)
+
+func nameOf(member hujson.ObjectMember) string { return text(member.Name) }
+
+// text decodes a string; other kinds never come here.
+func text(value hujson.Value) string {
+	literal, _ := value.Value.(hujson.Literal)
+	return literal.String()
+}
+
+const mask = "[omnibus]"
+
+// String gives a mask, as do the other doors: the document is a secret.
+func (*Document) String() string { return mask }
+
+// GoString gives the mask.
+func (*Document) GoString() string { return mask }
+
+// Format gives the mask for every verb and flag.
+func (*Document) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(mask)) }
+
+// LogValue gives the mask to log/slog.
+func (*Document) LogValue() slog.Value { return slog.StringValue(mask) }
+
+// MarshalJSON gives the mask: Bytes is the way to the text.
+func (*Document) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
+
+// String gives a mask in the value's place.
+func (e Entry) String() string { return "{" + e.SSMKey + " [secret]}" }
+
+// GoString gives what String gives.
+func (e Entry) GoString() string { return e.String() }
+
+// Format gives what String gives for every verb and flag.
+func (e Entry) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.String())) }
+
+// LogValue gives to log/slog what String gives.
+func (e Entry) LogValue() slog.Value { return slog.StringValue(e.String()) }
+
+// MarshalJSON gives the mask.
+func (Entry) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }

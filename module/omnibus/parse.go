@@ -1,0 +1,136 @@
+package omnibus
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tailscale/hujson"
+)
+
+// Parse reads a document; text is copied. ErrNotJSON: the text is not one RFC 8259 object in UTF-8 (comments, trailing
+// commas and a byte order mark are not JSON). ErrDuplicate: some object in it, at any depth, has a name twice, where names
+// count as decoded.
+func Parse(text []byte) (*Document, error) {
+	// encoding/json goes first: it bounds the nesting, which hujson's recursion does not.
+	if at, what := fault(text); what != "" {
+		return nil, notJSON(text, at, what)
+	}
+	tree, err := hujson.Parse(bytes.Clone(text))
+	if err != nil || !tree.IsStandard() {
+		return nil, notJSON(text, 0, "this is not JSON") // not its err, which quotes the text
+	}
+	root, ok := tree.Value.(*hujson.Object)
+	if !ok {
+		return nil, notJSON(text, tree.StartOffset, "the top level is not an object")
+	}
+	if err := duplicates(text, root); err != nil {
+		return nil, err
+	}
+	return &Document{tree: tree, root: root}, nil
+}
+
+// fault finds the first place where the text is not JSON. An empty reason means that there is none.
+func fault(text []byte) (at int, what string) {
+	if !utf8.Valid(text) {
+		valid := 0
+		for valid < len(text) {
+			r, size := utf8.DecodeRune(text[valid:])
+			if r == utf8.RuneError && size == 1 {
+				break
+			}
+			valid += size
+		}
+		return valid, "this is not UTF-8"
+	}
+	if bytes.HasPrefix(text, []byte("\ufeff")) {
+		return 0, "the text begins with a byte order mark; save it without"
+	}
+	var raw json.RawMessage
+	err := json.Unmarshal(text, &raw)
+	if err == nil {
+		return 0, ""
+	}
+	var syntax *json.SyntaxError
+	switch {
+	case len(bytes.TrimSpace(text)) == 0:
+		return 0, "the text is empty"
+	case !errors.As(err, &syntax) || syntax.Offset < 1 || syntax.Offset > int64(len(text)):
+		return 0, "this is not JSON"
+	case strings.HasPrefix(syntax.Error(), "unexpected end"):
+		return len(text), "the text ends before the object does"
+	}
+	at = int(syntax.Offset) - 1
+	return at, reason(text, at)
+}
+
+// reason puts into words what stands at a place where JSON ends.
+func reason(text []byte, at int) string {
+	switch before := bytes.TrimRight(text[:at], " \t\r\n"); {
+	case text[at] == '/':
+		return "a comment is not JSON"
+	case bytes.HasSuffix(before, []byte(",")) && (text[at] == '}' || text[at] == ']'):
+		return "a comma before a closing bracket is not JSON"
+	case json.Valid(before):
+		return "something follows the end of the object"
+	}
+	return "a character that JSON does not allow here (a missing comma, quote or bracket, perhaps before it)"
+}
+
+// duplicates looks through every object of the document.
+func duplicates(text []byte, root *hujson.Object) error {
+	if name, at, found := twice(root); found {
+		return duplicate(text, at, name, fmt.Sprintf("the name %q stands twice", name))
+	}
+	for _, member := range root.Members {
+		entry := nameOf(member)
+		for value := range member.Value.All() {
+			object, ok := value.Value.(*hujson.Object)
+			if !ok {
+				continue
+			}
+			name, at, found := twice(object)
+			switch {
+			case !found:
+			case object == member.Value.Value:
+				return duplicate(text, at, name, fmt.Sprintf("the name %q stands twice in the entry %q", name, entry))
+			default: // a name this deep may be a part of a value: not to be quoted
+				return duplicate(text, at, entry, fmt.Sprintf("a name stands twice deep in the entry %q", entry))
+			}
+		}
+	}
+	return nil
+}
+
+// twice finds the first name that an object has a second time, and where.
+func twice(object *hujson.Object) (name string, at int, found bool) {
+	seen := make(map[string]bool, len(object.Members))
+	for _, member := range object.Members {
+		name := nameOf(member)
+		if seen[name] {
+			return name, member.Name.StartOffset, true
+		}
+		seen[name] = true
+	}
+	return "", 0, false
+}
+
+func duplicate(text []byte, at int, name, what string) error {
+	line, column := place(text, at)
+	return &Error{Kind: ErrDuplicate, Name: name, Line: line, Column: column, What: what}
+}
+
+func notJSON(text []byte, at int, what string) error {
+	line, column := place(text, at)
+	return &Error{Kind: ErrNotJSON, Line: line, Column: column, What: what}
+}
+
+// place turns an offset in bytes into a line and a column in characters, both from 1.
+func place(text []byte, at int) (line, column int) {
+	before := text[:at]
+	start := bytes.LastIndexByte(before, '\n') + 1
+	return 1 + bytes.Count(before, []byte("\n")), 1 + utf8.RuneCount(before[start:])
+}

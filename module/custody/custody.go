@@ -50,9 +50,11 @@ func (h Holder) Who() string {
 
 // Shelf is everything under custody_prefix, as listed.
 type Shelf struct {
-	Locks  []Lock
-	Ledger []Entry
-	Escrow []Deposit
+	Locks    []Lock
+	Ledger   []Entry
+	Escrow   []Deposit
+	Asked    bool // the escrow of the keys in use was read by name
+	Complete bool // everything was listed
 }
 
 // Add reads one parameter under prefix into the shelf. Names that are none of ours are left alone.

@@ -48,6 +48,7 @@ const (
 	CodeDatabaseSchema       Code = "database_schema"
 	CodeRecordsUnreadable    Code = "records_unreadable"
 	CodeWaitTimeout          Code = "wait_timeout"
+	CodeInterrupted          Code = "interrupted"
 	CodeInternal             Code = "internal"
 )
 

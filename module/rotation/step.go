@@ -9,6 +9,7 @@ type Action string
 const (
 	ActNothing         Action = "nothing"
 	ActLock            Action = "take_lock"
+	ActClearLocks      Action = "clear_old_locks"
 	ActEscrowRetiring  Action = "escrow_retiring_key"
 	ActTieBackups      Action = "tie_backups"
 	ActEscrowNew       Action = "escrow_new_key"
@@ -49,13 +50,14 @@ type Kind int
 const (
 	Create Kind = iota + 1 // PutParameter with Overwrite=false: atomic, fails when the name exists
 	Put                    // PutParameter with Overwrite=true onto the version that was observed
-	Delete                 // DeleteParameters; absent is success
+	Delete                 // DeleteParameters of Names; absent is success
 )
 
 // Write is one write to SSM, complete: carrying it out needs no further decision.
 type Write struct {
 	Kind     Kind
 	Name     string
+	Names    []string // for Delete alone
 	Value    secret.Secret
 	Type     string // always SecureString today
 	KeyID    string // as observed; empty lets SSM choose (alias/aws/ssm)

@@ -15,7 +15,7 @@ type World struct {
 	Now      time.Time
 	Caller   custody.Holder
 	SSM      Parameters
-	Custody  *custody.Shelf // lock, ledger, escrow; nil when not read
+	Custody  custody.Shelf // lock, ledger, escrow, as far as they were read
 	Platform *Platform
 	Records  *Records
 }
@@ -28,6 +28,7 @@ type Parameters struct {
 	LegacyPrevious Parameter // <config_prefix>/tower/secret-rotation/secretKey, the page's older name
 	Switch         Parameter // <config_prefix>/tower/secret-rotation/enabled
 	ChunkSize      Parameter // <config_prefix>/tower/secret-rotation/chunk-size
+	Described      bool      // KMS keys, tiers and policies were asked for
 }
 
 // Parameter is one SSM parameter as GetParameters and DescribeParameters show it.

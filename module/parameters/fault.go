@@ -1,0 +1,48 @@
+package parameters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+// fault tells an SDK error to the operator. Of the service's own words only those of access errors are shown: a
+// ValidationException quotes the value that it does not like.
+func fault(err error, action, state string, names ...string) *rotation.Fault {
+	on := strings.Join(names, ", ")
+	f := &rotation.Fault{Code: rotation.CodeAWS, State: state, Cause: err}
+	var api smithy.APIError
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		f.What, f.Next = fmt.Sprintf("%s on %s was interrupted.", action, on), "Run again: it goes on from where the parameters are."
+	case errors.As(err, &api):
+		code := api.ErrorCode()
+		f.What, f.Next = fmt.Sprintf("%s on %s failed: %s.", action, on, code), "See docs/errors.md (aws_error)."
+		switch {
+		case strings.Contains(code, "AccessDenied") || code == "UnauthorizedOperation" || code == "UnauthorizedException":
+			f.Code = rotation.CodeAccessDenied
+			f.What = fmt.Sprintf("%s on %s is not allowed to these credentials.", action, on)
+			f.Next = "Grant it (README, Permissions); a SecureString also needs kms:Decrypt, and kms:Encrypt or kms:GenerateDataKey to write, on its KMS key."
+		case strings.Contains(code, "Throttl") || code == "TooManyUpdates" || code == "RequestLimitExceeded":
+			f.Code = rotation.CodeThrottled
+			f.What = fmt.Sprintf("SSM throttled %s on %s %d times.", action, on, Attempts)
+			f.Next = "The quota (3 puts, 40 reads a second) is shared by the account and region: run again when it is less busy."
+		case strings.Contains(code, "ExpiredToken") || strings.Contains(code, "UnrecognizedClient") || code == "InvalidClientTokenId" || code == "SignatureDoesNotMatch":
+			f.Code = rotation.CodeAWSCredentials
+			f.What, f.Next = fmt.Sprintf("AWS refused the credentials: %s.", code), "Renew them (aws sso login, a new session token) and run again."
+		case code == "InvalidKeyId" || strings.HasPrefix(code, "KMS"):
+			f.Next = "The KMS key of this parameter is disabled, deleted or unknown to the region; enable it and run again."
+		}
+	case strings.Contains(err.Error(), "credentials"):
+		f.Code = rotation.CodeAWSCredentials
+		f.What, f.Next = "No AWS credentials were found.", "Give profile, access_key and secret_key, or an instance role; see README, Permissions."
+	default:
+		f.What, f.Next = fmt.Sprintf("SSM could not be reached for %s on %s.", action, on), "Check the network, region and endpoint_url, and run again."
+	}
+	return f
+}

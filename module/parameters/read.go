@@ -1,0 +1,152 @@
+package parameters
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// batch is the most names that GetParameters and DeleteParameters take.
+const batch = 10
+
+// Read gets parameters by exact name, ten a call. A name that is not there comes back with Exists false; empty names are
+// left out.
+func (s *Store) Read(ctx context.Context, names ...string) (map[string]rotation.Parameter, error) {
+	found := map[string]rotation.Parameter{}
+	var wanted []string
+	for _, name := range names {
+		if name != "" && !slices.Contains(wanted, name) {
+			wanted = append(wanted, name)
+			found[name] = rotation.Parameter{Name: name}
+		}
+	}
+	for chunk := range slices.Chunk(wanted, batch) {
+		s.reads.Add(1)
+		answer, err := s.ssm.GetParameters(ctx, &ssm.GetParametersInput{Names: chunk, WithDecryption: aws.Bool(true)})
+		if err != nil {
+			return nil, fault(err, "ssm:GetParameters", nothingWritten, chunk...)
+		}
+		for _, parameter := range answer.Parameters {
+			found[aws.ToString(parameter.Name)] = observed(parameter)
+		}
+	}
+	return found, nil
+}
+
+// ReadPlatform gets the Platform's parameters and, in the same call where it fits, further names.
+func (s *Store) ReadPlatform(ctx context.Context, names rotation.Names, more ...string) (rotation.Parameters, map[string]rotation.Parameter, error) {
+	all := append([]string{names.Omnibus, names.Current, names.Previous, names.LegacyPrevious, names.Switch, names.ChunkSize}, more...)
+	found, err := s.Read(ctx, all...)
+	if err != nil {
+		return rotation.Parameters{}, nil, err
+	}
+	return rotation.Parameters{
+		Omnibus: found[names.Omnibus], Current: found[names.Current], Previous: found[names.Previous],
+		LegacyPrevious: found[names.LegacyPrevious], Switch: found[names.Switch], ChunkSize: found[names.ChunkSize],
+	}, found, nil
+}
+
+// ReadShelf lists everything under custody_prefix. Pages may be empty and go on.
+func (s *Store) ReadShelf(ctx context.Context, prefix string) (custody.Shelf, error) {
+	shelf := custody.Shelf{Complete: true}
+	pages := ssm.NewGetParametersByPathPaginator(s.ssm, &ssm.GetParametersByPathInput{
+		Path: aws.String(prefix), Recursive: aws.Bool(true), WithDecryption: aws.Bool(true), MaxResults: aws.Int32(batch),
+	})
+	for pages.HasMorePages() {
+		s.reads.Add(1)
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return custody.Shelf{}, fault(err, "ssm:GetParametersByPath", nothingWritten, prefix+"/*")
+		}
+		for _, parameter := range page.Parameters {
+			if err := AddTo(&shelf, prefix, observed(parameter)); err != nil {
+				return custody.Shelf{}, err
+			}
+		}
+	}
+	return shelf, nil
+}
+
+// AddTo reads one parameter as a custody document onto the shelf; one that does not exist changes nothing.
+func AddTo(shelf *custody.Shelf, prefix string, parameter rotation.Parameter) error {
+	if !parameter.Exists {
+		return nil
+	}
+	if err := shelf.Add(prefix, parameter.Name, parameter.Value, parameter.Version); err != nil {
+		return &rotation.Fault{
+			Code: rotation.CodeCustodyDamaged, What: "The custody document " + err.Error() + ".", State: nothingWritten,
+			Next: "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.", Cause: err,
+		}
+	}
+	return nil
+}
+
+// Describe adds KMS key, tier and policies, which only DescribeParameters tells, to the parameters that exist: one call
+// for all, since SSM cannot limit this action to a path anyway.
+func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
+	byName := map[string]*rotation.Parameter{}
+	var names []string
+	for _, parameter := range []*rotation.Parameter{&p.Omnibus, &p.Current, &p.Previous, &p.LegacyPrevious, &p.Switch, &p.ChunkSize} {
+		if parameter.Exists && byName[parameter.Name] == nil {
+			byName[parameter.Name] = parameter
+			names = append(names, parameter.Name)
+		}
+	}
+	pages := ssm.NewDescribeParametersPaginator(s.ssm, &ssm.DescribeParametersInput{
+		MaxResults:       aws.Int32(50),
+		ParameterFilters: []types.ParameterStringFilter{{Key: aws.String("Name"), Option: aws.String("Equals"), Values: names}},
+	})
+	for pages.HasMorePages() {
+		s.reads.Add(1)
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fault(err, "ssm:DescribeParameters", nothingWritten, names...)
+		}
+		for _, seen := range page.Parameters {
+			parameter := byName[aws.ToString(seen.Name)]
+			if parameter == nil {
+				continue
+			}
+			parameter.KeyID, parameter.Tier = aws.ToString(seen.KeyId), string(seen.Tier)
+			parameter.Policies = policies(seen.Policies)
+		}
+	}
+	p.Described = true
+	return nil
+}
+
+func observed(p types.Parameter) rotation.Parameter {
+	return rotation.Parameter{
+		Name: aws.ToString(p.Name), Exists: true, Value: secret.New(aws.ToString(p.Value)), Type: string(p.Type),
+		Version: p.Version, Modified: aws.ToTime(p.LastModifiedDate),
+	}
+}
+
+// policies puts the policies of an Advanced parameter together again as PutParameter takes them: a JSON array.
+func policies(seen []types.ParameterInlinePolicy) string {
+	if len(seen) == 0 {
+		return ""
+	}
+	text := "["
+	for i, policy := range seen {
+		if i > 0 {
+			text += ","
+		}
+		text += aws.ToString(policy.PolicyText)
+	}
+	return text + "]"
+}
+
+// SameVersions says whether two observations are of the same versions.
+func SameVersions(a, b rotation.Parameters) bool {
+	one := []rotation.Parameter{a.Omnibus, a.Current, a.Previous, a.LegacyPrevious, a.Switch, a.ChunkSize}
+	other := []rotation.Parameter{b.Omnibus, b.Current, b.Previous, b.LegacyPrevious, b.Switch, b.ChunkSize}
+	return slices.EqualFunc(one, other, func(x, y rotation.Parameter) bool { return x.Exists == y.Exists && x.Version == y.Version })
+}

@@ -1,0 +1,146 @@
+// Package parameters is SSM Parameter Store: it reads the Platform's parameters and the custody documents, and carries
+// out the writes of a plan, one by one, each read back. It decides nothing and knows no phase.
+package parameters
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Config says which account, region and endpoint; empty fields leave the choice to the SDK's own chain (environment,
+// shared files, SSO, web identity, instance role).
+type Config struct {
+	Region        string
+	Profile       string
+	AccessKey     string
+	SecretKey     secret.Secret
+	SessionToken  secret.Secret
+	EndpointURL   string
+	AssumeRoleARN string
+	CABundle      string // path of a PEM file
+	ValidateCerts bool
+}
+
+// Store is SSM of one account and region, with counters of the calls made. It is for one goroutine.
+type Store struct {
+	ssm     *ssm.Client
+	sts     *sts.Client
+	reads   atomic.Int64
+	writes  atomic.Int64
+	written map[string]int64 // the last version that this store wrote of each name
+	lock    held
+}
+
+// Attempts is how often a call is tried when SSM throttles or a connection breaks: its quota of 3 puts a second is
+// shared by everybody in the account and region.
+const Attempts = 10
+
+// Open makes the clients. It makes no call that needs the network, unless a role is to be assumed.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	client, err := httpClient(c)
+	if err != nil {
+		return nil, err
+	}
+	options := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(client),
+		config.WithRetryer(func() aws.Retryer { return retryer() }),
+	}
+	if c.Region != "" {
+		options = append(options, config.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(c.Profile))
+	}
+	if c.EndpointURL != "" {
+		options = append(options, config.WithBaseEndpoint(c.EndpointURL))
+	}
+	if c.AccessKey != "" {
+		options = append(options, config.WithCredentialsProvider(
+			credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())))
+	}
+	loaded, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return nil, &rotation.Fault{
+			Code: rotation.CodeAWSCredentials, What: "The AWS configuration could not be loaded: " + err.Error() + ".", State: nothingWritten,
+			Next: "Check profile, the shared config files and aws_ca_bundle.", Cause: err,
+		}
+	}
+	if loaded.Region == "" {
+		return nil, &rotation.Fault{
+			Code: rotation.CodeAWSCredentials, What: "No AWS region is known.", State: nothingWritten,
+			Next: "Set the option region, or AWS_REGION in the environment.",
+		}
+	}
+	if c.AssumeRoleARN != "" {
+		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(loaded), c.AssumeRoleARN, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = "seqera-crypto-rotation"
+		})
+		loaded.Credentials = aws.NewCredentialsCache(role)
+	}
+	return &Store{ssm: ssm.NewFromConfig(loaded), sts: sts.NewFromConfig(loaded), written: map[string]int64{}}, nil
+}
+
+// Calls gives the number of SSM reads and writes so far; a retried call counts once.
+func (s *Store) Calls() (reads, writes int64) { return s.reads.Load(), s.writes.Load() }
+
+// Caller asks who we are (sts:GetCallerIdentity, which needs no permission). Empty when that cannot be told.
+func (s *Store) Caller(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	answer, err := s.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.RetryMaxAttempts = 2 })
+	if err != nil {
+		return ""
+	}
+	return aws.ToString(answer.Arn)
+}
+
+// retryer tries throttled calls and broken connections again with a jittered back-off. TooManyUpdates is not in the SDK's
+// own set; its client-side quota of retries would give up on a busy account.
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = Attempts
+		o.MaxBackoff = 3 * time.Second
+		o.RateLimiter = ratelimit.None
+		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TooManyUpdates": {}}})
+	})
+}
+
+func httpClient(c Config) (aws.HTTPClient, error) {
+	if c.CABundle == "" && c.ValidateCerts {
+		return awshttp.NewBuildableClient(), nil
+	}
+	settings := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: !c.ValidateCerts} //nolint:gosec // validate_certs: false is the operator's word, as in amazon.aws
+	if c.CABundle != "" {
+		pem, err := os.ReadFile(c.CABundle)
+		pool := x509.NewCertPool()
+		if err != nil || !pool.AppendCertsFromPEM(pem) {
+			return nil, &rotation.Fault{
+				Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("aws_ca_bundle %s cannot be read as PEM certificates.", c.CABundle),
+				State: nothingWritten, Next: "Name a file that exists where this task runs.", Cause: err,
+			}
+		}
+		settings.RootCAs = pool
+	}
+	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.TLSClientConfig = settings }), nil
+}
+
+const nothingWritten = "Nothing was written."

@@ -1,0 +1,217 @@
+package rotation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// change is what prepare has decided: from which key to which, under which ledger entry, and what is left to write.
+type change struct {
+	p          picture
+	entry      custody.Entry
+	opened     bool // the ledger has the entry already
+	fresh      bool // the new key was made by this run, so its name is known only to a run that writes
+	current    key
+	previous   key
+	omnibus    bool   // the omnibus is still to be changed
+	standalone []Step // the standalone parameters that are still to be written
+}
+
+// assemble puts the steps of prepared into the contract's order of writes.
+func assemble(w World, wish Wish, c change) (Plan, error) {
+	if !w.Custody.Complete {
+		return Plan{Needs: NeedShelf}, nil
+	}
+	if !w.SSM.Described {
+		return Plan{Needs: NeedDescription}, nil
+	}
+	plan := Plan{
+		Phase: PhasePrepared, Before: PhaseDue, RotationID: c.entry.RotationID, Current: c.current.print, Previous: c.previous.print,
+		Evidence: agreement(w, wish, c.p.standaloneCurrent, c.p.standalonePrevious), Escrow: custody.EscrowName(wish.Names.Custody, c.previous.print),
+		Msg: fmt.Sprintf("Prepared rotation %s: key %s is replaced by %s.", c.entry.RotationID, c.previous.print, shown(c)),
+	}
+	if c.fresh {
+		plan.Current, plan.Made = "", c.current.print
+	}
+	if !c.omnibus {
+		plan.Before = PhasePrepared
+	}
+	begin, end, err := locked(w, wish, c.entry.RotationID)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan.Warnings = begin.warnings
+	escrow, err := escrowSteps(w, wish, c)
+	if err != nil {
+		return Plan{}, err
+	}
+	entry, open, err := ledgerOpen(w, wish, c)
+	if err != nil {
+		return Plan{}, err
+	}
+	steps := slices.Concat(begin.steps, escrow, open)
+	entry.Versions = map[string]int64{}
+	if c.omnibus {
+		text, err := rewriteOmnibus(w, wish, c)
+		if err != nil {
+			return Plan{}, omnibusFault(w.SSM.Omnibus.Name, err)
+		}
+		steps = append(steps, Step{
+			Action: ActPutOmnibus, Target: w.SSM.Omnibus.Name, Write: over(w.SSM.Omnibus, secret.New(string(text)), ""),
+			Reason: "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)",
+		})
+	}
+	steps = append(steps, c.standalone...)
+	for _, step := range steps {
+		if step.Write.Kind == Put {
+			entry.Versions[step.Write.Name] = step.Write.After + 1
+		}
+	}
+	maps.DeleteFunc(entry.Versions, func(_ string, version int64) bool { return version == 0 })
+	entry.Stage, entry.PreparedAt = custody.StagePrepared, w.Now
+	record, err := ledgerPut(wish, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
+	if err != nil {
+		return Plan{}, err
+	}
+	plan.Steps = slices.Concat(steps, []Step{record}, end)
+	return plan, fit(plan.Steps, wish)
+}
+
+func shown(c change) string {
+	if c.fresh {
+		return "a new one that the module makes"
+	}
+	return string(c.current.print)
+}
+
+// escrowSteps puts the retiring key, then the new one, where nothing overwrites them.
+func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
+	var steps []Step
+	retiring, held := w.Custody.Find(c.previous.print)
+	switch {
+	case held && !retiring.Key.Equal(c.previous.Secret):
+		return nil, escrowConflict(wish, c.previous.print)
+	case !held:
+		deposit := custody.Deposit{
+			App: wish.App, Fingerprint: c.previous.print, Key: c.previous.Secret, Origin: custody.OriginCaptured, Source: wish.Names.Omnibus,
+			SourceAt: w.SSM.Omnibus.Version, RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller, Backups: wish.Backups,
+		}
+		write, err := create(w, custody.EscrowName(wish.Names.Custody, c.previous.print), deposit)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, Step{Action: ActEscrowRetiring, Target: write.Name, Write: write, Reason: "backups made before the rotation open with this key only" + tied(wish.Backups)})
+	default:
+		tie, err := tieStep(w, wish, c, retiring)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, tie...)
+	}
+	fresh, held := w.Custody.Find(c.current.print)
+	if held && !fresh.Key.Equal(c.current.Secret) {
+		return nil, escrowConflict(wish, c.current.print)
+	}
+	if held {
+		return steps, nil
+	}
+	origin := custody.OriginGiven
+	if c.fresh {
+		origin = custody.OriginMade
+	}
+	write, err := create(w, custody.EscrowName(wish.Names.Custody, c.current.print), custody.Deposit{
+		App: wish.App, Fingerprint: c.current.print, Key: c.current.Secret, Origin: origin,
+		RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller,
+	})
+	if err != nil {
+		return nil, err
+	}
+	target := write.Name
+	if c.fresh {
+		// Check mode and the run that follows make different keys; the plan is the same.
+		target = custody.EscrowName(wish.Names.Custody, "<fingerprint of the new key>")
+	}
+	return append(steps, Step{Action: ActEscrowNew, Target: target, Write: write, Reason: "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it"}), nil
+}
+
+func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, error) {
+	untied := retiring.Untied(wish.Backups)
+	if len(untied) == 0 {
+		return nil, nil
+	}
+	name := custody.TieName(wish.Names.Custody, c.previous.print, fmt.Sprintf("%s.%d", c.entry.RotationID, len(retiring.Ties)+1))
+	write, err := create(w, name, custody.Tie{Fingerprint: c.previous.print, RotationID: c.entry.RotationID, Backups: untied, At: w.Now, By: w.Caller})
+	if err != nil {
+		return nil, err
+	}
+	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the retiring key is in escrow already" + tied(untied)}}, nil
+}
+
+func tied(backups []string) string {
+	if len(backups) == 0 {
+		return "; no backup is tied to it (backups_waived)"
+	}
+	return fmt.Sprintf("; tied to %q", backups)
+}
+
+func escrowConflict(wish Wish, print secret.Fingerprint) *Fault {
+	return &Fault{
+		Code: CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(wish.Names.Custody, print)),
+		State: nothingWritten, Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
+	}
+}
+
+// ledgerOpen gives the entry of the rotation and the step that opens it, if it is not open yet.
+func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
+	if c.opened {
+		return c.entry, nil, nil
+	}
+	entry := custody.Entry{
+		App: wish.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.print, Current: c.current.print,
+		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller,
+	}
+	if wish.ChunkSize != nil {
+		entry.ChunkSize = &custody.ChunkSize{Omnibus: c.p.chunkSize}
+		if w.SSM.ChunkSize.Exists {
+			was := w.SSM.ChunkSize.Value.Reveal()
+			entry.ChunkSize.Standalone = &was
+		}
+	}
+	write, err := create(w, custody.LedgerName(wish.Names.Custody, entry.RotationID), entry)
+	if err != nil {
+		return entry, nil, err
+	}
+	entry.Version = 1
+	return entry, []Step{{Action: ActOpenLedger, Target: write.Name, Write: write, Reason: "no other rotation of this installation can begin until this one is over"}}, nil
+}
+
+func ledgerPut(wish Wish, entry custody.Entry, action Action, reason string) (Step, error) {
+	document, err := custody.Encode(entry)
+	if err != nil {
+		return Step{}, err
+	}
+	name := custody.LedgerName(wish.Names.Custody, entry.RotationID)
+	return Step{Action: action, Target: name, Reason: reason, Write: &Write{Kind: Put, Name: name, Value: document, Type: "SecureString", After: entry.Version}}, nil
+}
+
+// create writes a document of custody for the first time, under the KMS key that protects the omnibus.
+func create(w World, name string, document any) (*Write, error) {
+	value, err := custody.Encode(document)
+	if err != nil {
+		return nil, err
+	}
+	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", KeyID: w.SSM.Omnibus.KeyID}, nil
+}
+
+// over writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is
+// created under newKeyID.
+func over(p Parameter, value secret.Secret, newKeyID string) *Write {
+	if !p.Exists {
+		return &Write{Kind: Create, Name: p.Name, Value: value, Type: "SecureString", KeyID: newKeyID}
+	}
+	return &Write{Kind: Put, Name: p.Name, Value: value, Type: p.Type, KeyID: p.KeyID, Tier: p.Tier, Policies: p.Policies, After: p.Version}
+}

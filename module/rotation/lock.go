@@ -1,0 +1,60 @@
+package rotation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+)
+
+type taking struct {
+	steps    []Step
+	warnings []string
+}
+
+// locked gives the steps that take the lock and the one that releases it, or tells who holds it.
+func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
+	claim := custody.Decide(w.Custody.Locks, w.Now)
+	if claim.HeldBy != nil {
+		held := claim.HeldBy
+		return taking{}, nil, &Fault{
+			Code: CodeLocked, What: fmt.Sprintf("%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), wish.App,
+				held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.ExpiresAt.UTC().Format(time.RFC3339)),
+			State: nothingWritten, Next: "Wait for it to end; if it died, run again after that time.",
+		}
+	}
+	lock := custody.Lock{Holder: w.Caller, RotationID: rotationID, State: string(wish.State), AcquiredAt: w.Now, ExpiresAt: w.Now.Add(custody.Lease)}
+	name := custody.LockName(wish.Names.Custody, claim.Number)
+	write, err := create(w, name, lock)
+	if err != nil {
+		return taking{}, nil, err
+	}
+	begin := taking{steps: []Step{{Action: ActLock, Target: name, Write: write, Reason: "one rotation of an installation at a time; " + claim.Reason}}}
+	if claim.TakenFrom != nil {
+		begin.warnings = append(begin.warnings, fmt.Sprintf("The lock was taken over from %s, who held it since %s: %s.",
+			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason))
+	}
+	if len(claim.Clear) > 0 {
+		names := make([]string, 0, len(claim.Clear))
+		for _, number := range claim.Clear {
+			names = append(names, custody.LockName(wish.Names.Custody, number))
+		}
+		begin.steps = append(begin.steps, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are not used twice; only the last one stays"})
+	}
+	lock.ReleasedAt = w.Now
+	value, err := custody.Encode(lock)
+	if err != nil {
+		return taking{}, nil, err
+	}
+	end := Step{Action: ActUnlock, Target: name, Reason: "marked released; it stays as the last number", Write: &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: w.SSM.Omnibus.KeyID, After: 1}}
+	return begin, []Step{end}, nil
+}
+
+// Renewal is the write that prolongs the lease of a lock that is held.
+func Renewal(w World, wish Wish, name, rotationID string, now time.Time) (*Write, error) {
+	value, err := custody.Encode(custody.Lock{Holder: w.Caller, RotationID: rotationID, State: string(wish.State), AcquiredAt: w.Now, ExpiresAt: now.Add(custody.Lease)})
+	if err != nil {
+		return nil, err
+	}
+	return &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: w.SSM.Omnibus.KeyID, After: 1}, nil
+}

@@ -1,0 +1,150 @@
+package rotation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// picture is the world's parameters, understood: which keys are where, and what a rotation left.
+type picture struct {
+	document *omnibus.Document // nil when the omnibus was not asked for
+	current  key               // TOWER_CRYPTO_SECRET; without an omnibus the standalone key
+	previous key               // TOWER_CRYPTO_PREVIOUS_SECRET; without an omnibus the standalone previous key
+	enabled  bool              // the omnibus's switch says "true"; without an omnibus the standalone switch
+
+	hasPrevious bool // the omnibus has the entry
+	hasSwitch   bool
+	chunkSize   *string // the omnibus's chunk size entry
+
+	standaloneCurrent  key
+	standalonePrevious key
+}
+
+type key struct {
+	secret.Secret
+	print secret.Fingerprint
+}
+
+// look understands the parameters and makes every check that needs no more than them.
+func look(w World, wish Wish, prints Prints) (picture, error) {
+	var p picture
+	for _, parameter := range []Parameter{w.SSM.Omnibus, w.SSM.Current, w.SSM.Previous} {
+		if parameter.Exists && parameter.Type != "SecureString" {
+			return p, &Fault{
+				Code: CodeNotSecureString, What: fmt.Sprintf("SSM parameter %s is a %s, not a SecureString.", parameter.Name, parameter.Type),
+				State: nothingWritten, Next: "Recreate it as a SecureString, as the installer does; its value has been stored in clear.",
+			}
+		}
+	}
+	p.standaloneCurrent = keyOf(w.SSM.Current.Value, prints)
+	p.standalonePrevious = keyOf(w.SSM.Previous.Value, prints)
+	if wish.Names.Omnibus == "" {
+		p.current, p.previous = p.standaloneCurrent, p.standalonePrevious
+		p.enabled = w.SSM.Switch.Value.Reveal() == "true"
+		return p, nil
+	}
+	if !w.SSM.Omnibus.Exists {
+		return p, &Fault{
+			Code: CodeOmnibusMissing, What: fmt.Sprintf("There is no SSM parameter %s.", wish.Names.Omnibus),
+			State: nothingWritten, Next: "Check omnibus_parameter, the region and the account.",
+		}
+	}
+	return p.lookAtOmnibus(w, wish, prints)
+}
+
+func (p picture) lookAtOmnibus(w World, wish Wish, prints Prints) (picture, error) {
+	document, err := omnibus.Parse([]byte(w.SSM.Omnibus.Value.Reveal()))
+	if err != nil {
+		return p, omnibusFault(w.SSM.Omnibus.Name, err)
+	}
+	p.document = document
+	entry, ok, err := document.Find(EntryCurrent)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: %s", omnibus.ErrMissing, EntryCurrent)
+	}
+	if err != nil {
+		return p, omnibusFault(w.SSM.Omnibus.Name, err)
+	}
+	if entry.SSMKey != wish.Names.Current {
+		return p, &Fault{
+			Code:  CodeAppMismatch,
+			What:  fmt.Sprintf("The omnibus %s is of another installation: its %s has ssm_key %s, expected %s.", w.SSM.Omnibus.Name, EntryCurrent, entry.SSMKey, wish.Names.Current),
+			State: nothingWritten, Next: "Check app_name, config_prefix and omnibus_parameter.",
+		}
+	}
+	if entry.Value == "" {
+		return p, &Fault{
+			Code: CodeOmnibusEntryInvalid, What: fmt.Sprintf("%s in the omnibus %s is empty.", EntryCurrent, w.SSM.Omnibus.Name),
+			State: nothingWritten, Next: "Put the key that the Platform runs with there.",
+		}
+	}
+	p.current = keyOf(secret.New(entry.Value), prints)
+	return p.lookAtTraces(w, prints)
+}
+
+func (p picture) lookAtTraces(w World, prints Prints) (picture, error) {
+	for _, name := range []string{EntryPrevious, EntrySwitch, EntryChunkSize} {
+		entry, ok, err := p.document.Find(name)
+		if err != nil {
+			return p, omnibusFault(w.SSM.Omnibus.Name, err)
+		}
+		if !ok {
+			continue
+		}
+		switch name {
+		case EntryPrevious:
+			p.hasPrevious, p.previous = true, keyOf(secret.New(entry.Value), prints)
+		case EntrySwitch:
+			p.hasSwitch, p.enabled = true, entry.Value == "true"
+		case EntryChunkSize:
+			p.chunkSize = &entry.Value
+		}
+	}
+	return p, nil
+}
+
+// traced says whether the omnibus shows a rotation. A switch that is off, without a previous key, is the Platform's
+// default written out; it is no rotation.
+func (p picture) traced() bool { return p.hasPrevious || p.enabled }
+
+// whole says whether the omnibus shows all of a prepared rotation.
+func (p picture) whole() bool { return p.hasPrevious && p.enabled && !p.previous.IsEmpty() }
+
+func keyOf(s secret.Secret, prints Prints) key { return key{s, prints.Of(s)} }
+
+func omnibusFault(name string, err error) *Fault {
+	fault := &Fault{State: nothingWritten, Cause: err}
+	switch {
+	case errors.Is(err, omnibus.ErrDuplicate):
+		fault.Code, fault.Next = CodeOmnibusDuplicate, "Remove one of the two: which of them counts is not ours to guess."
+	case errors.Is(err, omnibus.ErrMissing):
+		fault.Code, fault.Next = CodeOmnibusEntryMissing, "Check omnibus_parameter: it must name the installer's sensitive values of the Platform itself."
+	case errors.Is(err, omnibus.ErrInvalid):
+		fault.Code, fault.Next = CodeOmnibusEntryInvalid, `An entry is {"ssm_key": "…", "value": "…"}, both strings.`
+	default:
+		fault.Code, fault.Next = CodeOmnibusNotJSON, "The installer's template is plain JSON, without comments and trailing commas; correct the parameter."
+	}
+	fault.What = fmt.Sprintf("The omnibus %s: %v.", name, err)
+	return fault
+}
+
+const nothingWritten = "Nothing was written."
+
+// InUse gives the fingerprints of the keys in use, for who wants to ask escrow about them.
+func InUse(w World, wish Wish, prints Prints) []secret.Fingerprint {
+	p, err := look(w, wish, prints)
+	if err != nil {
+		return nil
+	}
+	var found []secret.Fingerprint
+	for _, k := range p.keys() {
+		if !slices.Contains(found, k.print) {
+			found = append(found, k.print)
+		}
+	}
+	return found
+}

@@ -1,0 +1,137 @@
+package rotation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Plan is what is to be done and why. Steps without a Write are checks or say why nothing is to be done.
+type Plan struct {
+	Phase      Phase // the phase once the plan is carried out
+	Before     Phase // the phase that was found
+	RotationID string
+	Current    secret.Fingerprint // of the key in use once the plan is carried out; empty while that key is only in Made
+	Made       secret.Fingerprint // of a key that this plan puts into escrow and that exists nowhere yet
+	Previous   secret.Fingerprint
+	Steps      []Step
+	Msg        string
+	Warnings   []string
+	Evidence   []Evidence
+	Progress   *Progress
+	Proof      *Proof
+	Escrow     string // the parameter that holds the retiring key
+
+	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
+	Needs Need
+	// Pending is not nil while what is wanted is not there yet but may still come (rotating with wait).
+	Pending *Fault
+	Born    time.Time // since when the current key is in use, as far as is known
+}
+
+// Need is an observation that costs something and is made only when the answer depends on it.
+type Need int
+
+// The needs, in the order of their cost.
+const (
+	NeedNothing     Need = iota
+	NeedEscrow           // escrow/<fingerprint> of the keys in use: one read
+	NeedShelf            // everything under custody_prefix: a read for each ten names
+	NeedDescription      // DescribeParameters: KMS keys, tiers and policies, which only writes need
+)
+
+// Evidence is one check with its outcome.
+type Evidence struct {
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// Progress counts records; see Records for the classes.
+type Progress struct {
+	Total      int     `json:"total"`
+	Current    int     `json:"current"`
+	Previous   int     `json:"previous"`
+	Unreadable int     `json:"unreadable"`
+	Orphaned   int     `json:"orphaned"`
+	Rewritten  int     `json:"rewritten"`
+	Percent    float64 `json:"percent"`
+	ETASeconds *int    `json:"eta_seconds"` // nil while no rate is known
+}
+
+// Make turns the world and a wish into a plan, or says why there is none.
+func Make(w World, wish Wish, prints Prints) (Plan, error) {
+	p, err := look(w, wish, prints)
+	if err != nil {
+		return Plan{}, err
+	}
+	var plan Plan
+	switch wish.State {
+	case StatePrepared:
+		plan, err = prepare(w, wish, p, prints)
+	case StateRotating:
+		plan, err = rotate(w, wish, p)
+	case StateFinalized:
+		plan, err = finalize(w, wish, p)
+	case StateObserved:
+		plan = observe(w, wish, p)
+	default:
+		err = &Fault{Code: CodeInvalidOptions, What: fmt.Sprintf("There is no state %q.", wish.State), State: nothingWritten}
+	}
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := plan.Check(w, wish, p.keys()); err != nil {
+		return Plan{}, err
+	}
+	return plan, nil
+}
+
+// Writes says whether carrying out the plan changes anything.
+func (p Plan) Writes() bool {
+	for _, step := range p.Steps {
+		if step.Write != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// nothing is the plan of a world that is as wanted.
+func nothing(phase Phase, rotationID, target, reason string, p picture) Plan {
+	return Plan{
+		Phase: phase, Before: phase, RotationID: rotationID, Current: p.current.print, Previous: p.previous.print,
+		Steps: []Step{{Action: ActNothing, Target: target, Reason: reason, Done: true}}, Msg: upper(reason) + ".",
+	}
+}
+
+// keys are the keys that records may need: at every instant each must be in SSM.
+func (p picture) keys() []key {
+	var keys []key
+	for _, k := range []key{p.current, p.previous, p.standaloneCurrent, p.standalonePrevious} {
+		if !k.IsEmpty() {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// born tells since when the current key is in use: by escrow if a rotation of ours brought it, else by the standalone
+// parameter's last change, which is later than the truth when somebody wrote the same value again.
+func born(w World, p picture) (time.Time, string) {
+	if deposit, ok := w.Custody.Find(p.current.print); ok && deposit.Origin != custody.OriginCaptured {
+		return deposit.CapturedAt, "escrow has it since " + day(deposit.CapturedAt)
+	}
+	return w.SSM.Current.Modified, w.SSM.Current.Name + " was last changed on " + day(w.SSM.Current.Modified)
+}
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+func upper(sentence string) string {
+	if sentence == "" || sentence[0] < 'a' || sentence[0] > 'z' {
+		return sentence
+	}
+	return string(sentence[0]-'a'+'A') + sentence[1:]
+}

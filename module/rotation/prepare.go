@@ -1,0 +1,254 @@
+package rotation
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+)
+
+// prepare plans the state prepared. The omnibus is the point of decision: before it changes, nothing has happened
+// that a rotation would have to take back; after it, the rotation is on its way.
+func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
+	entry, known := w.Custody.Entry(wish.RotationID)
+	if known && entry.Stage.Over() {
+		return alreadyOver(p, entry)
+	}
+	if !known && wish.RotationID == "" {
+		entry, known = w.Custody.Open()
+	}
+	if known && entry.Stage == custody.StageProved {
+		return nothing(PhaseRotated, entry.RotationID, w.SSM.Omnibus.Name,
+			"rotation "+entry.RotationID+" is already proved; state finalized is next", p), nil
+	}
+	if p.traced() {
+		return prepareOn(w, wish, p, entry, known)
+	}
+	return prepareAnew(w, wish, p, prints)
+}
+
+func alreadyOver(p picture, entry custody.Entry) (Plan, error) {
+	if p.traced() && p.current.print == entry.Current {
+		return Plan{}, &Fault{
+			Code:  CodeInconsistent,
+			What:  fmt.Sprintf("The ledger says that rotation %s is finished, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, p.current.print, p.previous.print),
+			State: nothingWritten, Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
+		}
+	}
+	return nothing(PhaseFinalized, entry.RotationID, custodyTarget(entry),
+		fmt.Sprintf("rotation %s was finished on %s and is not done again", entry.RotationID, day(entry.FinishedAt)), p), nil
+}
+
+func custodyTarget(entry custody.Entry) string { return "ledger/" + entry.RotationID }
+
+// prepareOn goes on where the omnibus already shows a rotation.
+func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (Plan, error) {
+	if !known && !w.Custody.Complete {
+		return Plan{Needs: NeedShelf}, nil
+	}
+	if !known {
+		if open, ok := w.Custody.Open(); ok {
+			return Plan{}, rotationOpen(open, wish.RotationID)
+		}
+	}
+	if !known || !p.whole() || entry.Previous != p.previous.print || entry.Current != p.current.print {
+		return Plan{}, unexplained(w, p, entry, known)
+	}
+	if !wish.NewKey.IsEmpty() && !wish.NewKey.Equal(p.current.Secret) {
+		return Plan{}, &Fault{
+			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, p.current.print),
+			State: nothingWritten, Next: "Leave new_secret out and finish this rotation first.",
+		}
+	}
+	steps := standaloneSteps(w, wish, p.current, p.previous, chunkWanted(wish))
+	if len(steps) == 0 && entry.Stage == custody.StagePrepared {
+		plan := nothing(PhasePrepared, entry.RotationID, w.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, p)
+		plan.Evidence = agreement(w, wish, p.current, p.previous)
+		plan.Escrow = custody.EscrowName(wish.Names.Custody, p.previous.print)
+		return plan, nil
+	}
+	return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous, standalone: steps})
+}
+
+// prepareAnew begins a rotation, or one that was cut off before the omnibus changed.
+func prepareAnew(w World, wish Wish, p picture, prints Prints) (Plan, error) {
+	if err := agree(w, p); err != nil {
+		return Plan{}, err
+	}
+	due, err := isDue(w, wish, p)
+	if err != nil || due.Needs != NeedNothing || len(due.Steps) > 0 {
+		return due, err
+	}
+	if !w.Custody.Complete {
+		return Plan{Needs: NeedShelf}, nil
+	}
+	entry, opened := w.Custody.Open()
+	switch {
+	case opened && wish.RotationID != "" && entry.RotationID != wish.RotationID:
+		return Plan{}, rotationOpen(entry, wish.RotationID)
+	case opened && (entry.Stage != custody.StageOpen || entry.Previous != p.current.print):
+		return Plan{}, unexplained(w, p, entry, true)
+	case !opened:
+		entry = custody.Entry{RotationID: wish.RotationID}
+		if entry.RotationID == "" {
+			entry.RotationID = wish.MadeID
+		}
+	}
+	next, fresh, err := newKey(w, wish, p, entry, prints)
+	if err != nil {
+		return Plan{}, err
+	}
+	c := change{p: p, entry: entry, opened: opened, current: next, previous: p.current, fresh: fresh}
+	c.standalone = standaloneSteps(w, wish, c.current, c.previous, chunkWanted(wish))
+	c.omnibus = true
+	return assemble(w, wish, c)
+}
+
+// agree wants omnibus and standalone key to be the same: with which one the Platform runs is not ours to guess.
+func agree(w World, p picture) error {
+	if !w.SSM.Current.Exists {
+		return &Fault{
+			Code: CodeStandaloneMissing, What: fmt.Sprintf("There is no SSM parameter %s, which the Platform reads its key from.", w.SSM.Current.Name),
+			State: nothingWritten, Next: "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
+		}
+	}
+	if !p.standaloneCurrent.Equal(p.current.Secret) {
+		return &Fault{
+			Code: CodeKeyMismatch,
+			What: fmt.Sprintf("The key in the omnibus %s has fingerprint %s, the one in %s has %s. Only one of them opens the records, and which is not ours to guess.",
+				w.SSM.Omnibus.Name, p.current.print, w.SSM.Current.Name, p.standaloneCurrent.print),
+			State: nothingWritten, Next: "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
+		}
+	}
+	return nil
+}
+
+// isDue answers with an empty plan when the rotation is to be done, else with the reason why not, or with a need.
+func isDue(w World, wish Wish, p picture) (Plan, error) {
+	unchanged := !wish.NewKey.IsEmpty() && wish.NewKey.Equal(p.current.Secret)
+	if !unchanged && wish.MaxAgeDays == nil {
+		return Plan{}, nil
+	}
+	deposit, held := w.Custody.Find(p.current.print)
+	if !held && !w.Custody.Complete && !w.Custody.Asked {
+		return Plan{Needs: NeedEscrow}, nil
+	}
+	if unchanged {
+		if held && wish.RotationID == "" && deposit.Origin != custody.OriginCaptured {
+			return nothing(PhaseFinalized, deposit.RotationID, w.SSM.Current.Name,
+				fmt.Sprintf("new_secret is the key in use since rotation %s", deposit.RotationID), p), nil
+		}
+		return Plan{}, &Fault{
+			Code: CodeKeyUnchanged, What: fmt.Sprintf("new_secret is the key already in use (fingerprint %s).", p.current.print),
+			State: nothingWritten, Next: "Give another key, or leave new_secret out and let the module make one.",
+		}
+	}
+	if _, opened := w.Custody.Open(); opened {
+		return Plan{}, nil
+	}
+	since, how := born(w, p)
+	if age := int(w.Now.Sub(since) / (24 * time.Hour)); age < *wish.MaxAgeDays {
+		return nothing(PhaseIdle, wish.RotationID, w.SSM.Current.Name,
+			fmt.Sprintf("the key is %d days old (%s), less than the %d of max_age_days", age, how, *wish.MaxAgeDays), p), nil
+	}
+	return Plan{}, nil
+}
+
+// newKey finds the key to rotate to. A key that a cut-off run put into escrow is used again, whatever was made since.
+func newKey(w World, wish Wish, p picture, entry custody.Entry, prints Prints) (key, bool, error) {
+	next, fresh := wish.NewKey, false
+	if deposit, ok := w.Custody.Made(entry.RotationID); ok {
+		if !next.IsEmpty() && !next.Equal(deposit.Key) {
+			return key{}, false, &Fault{
+				Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, deposit.Fingerprint),
+				State: nothingWritten, Next: "Leave new_secret out to go on with that key, or name another rotation_id.",
+			}
+		}
+		next = deposit.Key
+	} else if next.IsEmpty() {
+		next, fresh = wish.MadeKey, true
+	}
+	if next.Equal(p.current.Secret) {
+		return key{}, false, &Fault{
+			Code: CodeKeyUnchanged, What: fmt.Sprintf("The new key is the key already in use (fingerprint %s).", p.current.print),
+			State: nothingWritten, Next: "Give another key, or leave new_secret out and let the module make one.",
+		}
+	}
+	found := keyOf(next, prints)
+	if entry.Current != "" && entry.Current != found.print {
+		return key{}, false, &Fault{
+			Code: CodeCustodyDamaged, What: fmt.Sprintf("The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current),
+			State: nothingWritten, Next: "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
+		}
+	}
+	return found, fresh, nil
+}
+
+func rotationOpen(open custody.Entry, wished string) *Fault {
+	return &Fault{
+		Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s (begun %s by %s) is not finished; rotation %q cannot begin.", open.RotationID, open.OpenedAt.UTC().Format(time.RFC3339), open.By.Who(), wished),
+		State: nothingWritten, Next: fmt.Sprintf("Finish it first: run the same playbook with rotation_id %s.", open.RotationID),
+	}
+}
+
+// unexplained tells of a world that neither the ledger nor a cut-off run explains.
+func unexplained(w World, p picture, entry custody.Entry, known bool) *Fault {
+	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", w.SSM.Omnibus.Name, p.current.print, orNone(string(p.previous.print)), p.enabled)
+	ledger := "the ledger has no rotation that explains it"
+	if known {
+		ledger = fmt.Sprintf("the ledger's rotation %s (%s) goes from %s to %s", entry.RotationID, entry.Stage, entry.Previous, entry.Current)
+	}
+	return &Fault{
+		Code: CodeInconsistent, What: found + "; " + ledger + ".", State: nothingWritten,
+		Next: "Somebody else changed it: see who with aws ssm get-parameter-history, and docs/errors.md (inconsistent) for how to go on.",
+	}
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func chunkWanted(wish Wish) *string {
+	if wish.ChunkSize == nil {
+		return nil
+	}
+	text := strconv.Itoa(*wish.ChunkSize)
+	return &text
+}
+
+// rewriteOmnibus makes the document of a prepared rotation: page step 2.1.
+func rewriteOmnibus(w World, wish Wish, c change) ([]byte, error) {
+	document, err := omnibus.Parse([]byte(w.SSM.Omnibus.Value.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	edit := func(after, name, ssmKey, value string) error {
+		if _, there, err := document.Find(name); err != nil || there {
+			if err != nil {
+				return err
+			}
+			return document.SetValue(name, value)
+		}
+		return document.InsertAfter(after, name, ssmKey, value)
+	}
+	if err := edit(EntryCurrent, EntryPrevious, wish.Names.Previous, c.previous.Reveal()); err != nil {
+		return nil, err
+	}
+	if err := edit(EntryPrevious, EntrySwitch, wish.Names.Switch, "true"); err != nil {
+		return nil, err
+	}
+	if chunk := chunkWanted(wish); chunk != nil {
+		if err := edit(EntrySwitch, EntryChunkSize, wish.Names.ChunkSize, *chunk); err != nil {
+			return nil, err
+		}
+	}
+	if err := document.SetValue(EntryCurrent, c.current.Reveal()); err != nil {
+		return nil, err
+	}
+	return document.Bytes(), nil
+}

@@ -1,0 +1,100 @@
+package rotation
+
+import (
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// State is the desired state of one Platform installation.
+type State string
+
+// The states of the contract that are built.
+const (
+	StatePrepared  State = "prepared"
+	StateRotating  State = "rotating"
+	StateFinalized State = "finalized"
+	StateObserved  State = "" // the info module wishes for nothing: its plan is the phase alone
+)
+
+// Phase is what the world is, as one word.
+type Phase string
+
+// The phases of the contract.
+const (
+	PhaseIdle         Phase = "idle"         // no rotation, none due
+	PhaseDue          Phase = "due"          // the key is to be rotated
+	PhasePrepared     Phase = "prepared"     // omnibus and standalone parameters hold both keys and the switch
+	PhaseRotating     Phase = "rotating"     // cron re-encrypts
+	PhaseRotated      Phase = "rotated"      // every record is proved, the entries are still there
+	PhaseFinalized    Phase = "finalized"    // this rotation is over
+	PhaseInconsistent Phase = "inconsistent" // nothing explains what was found
+)
+
+// Names are the SSM parameters of one installation. Source: "Secret key rotation" in the enterprise configuration
+// overview, and the installer's 005_parameter_store.tf.
+type Names struct {
+	Omnibus        string
+	Current        string
+	Previous       string
+	LegacyPrevious string
+	Switch         string
+	ChunkSize      string
+	Custody        string // a prefix
+}
+
+// NamesFor derives the names from the options.
+func NamesFor(omnibus, configPrefix, previousKeyName, custodyPrefix string) Names {
+	return Names{
+		Omnibus:        omnibus,
+		Current:        configPrefix + "/tower/crypto/secretKey",
+		Previous:       configPrefix + "/" + previousKeyName,
+		LegacyPrevious: configPrefix + "/tower/secret-rotation/secretKey",
+		Switch:         configPrefix + "/tower/secret-rotation/enabled",
+		ChunkSize:      configPrefix + "/tower/secret-rotation/chunk-size",
+		Custody:        custodyPrefix,
+	}
+}
+
+// The omnibus's entries of a rotation (platform facts: "Parameters").
+const (
+	EntryCurrent   = "TOWER_CRYPTO_SECRET"
+	EntryPrevious  = "TOWER_CRYPTO_PREVIOUS_SECRET"
+	EntrySwitch    = "TOWER_CRYPTO_ROTATE_KEYS"
+	EntryChunkSize = "TOWER_CRYPTO_ROTATE_CHUNK_SIZE"
+)
+
+// Standalone says who makes the standalone parameters agree with the omnibus.
+type Standalone string
+
+// The choices of the option standalone.
+const (
+	StandaloneWrite  Standalone = "write"  // we do
+	StandaloneDelete Standalone = "delete" // we delete the current key, terraform apply creates all three
+)
+
+// Wish is what is wanted, from the options.
+type Wish struct {
+	State         State
+	App           string
+	Names         Names
+	RotationID    string // empty: the open rotation's, else MadeID
+	MadeID        string // the id to use when a rotation begins without a name
+	NewKey        secret.Secret
+	MadeKey       secret.Secret // a fresh key, used only where NewKey is empty and escrow holds none for this rotation
+	MaxAgeDays    *int
+	Backups       []string
+	BackupsWaived bool
+	ChunkSize     *int
+	AllowAdvanced bool
+	Standalone    Standalone
+	Proof         *Proof
+
+	BackendsReadyAt time.Time // rotating: when the role saw the backends ready; zero when not known
+	Tool            string    // the tool's version, for the proof
+}
+
+// Prints computes fingerprints; *secret.Fingerprinter does, slowly, and remembers.
+type Prints interface {
+	Of(key secret.Secret) secret.Fingerprint
+}

@@ -18,7 +18,6 @@ package omnibus
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
 
 	"github.com/tailscale/hujson"
 )
@@ -41,8 +40,8 @@ func (d *Document) Names() []string {
 	return names
 }
 
-// Entry is what this project reads of an entry. Value is plain text: Entry and Document hide it from fmt, encoding/json
-// and log/slog.
+// Entry is what this project reads of an entry. Value is plain text: neither Entry nor Document shows it to fmt,
+// encoding/json or log/slog.
 type Entry struct {
 	SSMKey string
 	Value  string
@@ -124,9 +123,6 @@ func (*Document) GoString() string { return mask }
 // Format gives the mask for every verb and flag.
 func (*Document) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(mask)) }
 
-// LogValue gives the mask to log/slog.
-func (*Document) LogValue() slog.Value { return slog.StringValue(mask) }
-
 // MarshalJSON gives the mask: Bytes is the way to the text.
 func (*Document) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
 
@@ -138,9 +134,6 @@ func (e Entry) GoString() string { return e.String() }
 
 // Format gives what String gives for every verb and flag.
 func (e Entry) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.String())) }
-
-// LogValue gives to log/slog what String gives.
-func (e Entry) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
 // MarshalJSON gives the mask.
 func (Entry) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }

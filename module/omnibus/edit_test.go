@@ -66,12 +66,16 @@ func TestANewEntryTakesTheLayoutOfTheOneBeforeIt(t *testing.T) {
 			"{\"A\":{\"ssm_key\":\"k\",\"value\":\"v\"},\r\n \"N\":{\"ssm_key\":\"n\",\"value\":\"w\"},\r\n \"B\":1}",
 		},
 		"on the line of another": {
-			"{\n  \"B\": 1, \"A\": {\"ssm_key\": \"k\", \"value\": \"v\"},\n  \"C\": 2\n}\n",
-			"{\n  \"B\": 1, \"A\": {\"ssm_key\": \"k\", \"value\": \"v\"}, \"N\": {\"ssm_key\": \"n\", \"value\": \"w\"},\n  \"C\": 2\n}\n",
+			"{\n  \"B\": 1,\n  \"D\": 3, \"A\": {\"ssm_key\": \"k\", \"value\": \"v\"},\n  \"C\": 2\n}\n",
+			"{\n  \"B\": 1,\n  \"D\": 3, \"A\": {\"ssm_key\": \"k\", \"value\": \"v\"}, \"N\": {\"ssm_key\": \"n\", \"value\": \"w\"},\n  \"C\": 2\n}\n",
 		},
 		"line ends of an old Mac": {
 			"{\r\t\"A\": {\"ssm_key\": \"k\", \"value\": \"v\"}\r}",
 			"{\r\t\"A\": {\"ssm_key\": \"k\", \"value\": \"v\"},\r\t\"N\": {\"ssm_key\": \"n\", \"value\": \"w\"}\r}",
+		},
+		"another member between, spaced otherwise": {
+			"{\"A\": {\"value\" : \"v\",\"x\":1,\n\"ssm_key\":\t\"k\"}}",
+			"{\"A\": {\"value\" : \"v\",\"x\":1,\n\"ssm_key\":\t\"k\"}, \"N\": {\"value\" : \"w\",\n\"ssm_key\":\t\"n\"}}",
 		},
 		"names in escapes, a description first": {
 			`{"A": {"description": "d", "\u0073sm_key": "k", "\u0076alue": "v"}}`,
@@ -91,15 +95,17 @@ func TestANewEntryTakesTheLayoutOfTheOneBeforeIt(t *testing.T) {
 
 func TestRemoveTakesOutWhatSomebodyElseInsertedAnywhere(t *testing.T) {
 	for name, test := range map[string]struct{ before, after string }{
-		"first":          {"{\n\t\"X\": {},\n\t\"A\": 1\n}\n", "{\n\t\"A\": 1\n}\n"},
-		"middle":         {"{\n\t\"A\": 1,\n\n\t\"X\" : { \"value\": \"v\" } ,\n\t\"B\": 2\n}", "{\n\t\"A\": 1 ,\n\t\"B\": 2\n}"},
-		"last":           {"{\n\t\"A\": 1,\n\t\"X\": \"true\"\n}", "{\n\t\"A\": 1\n}"},
-		"only":           {"{\n\t\"X\": null\n}", "{\n}"},
-		"first minified": {`{"X":{},"A":1}`, `{"A":1}`},
-		"last minified":  {`{"A":1,"X":[]}`, `{"A":1}`},
-		"only minified":  {`{"X":0}`, `{}`},
-		"comma-first":    {"{ \"A\": 1\n, \"X\": 2\n, \"B\": 3\n}", "{ \"A\": 1\n, \"B\": 3\n}"},
-		"name escaped":   {`{"A":1,"\u0058":2}`, `{"A":1}`},
+		"first":                               {"{\n\t\"X\": {},\n\t\"A\": 1\n}\n", "{\n\t\"A\": 1\n}\n"},
+		"middle":                              {"{\n\t\"A\": 1,\n\n\t\"X\" : { \"value\": \"v\" } ,\n\t\"B\": 2\n}", "{\n\t\"A\": 1 ,\n\t\"B\": 2\n}"},
+		"last":                                {"{\n\t\"A\": 1,\n\t\"X\": \"true\"\n}", "{\n\t\"A\": 1\n}"},
+		"only":                                {"{\n\t\"X\": null\n}", "{\n}"},
+		"first minified":                      {`{"X":{},"A":1}`, `{"A":1}`},
+		"first in one line":                   {`{"X": {}, "A": 1}`, `{"A": 1}`},
+		"first on a line, the next behind it": {"{\n\t\"X\": {}, \"A\": 1\n}", "{\n\t\"A\": 1\n}"},
+		"last minified":                       {`{"A":1,"X":[]}`, `{"A":1}`},
+		"only minified":                       {`{"X":0}`, `{}`},
+		"comma-first":                         {"{ \"A\": 1\n, \"X\": 2\n, \"B\": 3\n}", "{ \"A\": 1\n, \"B\": 3\n}"},
+		"name escaped":                        {`{"A":1,"\u0058":2}`, `{"A":1}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			document := parse(t, []byte(test.before))

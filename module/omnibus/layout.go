@@ -42,12 +42,9 @@ func layoutOf(name string, root *hujson.Object, at int) (layout, error) {
 		closing:     lastLine(object.AfterExtra),
 		valueBefore: value < ssmKey,
 	}
-	switch {
-	case at > 0:
-		like.separator = separatorBefore(root, at)
-	case len(root.Members) > 1:
-		like.separator = separatorBefore(root, 1)
-	default:
+	if len(root.Members) > 1 {
+		like.separator = separatorBefore(root, max(at, 1)) // the first has none before it: that behind it
+	} else {
 		like.separator = separatorOfOne(root, like.between)
 	}
 	return like, nil

@@ -148,3 +148,12 @@ func InUse(w World, wish Wish, prints Prints) []secret.Fingerprint {
 	}
 	return found
 }
+
+// OtherKey gives the omnibus's key where it differs from the standalone one: one of the two opens the records.
+func OtherKey(w World, wish Wish, prints Prints) secret.Secret {
+	p, err := look(w, wish, prints)
+	if err != nil || p.document == nil || p.current.Equal(p.standaloneCurrent.Secret) {
+		return secret.Secret{}
+	}
+	return p.current.Secret
+}

@@ -1,0 +1,174 @@
+package rotation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+func replaced(text string) string { return strings.ReplaceAll(text, oldKey, newKeyed) }
+
+func TestBadInputIsRefusedWithoutShowingAKey(t *testing.T) {
+	set := func(edit func(store)) store { s := idle(); edit(s); return s }
+	omnibus := func(old, new string) store {
+		return set(func(s store) { s.put("/omnibus", strings.Replace(document, old, new, 1)) })
+	}
+	tests := []struct {
+		name  string
+		world store
+		wish  func(*Wish)
+		code  Code
+	}{
+		{"omnibus absent", set(func(s store) { delete(s, "/omnibus") }), nil, CodeOmnibusMissing},
+		{"omnibus not JSON", omnibus("{", "["), nil, CodeOmnibusNotJSON},
+		{"omnibus with a comment", omnibus("{", "{ // hello\n"), nil, CodeOmnibusNotJSON},
+		{"a name twice", omnibus("TOWER_DB_USER", "TOWER_CRYPTO_SECRET"), nil, CodeOmnibusDuplicate},
+		{"no crypto secret", omnibus("TOWER_CRYPTO_SECRET", "TOWER_OTHER"), nil, CodeOmnibusEntryMissing},
+		{"crypto secret not a string", omnibus(`"`+oldKey+`"`, "12"), nil, CodeOmnibusEntryInvalid},
+		{"crypto secret empty", omnibus(`"`+oldKey+`"`, `""`), nil, CodeOmnibusEntryInvalid},
+		{"ssm_key of another app", omnibus("/config/app/tower/crypto", "/config/other/tower/crypto"), nil, CodeAppMismatch},
+		{"standalone missing", set(func(s store) { delete(s, names().Current) }), nil, CodeStandaloneMissing},
+		{"standalone different", set(func(s store) { s.put(names().Current, thirdKey) }), nil, CodeKeyMismatch},
+		{"standalone stored in clear", set(func(s store) { p := s.get(names().Current); p.Type = "String"; s[names().Current] = p }), nil, CodeNotSecureString},
+		{"new key equal to the old one", idle(), func(w *Wish) { w.NewKey = secret.New(oldKey) }, CodeKeyUnchanged},
+		{"omnibus outgrows its tier", omnibus(`"abc"`, `"`+strings.Repeat("x", 3600)+`"`), nil, CodeTooLarge},
+		{"escrow holds another key", set(func(s store) {
+			other := prepared(t)
+			text := other.get("/custody/app/escrow/" + string(printOf(oldKey))).Value.Reveal()
+			s.put("/custody/app/escrow/"+string(printOf(oldKey)), strings.Replace(text, oldKey, thirdKey, 1))
+		}), nil, CodeEscrowConflict},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			wish := wishFor(StatePrepared)
+			if test.wish != nil {
+				test.wish(&wish)
+			}
+			_, err := Make(test.world.world(t), wish, quick{})
+			require.Error(t, err)
+			assert.Equal(t, test.code, codeOf(err), err.Error())
+			assert.Contains(t, err.Error(), "Nothing was written.")
+			for _, key := range []string{oldKey, newKeyed, thirdKey} {
+				assert.NotContains(t, err.Error(), key)
+			}
+		})
+	}
+}
+
+func TestALargerTierNeedsTheOperatorsWord(t *testing.T) {
+	s := idle()
+	s.put("/omnibus", strings.Replace(document, `"abc"`, `"`+strings.Repeat("x", 3600)+`"`, 1))
+	wish := wishFor(StatePrepared)
+	wish.AllowAdvanced = true
+	plan, err := Make(s.world(t), wish, quick{})
+	require.NoError(t, err)
+	for _, step := range plan.Steps {
+		if step.Action == ActPutOmnibus {
+			assert.Equal(t, "Advanced", step.Write.Tier)
+		} else if step.Write.Kind != Delete {
+			assert.NotEqual(t, "Advanced", step.Write.Tier, step.Action)
+		}
+	}
+}
+
+func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(*Proof)
+		code Code
+		says string
+	}{
+		{"another installation", func(p *Proof) { p.App = "other"; p.Sign(secret.New(newKeyed)) }, CodeProofMismatch, "another installation"},
+		{"another rotation", func(p *Proof) { p.RotationID = "r0"; p.Sign(secret.New(newKeyed)) }, CodeProofMismatch, "another rotation"},
+		{"other keys", func(p *Proof) { p.Previous = printOf(thirdKey); p.Sign(secret.New(newKeyed)) }, CodeProofMismatch, "other keys"},
+		{"a record left", func(p *Proof) { p.Proved--; p.Sign(secret.New(newKeyed)) }, CodeProofIncomplete, "9 of 10"},
+		{"edited afterwards", func(p *Proof) { p.Total, p.Proved = 1, 0; p.Rewritten = 1 }, CodeProofMismatch, "mac"},
+		{"signed with another key", func(p *Proof) { p.Sign(secret.New(oldKey)) }, CodeProofMismatch, "mac"},
+	}
+	world := prepared(t).world(t)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			wish := wishFor(StateFinalized)
+			test.edit(wish.Proof)
+			_, err := Make(world, wish, quick{})
+			require.Error(t, err)
+			assert.Equal(t, test.code, codeOf(err))
+			assert.ErrorContains(t, err, test.says)
+		})
+	}
+}
+
+func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
+	changed := noon.AddDate(0, 0, -100) // when store.put says it wrote
+	at := func(minutes int) time.Time { return changed.Add(time.Duration(minutes) * time.Minute) }
+	backend := Service{Name: "backend", Role: RoleBackend, Container: "b", State: "running", StartedAt: at(1)}
+	cron := Service{Name: "cron", Role: RoleCron, Container: "c", State: "running", StartedAt: at(3)}
+	tests := []struct {
+		name    string
+		backend func(*Service)
+		cron    func(*Service)
+		unready bool
+		records *Records
+		readyAt time.Time
+		phase   Phase
+		pending Code
+		code    Code
+	}{
+		{name: "all in order and every record new", records: &Records{Total: 3, Current: 2, Orphaned: 1, Rewritten: 1}, phase: PhaseRotated},
+		{name: "an empty database is complete", records: &Records{}, phase: PhaseRotated},
+		{name: "one record left", records: &Records{Total: 3, Current: 2, Previous: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "an orphan that nobody rewrote is not proved", records: &Records{Total: 3, Current: 2, Orphaned: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "an unreadable record while others are left waits", records: &Records{Total: 3, Current: 1, Previous: 1, Unreadable: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "only an unreadable record is left", records: &Records{Total: 3, Current: 2, Unreadable: 1, UnreadableIDs: []string{"x"}}, code: CodeRecordsUnreadable},
+		{name: "backend started before the parameters changed", backend: func(s *Service) { s.StartedAt = at(-1) }, code: CodePlatformOrder},
+		{name: "backend not running yet", backend: func(s *Service) { s.State = "created" }, phase: PhasePrepared, pending: CodePlatformNotReady},
+		{name: "backend not ready yet", unready: true, phase: PhasePrepared, pending: CodePlatformNotReady},
+		{name: "cron not started yet", cron: func(s *Service) { s.State, s.StartedAt = "created", time.Time{} }, phase: PhasePrepared, pending: CodePlatformNotReady},
+		{name: "cron started before the backend", cron: func(s *Service) { s.StartedAt = at(0) }, code: CodePlatformOrder},
+		{name: "cron started before the backends were ready", readyAt: at(4), code: CodePlatformOrder},
+		{name: "cron started after the backends were ready", readyAt: at(2), records: &Records{Total: 1, Current: 1}, phase: PhaseRotated},
+		{name: "cron fell over", cron: func(s *Service) { s.State, s.ExitCode, s.FinishedAt = "exited", 1, at(4) }, code: CodeCronFailed},
+		{name: "cron restarts", cron: func(s *Service) { s.RestartCount = 2 }, code: CodeCronFailed},
+		{name: "cron that ended well is no failure", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, records: &Records{Total: 1, Current: 1}, phase: PhaseRotated},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b, c := backend, cron
+			if test.backend != nil {
+				test.backend(&b)
+			}
+			if test.cron != nil {
+				test.cron(&c)
+			}
+			w := prepared(t).world(t)
+			w.Platform = &Platform{Project: "p", Services: []Service{b, c}, Readiness: Readiness{URL: "u", Ready: !test.unready, Detail: "no answer"}}
+			w.Records = test.records
+			wish := wishFor(StateRotating)
+			wish.BackendsReadyAt = test.readyAt
+			plan, err := Make(w, wish, quick{})
+			if test.code != "" {
+				require.Error(t, err)
+				assert.Equal(t, test.code, codeOf(err), err.Error())
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, test.phase, plan.Phase)
+			assert.False(t, plan.Writes())
+			if test.pending == "" {
+				require.Nil(t, plan.Pending)
+				require.NotNil(t, plan.Proof)
+				entry, _ := w.Custody.Entry("r1")
+				require.NoError(t, plan.Proof.fits(wishFor(StateFinalized), entry, secret.New(newKeyed)))
+				return
+			}
+			require.NotNil(t, plan.Pending)
+			assert.Equal(t, test.pending, plan.Pending.Code)
+			assert.Nil(t, plan.Proof, "never a proof before it is complete")
+		})
+	}
+}

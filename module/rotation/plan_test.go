@@ -1,0 +1,270 @@
+package rotation
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
+	half := func(t *testing.T) store { // prepared was cut off after the omnibus
+		t.Helper()
+		s := idle()
+		plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+		require.NoError(t, err)
+		for _, step := range plan.Steps {
+			s.carry(t, step)
+			if step.Action == ActPutOmnibus {
+				break
+			}
+		}
+		return s
+	}
+	removing := func(t *testing.T) store { // finalized was cut off after the omnibus
+		t.Helper()
+		s := prepared(t)
+		plan, err := Make(s.world(t), wishFor(StateFinalized), quick{})
+		require.NoError(t, err)
+		for _, step := range plan.Steps {
+			s.carry(t, step)
+			if step.Action == ActPutOmnibus {
+				break
+			}
+		}
+		return s
+	}
+	foreign := func(*testing.T) store { // somebody followed the page by hand
+		s := idle()
+		w := prepared(t)
+		s.put("/omnibus", w.get("/omnibus").Value.Reveal())
+		return s
+	}
+	always := func(*testing.T) store { return idle() }
+	young := func(w Wish) Wish { days := 365; w.RotationID, w.MaxAgeDays = "", &days; return w }
+	tests := []struct {
+		name  string
+		world func(*testing.T) store
+		state State
+		wish  func(Wish) Wish
+		phase Phase
+		does  bool
+		code  Code
+	}{
+		{"due is prepared", always, StatePrepared, nil, PhasePrepared, true, ""},
+		{"idle stays idle when the key is young", always, StatePrepared, young, PhaseIdle, false, ""},
+		{"idle cannot rotate", always, StateRotating, nil, "", false, CodeNotPrepared},
+		{"idle has nothing to finalize", always, StateFinalized, nil, PhaseIdle, false, ""},
+		{"a half prepared world is prepared to its end", half, StatePrepared, nil, PhasePrepared, true, ""},
+		{"a half prepared world cannot rotate", half, StateRotating, nil, "", false, CodeNotPrepared},
+		{"a half prepared world cannot be finalized", half, StateFinalized, nil, "", false, CodeKeyMismatch},
+		{"prepared stays prepared", prepared, StatePrepared, nil, PhasePrepared, false, ""},
+		{"prepared is finalized with a proof", prepared, StateFinalized, nil, PhaseFinalized, true, ""},
+		{"prepared is not finalized without a proof", prepared, StateFinalized, func(w Wish) Wish { w.Proof = nil; return w }, "", false, CodeProofMissing},
+		{"a half finalized world is not prepared again", removing, StatePrepared, nil, PhaseRotated, false, ""},
+		{"a half finalized world is finalized without another proof", removing, StateFinalized, func(w Wish) Wish { w.Proof = nil; return w }, PhaseFinalized, true, ""},
+		{"finalized stays finalized", finalized, StateFinalized, nil, PhaseFinalized, false, ""},
+		{"a finished rotation is not done again", finalized, StatePrepared, nil, PhaseFinalized, false, ""},
+		{"a finished rotation cannot rotate", finalized, StateRotating, nil, "", false, CodeNotPrepared},
+		{"the next rotation begins", finalized, StatePrepared, func(w Wish) Wish {
+			w.RotationID, w.MadeKey, w.Proof = "r2", secret.New(thirdKey), nil
+			return w
+		}, PhasePrepared, true, ""},
+		{"what the ledger does not explain is not touched", foreign, StatePrepared, nil, "", false, CodeInconsistent},
+		{"what the ledger does not explain is not finalized", foreign, StateFinalized, nil, "", false, CodeInconsistent},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			wish := wishFor(test.state)
+			if test.wish != nil {
+				wish = test.wish(wish)
+			}
+			plan, err := Make(test.world(t).world(t), wish, quick{})
+			if test.code != "" {
+				require.Error(t, err)
+				assert.Equal(t, test.code, codeOf(err), err.Error())
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, test.phase, plan.Phase)
+			assert.Equal(t, test.does, plan.Writes(), "%v", actions(plan))
+			assert.NotEmpty(t, plan.Msg)
+			require.NotEmpty(t, plan.Steps, "nothing to do is a step that says why")
+		})
+	}
+}
+
+func TestPreparedWritesInTheContractsOrder(t *testing.T) {
+	plan, err := Make(idle().world(t), wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	assert.Equal(t, []Action{
+		ActLock, ActEscrowRetiring, ActEscrowNew, ActOpenLedger, ActPutOmnibus, ActPutPrevious, ActPutCurrent, ActPutSwitch, ActRecordPrepared, ActUnlock,
+	}, actions(plan))
+}
+
+func TestFinalizedWritesInTheContractsOrder(t *testing.T) {
+	plan, err := Make(prepared(t).world(t), wishFor(StateFinalized), quick{})
+	require.NoError(t, err)
+	assert.Equal(t, []Action{
+		ActLock, ActClearLocks, ActRecordProof, ActPutOmnibus, ActDeleteSwitch, ActDeletePrevious, ActRecordFinished, ActUnlock,
+	}, actions(plan))
+}
+
+func TestStandaloneDeleteIsOneDeletion(t *testing.T) {
+	wish := wishFor(StatePrepared)
+	wish.Standalone = StandaloneDelete
+	s := idle()
+	plan := s.run(t, wish)
+	assert.Equal(t, []Action{
+		ActLock, ActEscrowRetiring, ActEscrowNew, ActOpenLedger, ActPutOmnibus, ActDeleteCurrent, ActRecordPrepared, ActUnlock,
+	}, actions(plan))
+	again, err := Make(s.world(t), wish, quick{})
+	require.NoError(t, err)
+	assert.False(t, again.Writes())
+	assert.False(t, again.Evidence[0].OK, "the standalone parameters do not agree until terraform ran")
+	s.put(names().Current, newKeyed)
+	s.put(names().Previous, oldKey)
+	s.put(names().Switch, "true")
+	again, err = Make(s.world(t), wish, quick{})
+	require.NoError(t, err)
+	assert.True(t, again.Evidence[0].OK)
+}
+
+func TestFinalizedGivesTheDocumentBackButForTheKey(t *testing.T) {
+	chunk := 200
+	for name, wish := range map[string]Wish{"plain": wishFor(StatePrepared), "with chunk size": func() Wish { w := wishFor(StatePrepared); w.ChunkSize = &chunk; return w }()} {
+		t.Run(name, func(t *testing.T) {
+			s := idle()
+			s.run(t, wish)
+			if wish.ChunkSize != nil {
+				assert.Equal(t, "200", s.get(names().ChunkSize).Value.Reveal())
+			}
+			s.run(t, wishFor(StateFinalized))
+			assert.Equal(t, replaced(document), s.get("/omnibus").Value.Reveal())
+			for _, gone := range []string{names().Previous, names().Switch, names().ChunkSize} {
+				assert.False(t, s.get(gone).Exists, gone)
+			}
+			assert.Equal(t, newKeyed, s.get(names().Current).Value.Reveal())
+		})
+	}
+}
+
+func TestARunCutAfterAnyStepEndsAsOneThatWasNot(t *testing.T) {
+	rotate := func(t *testing.T, s store) {
+		t.Helper()
+		s.run(t, wishFor(StatePrepared))
+		s.run(t, wishFor(StateFinalized))
+	}
+	whole := idle()
+	rotate(t, whole)
+	for _, phase := range []struct {
+		state State
+		from  func(*testing.T) store
+	}{{StatePrepared, func(*testing.T) store { return idle() }}, {StateFinalized, prepared}} {
+		plan, err := Make(phase.from(t).world(t), wishFor(phase.state), quick{})
+		require.NoError(t, err)
+		for cut := range plan.Steps {
+			s := phase.from(t)
+			for _, step := range plan.Steps[:cut] {
+				s.carry(t, step)
+			}
+			wish := wishFor(phase.state)
+			wish.MadeKey = secret.New(thirdKey) // a run that is repeated makes another key, and must not use it
+			if cut < 3 {
+				wish.MadeKey = secret.New(newKeyed) // nothing was in escrow yet: the other key would be as good
+			}
+			s.run(t, wish)
+			s.run(t, wishFor(StateFinalized))
+			assert.Equal(t, whole.end(), s.end(), "%s cut before step %d (%s)", phase.state, cut+1, plan.Steps[cut].Action)
+			assert.Len(t, s.world(t).Custody.Locks, 1, "old locks are cleared")
+		}
+	}
+}
+
+func TestAPlanThatWouldLoseAKeyIsRefused(t *testing.T) {
+	s := idle()
+	w := s.world(t)
+	p, err := look(w, wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	lose := Plan{Steps: []Step{{Action: ActDeleteCurrent, Write: remove(names().Current)}, {Action: ActPutOmnibus, Write: &Write{Kind: Put, Name: "/omnibus", Value: secret.New("{}")}}}}
+	require.ErrorContains(t, lose.Check(w, wishFor(StatePrepared), p.keys()), "would be in no parameter")
+	early := Plan{Steps: []Step{{Action: ActPutCurrent, Write: &Write{Kind: Put, Name: names().Current, Value: secret.New(thirdKey)}}}}
+	require.ErrorContains(t, early.Check(w, wishFor(StatePrepared), p.keys()), "without being in escrow")
+	bare := Plan{Steps: []Step{{Action: ActPutSwitch, Write: &Write{Kind: Create, Name: names().Switch, Value: secret.New("true")}}}}
+	require.ErrorContains(t, bare.Check(w, wishFor(StatePrepared), p.keys()), "without a previous key")
+}
+
+func TestTheKeyOfACutOffRunIsUsedAgain(t *testing.T) {
+	s := idle()
+	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	for _, step := range plan.Steps {
+		s.carry(t, step)
+		if step.Action == ActEscrowNew {
+			break
+		}
+	}
+	wish := wishFor(StatePrepared)
+	wish.MadeKey = secret.New(thirdKey)
+	plan = s.run(t, wish)
+	assert.Equal(t, printOf(newKeyed), plan.Current)
+	assert.Equal(t, newKeyed, s.get(names().Current).Value.Reveal())
+}
+
+func TestAnotherRotationWaitsForTheOpenOne(t *testing.T) {
+	wish := wishFor(StatePrepared)
+	wish.RotationID = "r2"
+	_, err := Make(prepared(t).world(t), wish, quick{})
+	assert.Equal(t, CodeRotationOpen, codeOf(err))
+	assert.ErrorContains(t, err, "r1")
+}
+
+func TestALiveLockIsRespectedAndADeadOneTakenOver(t *testing.T) {
+	s := idle()
+	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	s.carry(t, plan.Steps[0])
+
+	w := s.world(t)
+	w.Custody.Locks[0].Holder.Alive = true
+	_, err = Make(w, wishFor(StatePrepared), quick{})
+	assert.Equal(t, CodeLocked, codeOf(err))
+
+	w.Custody.Locks[0].Holder.Local, w.Custody.Locks[0].Holder.Alive = false, false
+	_, err = Make(w, wishFor(StatePrepared), quick{})
+	assert.Equal(t, CodeLocked, codeOf(err), "elsewhere only the lease tells")
+
+	w.Now = w.Now.Add(custody.Lease + time.Second)
+	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	require.Len(t, plan.Warnings, 1)
+	assert.Contains(t, plan.Warnings[0], "process 1 on here")
+	assert.Equal(t, "/custody/app/lock/2", plan.Steps[0].Target)
+}
+
+func TestWhatIsAskedForIsAskedForOnlyWhenTheAnswerDependsOnIt(t *testing.T) {
+	w := idle().world(t)
+	w.SSM.Described, w.Custody = false, custody.Shelf{}
+	days := 365
+	wish := wishFor(StatePrepared)
+	wish.RotationID, wish.MaxAgeDays = "", &days
+	plan, err := Make(w, wish, quick{})
+	require.NoError(t, err)
+	assert.Equal(t, NeedEscrow, plan.Needs)
+	w.Custody.Asked = true
+	plan, err = Make(w, wish, quick{})
+	require.NoError(t, err)
+	assert.Equal(t, PhaseIdle, plan.Phase)
+
+	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	assert.Equal(t, NeedShelf, plan.Needs)
+	w.Custody.Complete = true
+	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	assert.Equal(t, NeedDescription, plan.Needs)
+}

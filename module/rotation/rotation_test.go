@@ -1,0 +1,197 @@
+package rotation
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// The tests' world: no network, no file, no clock, and a fingerprint that costs nothing.
+
+const (
+	oldKey   = "OLDkeyOLDkeyOLDkeyOLDkeyOLDkey12"
+	newKeyed = "NEWkeyNEWkeyNEWkeyNEWkeyNEWkey34"
+	thirdKey = "ODDkeyODDkeyODDkeyODDkeyODDkey56"
+)
+
+const document = `{
+	"TOWER_LICENSE": {
+		"ssm_key": "/config/app/tower/license",
+		"value": "abc"
+	},
+	"TOWER_CRYPTO_SECRET": {
+		"ssm_key": "/config/app/tower/crypto/secretKey",
+		"value": "` + oldKey + `"
+	},
+	"TOWER_DB_USER": {
+		"ssm_key": "/config/app/datasources/default/username",
+		"value": "tower"
+	}
+}`
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a fixed time for the tests
+
+type quick struct{}
+
+func (quick) Of(key secret.Secret) secret.Fingerprint {
+	if key.IsEmpty() {
+		return ""
+	}
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(key.Reveal()))
+	return secret.Fingerprint(fmt.Sprintf("%016x", hash.Sum64()))
+}
+
+func printOf(key string) secret.Fingerprint { return quick{}.Of(secret.New(key)) }
+
+func names() Names {
+	return NamesFor("/omnibus", "/config/app", "tower/secret-rotation/previous-key", "/custody/app")
+}
+
+// store is SSM as a map: what Apply would do, without SSM.
+type store map[string]Parameter
+
+func (s store) put(name, value string) {
+	p := s[name]
+	s[name] = Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Version: p.Version + 1, Modified: noon.AddDate(0, 0, -100), KeyID: "alias/k", Tier: "Standard"}
+}
+
+func (s store) get(name string) Parameter {
+	if p, ok := s[name]; ok {
+		return p
+	}
+	return Parameter{Name: name}
+}
+
+// world is everything there is to see, fully observed.
+func (s store) world(t *testing.T) World {
+	t.Helper()
+	n := names()
+	w := World{Now: noon, Caller: custody.Holder{Host: "here", Machine: "m", PID: 1}, SSM: Parameters{
+		Omnibus: s.get(n.Omnibus), Current: s.get(n.Current), Previous: s.get(n.Previous), LegacyPrevious: s.get(n.LegacyPrevious),
+		Switch: s.get(n.Switch), ChunkSize: s.get(n.ChunkSize), Described: true,
+	}, Custody: custody.Shelf{Complete: true}}
+	for name, p := range s {
+		require.NoError(t, w.Custody.Add(n.Custody, name, p.Value, p.Version))
+	}
+	for i := range w.Custody.Locks {
+		w.Custody.Locks[i].Holder.Local = true // of a process that is gone
+	}
+	return w
+}
+
+// carry does what Apply does for one step.
+func (s store) carry(t *testing.T, step Step) {
+	t.Helper()
+	write := step.Write
+	if write == nil {
+		return
+	}
+	switch write.Kind {
+	case Create:
+		require.False(t, s.get(write.Name).Exists, "%s is created twice", write.Name)
+		s.put(write.Name, write.Value.Reveal())
+	case Put:
+		require.GreaterOrEqual(t, s.get(write.Name).Version, write.After, "%s was not observed", write.Name)
+		s.put(write.Name, write.Value.Reveal())
+	case Delete:
+		for _, name := range write.Names {
+			delete(s, name)
+		}
+	}
+}
+
+func (s store) run(t *testing.T, wish Wish) Plan {
+	t.Helper()
+	plan, err := Make(s.world(t), wish, quick{})
+	require.NoError(t, err)
+	for _, step := range plan.Steps {
+		s.carry(t, step)
+	}
+	return plan
+}
+
+func (s store) clone() store {
+	c := store{}
+	for name, p := range s {
+		c[name] = p
+	}
+	return c
+}
+
+// end is what counts at the end: every parameter's value, but the locks and the ledger's times and versions.
+func (s store) end() map[string]string {
+	values := map[string]string{}
+	for name, p := range s {
+		if !strings.Contains(name, "/lock/") && !strings.Contains(name, "/ledger/") {
+			values[name] = p.Value.Reveal()
+		}
+	}
+	return values
+}
+
+func idle() store {
+	s := store{}
+	s.put("/omnibus", document)
+	s.put(names().Current, oldKey)
+	return s
+}
+
+func prepared(t *testing.T) store {
+	t.Helper()
+	s := idle()
+	s.run(t, wishFor(StatePrepared))
+	return s
+}
+
+func finalized(t *testing.T) store {
+	t.Helper()
+	s := prepared(t)
+	s.run(t, wishFor(StateFinalized))
+	return s
+}
+
+func wishFor(state State) Wish {
+	wish := Wish{
+		State: state, App: "app", Names: names(), RotationID: "r1", MadeID: "made", MadeKey: secret.New(newKeyed), Backups: []string{"snap-1"},
+		Standalone: StandaloneWrite, Tool: "test",
+	}
+	if state == StateFinalized {
+		wish.Proof = proofOf()
+	}
+	if state == StateRotating {
+		wish.Names.Omnibus = ""
+	}
+	return wish
+}
+
+func proofOf() *Proof {
+	proof := &Proof{
+		Format: ProofFormat, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []string{"database"},
+		Database: "db:3306/tower", Total: 10, Proved: 9, Rewritten: 1, MadeAt: noon,
+	}
+	proof.Sign(secret.New(newKeyed))
+	return proof
+}
+
+func actions(plan Plan) []Action {
+	var list []Action
+	for _, step := range plan.Steps {
+		list = append(list, step.Action)
+	}
+	return list
+}
+
+func codeOf(err error) Code {
+	if fault, ok := err.(*Fault); ok { //nolint:errorlint // Make returns faults bare
+		return fault.Code
+	}
+	return ""
+}

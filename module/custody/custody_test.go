@@ -1,0 +1,90 @@
+package custody
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+func now() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
+
+func TestDocumentsComeBackAsTheyWereWritten(t *testing.T) {
+	was := "50"
+	entry := Entry{
+		App: "app", RotationID: "r1", Stage: StagePrepared, Previous: "aaaa", Current: "bbbb", Backups: []string{"<snap> & co"},
+		ChunkSize: &ChunkSize{Omnibus: &was}, OpenedAt: now(), By: Holder{Host: "h", PID: 3}, Versions: map[string]int64{"/omnibus": 4},
+	}
+	deposit := Deposit{App: "app", Fingerprint: "aaaa", Key: secret.New(`k"\ey`), Origin: OriginCaptured, Source: "/omnibus", SourceAt: 3, RotationID: "r1", CapturedAt: now()}
+	tie := Tie{Fingerprint: "aaaa", RotationID: "r2", Backups: []string{"b"}, At: now()}
+	lock := Lock{Holder: Holder{Host: "h"}, State: "prepared", AcquiredAt: now(), ExpiresAt: now().Add(Lease)}
+	var shelf Shelf
+	for name, document := range map[string]any{LedgerName("/c", "r1"): entry, EscrowName("/c", "aaaa"): deposit, TieName("/c", "aaaa", "r2"): tie, LockName("/c", 7): lock} {
+		value, err := Encode(document)
+		require.NoError(t, err)
+		require.NoError(t, shelf.Add("/c", name, value, 5))
+	}
+	entry.Version = 5
+	got, ok := shelf.Entry("r1")
+	require.True(t, ok)
+	assert.Equal(t, entry, got)
+	held, ok := shelf.Find("aaaa")
+	require.True(t, ok)
+	deposit.Version, deposit.Held, deposit.Ties = 5, true, []Tie{tie}
+	assert.Equal(t, deposit, held)
+	lock.Number, lock.Version = 7, 5
+	assert.Equal(t, []Lock{lock}, shelf.Locks)
+	assert.Equal(t, []string{"c"}, held.Untied([]string{"b", "c"}))
+}
+
+func TestWhatIsNotOursIsDamagedAndNeverQuoted(t *testing.T) {
+	for name, text := range map[string]string{
+		"not JSON": "CANARY", "no format": `{"body":{"key":"CANARY"}}`, "a later format": `{"format":99,"body":{"key":"CANARY"}}`,
+		"wrong types": `{"format":1,"body":{"rotation_id":12,"key":"CANARY"}}`, "another rotation": `{"format":1,"body":{"rotation_id":"CANARY"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			var shelf Shelf
+			err := shelf.Add("/c", "/c/ledger/r1", secret.New(text), 1)
+			require.Error(t, err)
+			assert.True(t, errors.Is(err, ErrDamaged))
+			assert.False(t, strings.Contains(err.Error(), "CANARY"))
+		})
+	}
+}
+
+func TestOnlyTheHighestNumberIsTheLock(t *testing.T) {
+	held := Lock{Number: 2, Holder: Holder{Host: "elsewhere"}, ExpiresAt: now().Add(time.Minute)}
+	released := Lock{Number: 1, ReleasedAt: now()}
+	local := Lock{Number: 3, Holder: Holder{Local: true}, ExpiresAt: now().Add(time.Minute)}
+	alive := local
+	alive.Holder.Alive = true
+	tests := []struct {
+		name  string
+		locks []Lock
+		next  int
+		held  bool
+		taken bool
+		clear []int
+	}{
+		{"nobody was ever here", nil, 1, false, false, nil},
+		{"the last one was released", []Lock{released}, 2, false, false, []int{1}},
+		{"held elsewhere", []Lock{held, released}, 3, true, false, []int{1, 2}},
+		{"its process is gone", []Lock{local, released}, 4, false, true, []int{1, 3}},
+		{"its process runs", []Lock{alive}, 4, true, false, []int{3}},
+		{"the lease is over", []Lock{{Number: 9, ExpiresAt: now().Add(-time.Second)}}, 10, false, true, []int{9}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			claim := Decide(test.locks, now())
+			assert.Equal(t, test.next, claim.Number)
+			assert.Equal(t, test.held, claim.HeldBy != nil)
+			assert.Equal(t, test.taken, claim.TakenFrom != nil)
+			assert.Equal(t, test.clear, claim.Clear)
+		})
+	}
+}

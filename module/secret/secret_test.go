@@ -1,0 +1,124 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const canary = "cAnArYcAnArYcAnArYcAnArY42"
+
+type holder struct {
+	Public Secret
+	hidden Secret
+}
+
+func TestNoDoorPrintsASecret(t *testing.T) {
+	s := New(canary)
+	h := holder{s, s}
+	verbs := []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T", "%p", "%t", "%08b", "%c", "%U", "%e"}
+	doors := map[string]func() string{
+		"Sprint": func() string {
+			return fmt.Sprint(s, &s, h, &h, []Secret{s}, map[string]Secret{"k": s}, [1]holder{h}, any(s))
+		},
+		"Errorf":  func() string { return fmt.Errorf("%w: %v", errors.New("x"), h).Error() },
+		"json":    func() string { return encoded(t, map[string]any{"a": s, "b": &s, "c": h, "d": []Secret{s}}) },
+		"slog":    func() string { return logged(s, h) },
+		"xml":     func() string { b, err := xml.Marshal(holder{Public: s}); require.NoError(t, err); return string(b) },
+		"builder": func() string { var b strings.Builder; fmt.Fprint(&b, h); return b.String() },
+		"template": func() string {
+			var b bytes.Buffer
+			require.NoError(t, template.Must(template.New("").Parse("{{.}} {{.Public}} {{printf \"%s\" .Public}}")).Execute(&b, h))
+			return b.String()
+		},
+		"panic": func() (text string) {
+			defer func() { text = fmt.Sprint(recover()) }()
+			panic(h)
+		},
+	}
+	for _, verb := range verbs {
+		doors[verb] = func() string {
+			return fmt.Sprintf(verb, s) + fmt.Sprintf(verb, h) + fmt.Sprintf(verb, &h) + fmt.Sprintf(verb, []any{h})
+		}
+	}
+	for name, door := range doors {
+		text := door()
+		assert.NotContains(t, text, canary, name)
+		assert.NotContains(t, text, fmt.Sprintf("%x", canary), name)
+		assert.NotContains(t, text, fmt.Sprint([]byte(canary))[1:20], name)
+	}
+	_, err := s.Value()
+	require.Error(t, err, "database/sql gets none either")
+}
+
+func TestTheTestWouldSeeAnOpenDoor(t *testing.T) {
+	type open struct{ S string }
+	assert.Contains(t, fmt.Sprintf("%v", open{canary}), canary)
+}
+
+func encoded(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func logged(s Secret, h holder) string {
+	var b bytes.Buffer
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "s", s, "h", h)
+	slog.New(slog.NewTextHandler(&b, nil)).Info("m", "s", s, "h", h)
+	return b.String()
+}
+
+func TestASecretIsReadFromAJSONStringAndNothingElse(t *testing.T) {
+	var s Secret
+	require.NoError(t, json.Unmarshal([]byte(`"`+canary+`"`), &s))
+	assert.Equal(t, canary, s.Reveal())
+	for _, bad := range []string{`12`, `{"a":"` + canary + `"}`, `["` + canary + `"]`} {
+		err := json.Unmarshal([]byte(bad), &s)
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), canary)
+	}
+	require.NoError(t, json.Unmarshal([]byte(`null`), &s))
+	assert.True(t, s.IsEmpty())
+}
+
+func TestSecretsAreComparedByContent(t *testing.T) {
+	assert.True(t, New("a").Equal(New("a")))
+	assert.False(t, New("a").Equal(New("b")))
+	assert.True(t, Secret{}.Equal(New("")))
+	assert.False(t, Secret{}.Equal(New("a")))
+	assert.Equal(t, 3, New("abc").Len())
+}
+
+func TestAWipedSecretIsGone(t *testing.T) {
+	s := New(canary)
+	s.Wipe()
+	assert.NotContains(t, s.Reveal(), "A")
+}
+
+func TestScrubMasksEverySecretInAText(t *testing.T) {
+	assert.Equal(t, "key [secret] and [secret], a", Scrub("key "+canary+" and "+canary+", a", New(canary), New("a")))
+}
+
+func TestFingerprintsAreSixteenHexDigitsAndTellKeysAndScopesApart(t *testing.T) {
+	f := NewFingerprinter("app", Rounds)
+	one := f.Of(New(canary))
+	assert.Regexp(t, "^[0-9a-f]{16}$", string(one))
+	assert.Equal(t, one, f.Of(New(canary)))
+	assert.NotEqual(t, one, f.Of(New(canary+"x")))
+	assert.NotEqual(t, one, NewFingerprinter("other", Rounds).Of(New(canary)))
+	assert.Empty(t, f.Of(Secret{}))
+	// Published: whoever keeps a fingerprint must find the same in ten years.
+	assert.Equal(t, Fingerprint("2337f9324d72cc90"), NewFingerprinter("tower-template", Rounds).Of(New("CHANGE_ME_SEE_SEQERA_DOCS")))
+	assert.Len(t, MACKey(New(canary), "app"), 32)
+}

@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# What the stages share: words for the person at the terminal, the cache, apt without a dialogue.
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/seqera-crypto-rotation
+
+say() { printf 'deps: %s\n' "$*"; }
+
+# fail WHAT COMMAND: says what is missing and what to type.
+fail() {
+  printf 'deps: %s\n' "$1" >&2
+  [ -z "${2:-}" ] || printf 'deps: type:  %s\n' "$2" >&2
+  exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+is_root() { [ "$(id -u)" = 0 ]; }
+
+# hash_of TEXT...: 16 hex digits that name what the texts make.
+hash_of() { printf '%s\n' "$@" | sha256sum | cut -c1-16; }
+
+# apt_install REASON PACKAGE...: installs, with every service kept from starting by itself.
+apt_install() {
+  local reason=$1
+  shift
+  have apt-get && is_root || fail "$reason needs: $*" "sudo apt-get install -y --no-install-recommends $*"
+  say "$reason: apt-get install $*"
+  [ -n "$(find /var/lib/apt/lists -name '*_Packages*' -print -quit 2>/dev/null)" ] || apt-get update
+  local policy=/usr/sbin/policy-rc.d ours=no status=0
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod +x $policy
+    ours=yes
+  fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null || status=$?
+  [ $ours = no ] || rm -f $policy
+  [ $status = 0 ] || fail "apt-get could not install $*" "apt-get update && apt-get install -y $*"
+}

@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# .venv: ansible, its linters, and moto, pinned in .ci/requirements.txt.
+
+deps_venv() {
+  local python stamp
+  python=$(find_python) || fail "Python 3.11 or later is not there" "sudo apt-get install -y python3 python3-venv"
+  stamp=$(hash_of "$("$python" --version)" "$(cat .ci/requirements.txt)")
+  if [ "$(cat .venv/.made-of 2>/dev/null)" = "$stamp" ]; then
+    say ".venv is as .ci/requirements.txt wants it"
+    return
+  fi
+  say "making .venv with $("$python" --version) (about a minute and a half)"
+  rm -rf .venv
+  "$python" -c 'import ensurepip' 2>/dev/null || apt_install "a virtual environment" python3-venv
+  "$python" -m venv .venv
+  .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check -r .ci/requirements.txt
+  echo "$stamp" >.venv/.made-of
+  say ".venv is ready"
+}
+
+find_python() {
+  local name
+  for name in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+  return 1
+}

@@ -1,0 +1,1 @@
+"""What brings a sandbox up and takes it down. Standard library only."""

@@ -1,0 +1,118 @@
+"""The subcommands of `sandbox`."""
+
+import argparse
+import json
+import shlex
+import subprocess
+import time
+
+from . import engine
+from .base import BUILD, Problem, say
+from .project import Sandbox, names
+
+KEPT = BUILD / "engine.kept"  # the Engine was asked for by name: no `down` ends it
+
+
+def main(argv):
+    options = parser().parse_args(argv)
+    try:
+        return options.do(options) or 0
+    except Problem as problem:
+        say(f"FAILED: {problem}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; `sandbox down NAME` clears what is left")
+        return 130
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="sandbox", description="Stand-in Seqera Platforms; see README.md")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name, do, text, named=True):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(do=do)
+        if named:
+            sub.add_argument("name", metavar="NAME")
+        return sub
+
+    sub = command("up", up, "bring a sandbox up, seeded and ready")
+    for kind, default in (("records", 300), ("damaged", 0), ("orphaned", 0), ("deleted", 0), ("seed", 1)):
+        sub.add_argument(f"--{kind}", type=int, default=default, metavar="N", help=f"default {default}")
+    sub.add_argument("--key-parameter", metavar="PARAMETER", help="SSM parameter with the key that the records are sealed under")
+    sub.add_argument("--app-name", metavar="APP", help="default tower-NAME")
+    sub.add_argument("--port", type=int, help="of the frontend; default: a free one")
+    sub.add_argument("--set", action="append", default=[], metavar="SANDBOX_X=V", help="an option of the stand-in")
+    command("down", down, "end a sandbox and everything it started")
+    sub = command("env", env, "print what a test needs, as shell exports")
+    sub.add_argument("--json", action="store_true")
+    sub = command("set", set_options, "set options of the stand-in for its next start")
+    sub.add_argument("settings", nargs="+", metavar="SANDBOX_X=V")
+    sub = command("check", check, "count the records by key, without the product")
+    sub.add_argument("rest", nargs=argparse.REMAINDER)
+    sub = command("compose", compose, "run docker compose in a sandbox's project")
+    sub.add_argument("rest", nargs=argparse.REMAINDER)
+    command("list", lambda _: print("\n".join(names())) if names() else None, "names of the sandboxes", named=False)
+    command("engine-start", engine_start, "make sure a Docker Engine answers; it stays until engine-stop", named=False)
+    command("engine-stop", engine_stop, "end the private Docker Engine", named=False)
+    return top
+
+
+def up(options):
+    sandbox, begun = Sandbox(options.name), time.monotonic()
+    engine.start()
+    if sandbox.complete():
+        sandbox.compose("up", "--detach")
+        say(f"{options.name} is up: {sandbox.url}")
+        return
+    sandbox.destroy()
+    say(f"{options.name}: starting moto, seeding parameters, writing the compose project")
+    sandbox.create(options.app_name, options.port, options.set)
+    seed = [f"--{kind}={getattr(options, kind)}" for kind in ("records", "damaged", "orphaned", "deleted", "seed")]
+    if options.key_parameter:
+        seed.append(f"--key-parameter={options.key_parameter}")
+    say(f"{options.name}: starting db, migrate, cron, backend, frontend")
+    _, seeded = sandbox.start(seed)
+    say(f"{options.name} is up after {time.monotonic() - begun:.1f} s: {sandbox.url}; {seeded}")
+
+
+def down(options):
+    sandbox = Sandbox(options.name)
+    if sandbox.destroy():
+        say(f"{options.name} is down; nothing of it is left")
+    if not names() and not KEPT.exists():
+        engine.stop()
+
+
+def env(options):
+    exports = Sandbox(options.name).exports()
+    if options.json:
+        print(json.dumps(exports, indent=2))
+        return
+    for name, value in exports.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def set_options(options):
+    Sandbox(options.name).set(options.settings)
+
+
+def check(options):
+    print(json.dumps(Sandbox(options.name).check(*options.rest)))
+
+
+def compose(options):
+    sandbox = Sandbox(options.name)
+    return subprocess.run(["docker", "compose", *options.rest], env=engine.environment(), cwd=sandbox.dir, check=False).returncode
+
+
+def engine_start(_):
+    engine.start()
+    KEPT.touch()
+
+
+def engine_stop(_):
+    if names():
+        raise Problem(f"these sandboxes are up: {' '.join(names())}; take them down first")
+    KEPT.unlink(missing_ok=True)
+    engine.stop()

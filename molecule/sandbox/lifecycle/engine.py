@@ -1,0 +1,112 @@
+"""Docker Engine: the one that answers, or a private one with its data under build/ and its socket in a short-named directory."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .base import BUILD, DOCKER_CONFIG, ROOT, Problem, alive, end, remember, run, say, wait_for
+
+DATA = BUILD / "engine"
+LOG = BUILD / "engine.log"
+PID = BUILD / "engine.pid"
+NETWORK = "seqera-sandbox"  # its gateway is the host's address for containers of the private Engine, which has no docker0
+# Socket paths may have 107 characters, so the directory is not below the checkout, which may be deep.
+SHORT = Path(tempfile.gettempdir()) / ("seqera-sandbox-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:8])
+
+
+def docker_host():
+    """The Engine to use: what answers at DOCKER_HOST or at docker's own default, else the private one's socket."""
+    if alive(PID):
+        return f"unix://{SHORT}/docker.sock"
+    named = os.environ.get("DOCKER_HOST", "")
+    if named and named != f"unix://{SHORT}/docker.sock":
+        return named
+    found = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", check=False)
+    default = found.stdout.strip() or "unix:///var/run/docker.sock"
+    if run("docker", "-H", default, "version", check=False).returncode == 0:
+        return default
+    return f"unix://{SHORT}/docker.sock"
+
+
+def environment():
+    """The environment for docker and compose commands."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("COMPOSE_")}
+    env.update(DOCKER_HOST=docker_host(), DOCKER_CONFIG=str(DOCKER_CONFIG))
+    return env
+
+
+def docker(*argv, **kwargs):
+    return run("docker", *argv, env=environment(), **kwargs)
+
+
+def answers():
+    return docker("version", "--format", "{{.Server.Version}}", check=False).returncode == 0
+
+
+def start():
+    """Makes sure that an Engine answers; starts a private one if none does."""
+    if shutil.which("docker") is None:
+        raise Problem("docker is not installed; type:  .ci/deps docker compose")
+    with locked():
+        if answers():
+            return
+        if not docker_host().endswith(f"{SHORT.name}/docker.sock"):
+            raise Problem(f"no Docker Engine answers at {docker_host()}")
+        start_private()
+
+
+def start_private():
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        raise Problem("no Docker Engine answers, and a private one needs root and dockerd; type:  .ci/deps docker")
+    SHORT.mkdir(mode=0o700, exist_ok=True)
+    if SHORT.stat().st_uid != 0:
+        raise Problem(f"{SHORT} belongs to somebody else")
+    argv = [
+        "dockerd", f"--host=unix://{SHORT}/docker.sock", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
+        f"--pidfile={SHORT}/dockerd.pid", "--bridge=none", "--userland-proxy=true", "--log-level=warn",
+    ]
+    DATA.mkdir(parents=True, exist_ok=True)
+    say("starting a private Docker Engine")
+    with LOG.open("ab") as log:
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True)
+    remember(PID, child.pid)
+    took = wait_for("the Docker Engine", 60, answers, failed=lambda: None if alive(PID) else f"it ended; see {LOG}")
+    say(f"the private Docker Engine answers after {took:.1f} s")
+
+
+def stop():
+    """Ends the private Engine, if there is one; what it keeps on disk (images) makes the next start quick."""
+    if not alive(PID):
+        PID.unlink(missing_ok=True)
+        return
+    with locked():
+        docker("network", "rm", NETWORK, check=False)
+        end(PID, "the private Docker Engine", seconds=60)
+        shutil.rmtree(SHORT, ignore_errors=True)
+    say("the private Docker Engine has ended")
+
+
+def gateway():
+    """The host's own address on a bridge, where a server on the host is reached by containers and by the host itself."""
+    network = NETWORK if alive(PID) else "bridge"
+    form = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+    found = docker("network", "inspect", "--format", form, network, check=False)
+    if found.returncode != 0 and alive(PID):
+        docker("network", "create", network, check=False)
+        found = docker("network", "inspect", "--format", form, network)
+    addresses = [a for a in found.stdout.split() if ":" not in a]
+    return addresses[0] if addresses else "127.0.0.1"
+
+
+@contextlib.contextmanager
+def locked():
+    """One at a time: two sandboxes may come up at once."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,215 @@
+package parameters
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+const canary = "cAnArYcAnArYcAnArYcAnArY42"
+
+func TestMain(m *testing.M) { os.Exit(moto.Main(m)) }
+
+func open(t *testing.T, server *moto.Server) *Store {
+	t.Helper()
+	store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: "testing", SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true})
+	require.NoError(t, err)
+	return store
+}
+
+func put(name, value string, after int64) rotation.Step {
+	return rotation.Step{Action: rotation.ActPutOmnibus, Write: &rotation.Write{Kind: rotation.Put, Name: name, Value: secret.New(value), Type: "SecureString", After: after}}
+}
+
+func create(name, value string) rotation.Step {
+	return rotation.Step{Action: rotation.ActEscrowNew, Write: &rotation.Write{Kind: rotation.Create, Name: name, Value: secret.New(value), Type: "SecureString"}}
+}
+
+func remove(names ...string) rotation.Step {
+	return rotation.Step{Action: rotation.ActDeletePrevious, Write: &rotation.Write{Kind: rotation.Delete, Name: names[0], Names: names}}
+}
+
+func codeOf(t *testing.T, err error) rotation.Code {
+	t.Helper()
+	var fault *rotation.Fault
+	require.True(t, errors.As(err, &fault), "%v", err)
+	assert.NotContains(t, err.Error(), canary)
+	return fault.Code
+}
+
+func TestReadsAreBatchedByTenAndTellMissingFromThere(t *testing.T) {
+	server := moto.Start(t)
+	server.Put(t, "/a/1", "x")
+	store := open(t, server)
+	names := []string{"", "/a/1", "/a/1"}
+	for i := range 12 {
+		names = append(names, "/none/"+strings.Repeat("x", i+1))
+	}
+	found, err := store.Read(t.Context(), names...)
+	require.NoError(t, err)
+	assert.Len(t, server.Calls(), 2)
+	assert.True(t, found["/a/1"].Exists)
+	assert.Equal(t, int64(1), found["/a/1"].Version)
+	assert.Equal(t, "x", found["/a/1"].Value.Reveal())
+	assert.False(t, found["/none/x"].Exists)
+	reads, writes := store.Calls()
+	assert.Equal(t, []int64{2, 0}, []int64{reads, writes})
+}
+
+func TestEachWriteIsCarriedOutAndReadBack(t *testing.T) {
+	server := moto.Start(t)
+	server.Put(t, "/omnibus", "before")
+	store := open(t, server)
+	require.NoError(t, store.Apply(t.Context(), put("/omnibus", "after", 1), ""))
+	require.NoError(t, store.Apply(t.Context(), put("/omnibus", "later", 1), ""), "a second put builds on the first")
+	require.NoError(t, store.Apply(t.Context(), create("/new", "x"), ""))
+	require.NoError(t, store.Apply(t.Context(), remove("/new", "/never"), ""))
+	all := server.All(t)
+	assert.Equal(t, "later", aws.ToString(all["/omnibus"].Value))
+	assert.Len(t, all, 1)
+}
+
+func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
+	server := moto.Start(t)
+	_, err := server.Client().PutParameter(t.Context(), &ssm.PutParameterInput{
+		Name: aws.String("/omnibus"), Value: aws.String("v"), Type: types.ParameterTypeSecureString, KeyId: aws.String("alias/ours"), Tier: types.ParameterTierAdvanced,
+		Description: aws.String("words"), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}},
+	})
+	require.NoError(t, err)
+	store := open(t, server)
+	seen := rotation.Parameters{Omnibus: rotation.Parameter{Name: "/omnibus", Exists: true}}
+	require.NoError(t, store.Describe(t.Context(), &seen))
+	assert.Equal(t, "alias/ours", seen.Omnibus.KeyID)
+	assert.Equal(t, "Advanced", seen.Omnibus.Tier)
+	step := put("/omnibus", "w", 1)
+	step.Write.KeyID, step.Write.Tier = seen.Omnibus.KeyID, seen.Omnibus.Tier
+	require.NoError(t, store.Apply(t.Context(), step, ""))
+	described, err := server.Client().DescribeParameters(t.Context(), &ssm.DescribeParametersInput{})
+	require.NoError(t, err)
+	assert.Equal(t, "alias/ours", aws.ToString(described.Parameters[0].KeyId))
+	assert.Equal(t, types.ParameterTierAdvanced, described.Parameters[0].Tier)
+	assert.Equal(t, "words", aws.ToString(described.Parameters[0].Description))
+	tags, err := server.Client().ListTagsForResource(t.Context(), &ssm.ListTagsForResourceInput{ResourceId: aws.String("/omnibus"), ResourceType: types.ResourceTypeForTaggingParameter})
+	require.NoError(t, err)
+	assert.Len(t, tags.TagList, 1)
+}
+
+func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
+	server := moto.Start(t)
+	server.Put(t, "/omnibus", "before")
+	store := open(t, server)
+	for _, step := range []rotation.Step{put("/omnibus", canary, 1), create("/new", canary), remove("/new")} {
+		server.Reset()
+		server.On(func(n int, call moto.Call) moto.Fault {
+			if n == 1 {
+				return moto.LoseAnswer
+			}
+			return moto.None
+		})
+		require.NoError(t, store.Apply(t.Context(), step, ""))
+	}
+}
+
+func TestThrottlingIsWaitedOut(t *testing.T) {
+	server := moto.Start(t)
+	server.Put(t, "/omnibus", "before")
+	for _, fault := range []moto.Fault{moto.Throttled, moto.TooMany, moto.CutBefore} {
+		server.Reset()
+		server.On(func(n int, call moto.Call) moto.Fault {
+			if n <= 3 {
+				return fault
+			}
+			return moto.None
+		})
+		store := open(t, server)
+		found, err := store.Read(t.Context(), "/omnibus")
+		require.NoError(t, err)
+		assert.True(t, found["/omnibus"].Exists)
+		assert.Len(t, server.Calls(), 4)
+	}
+}
+
+func TestAnotherWriterInBetweenStopsTheRunAndIsNamed(t *testing.T) {
+	server := moto.Start(t)
+	server.Put(t, "/omnibus", "before")
+	server.Put(t, "/omnibus", "somebody else's")
+	err := open(t, server).Apply(t.Context(), put("/omnibus", canary, 1), "Done before that: nothing.")
+	assert.Equal(t, rotation.CodeVersionGap, codeOf(t, err))
+	assert.ErrorContains(t, err, "Done before that: nothing.")
+
+	server.Put(t, "/new", "somebody else's")
+	err = open(t, server).Apply(t.Context(), create("/new", canary), "")
+	assert.Equal(t, rotation.CodeVersionGap, codeOf(t, err))
+	all := server.All(t)
+	assert.Equal(t, "somebody else's", aws.ToString(all["/new"].Value))
+}
+
+func TestAWriteThatDoesNotReadBackStopsTheRun(t *testing.T) {
+	server := moto.Start(t)
+	server.Put(t, "/omnibus", "before")
+	server.After(func(call moto.Call) {
+		if call.Action == "PutParameter" {
+			server.Put(t, "/omnibus", "somebody else's")
+		}
+	})
+	err := open(t, server).Apply(t.Context(), put("/omnibus", canary, 1), "")
+	assert.Equal(t, rotation.CodeReadBack, codeOf(t, err))
+}
+
+func TestAHolderThatWasOvertakenStopsBeforeItsNextWrite(t *testing.T) {
+	server := moto.Start(t)
+	store := open(t, server)
+	lock := create("/c/lock/1", "ours")
+	lock.Action = rotation.ActLock
+	require.NoError(t, store.Apply(t.Context(), lock, ""))
+	server.After(func(call moto.Call) {
+		if call.Action == "PutParameter" && call.Names[0] == "/first" {
+			server.Put(t, "/c/lock/2", "theirs")
+		}
+	})
+	err := store.Apply(t.Context(), create("/first", "x"), "")
+	assert.Equal(t, rotation.CodeOvertaken, codeOf(t, err))
+
+	again := create("/c/lock/2", "ours too")
+	again.Action = rotation.ActLock
+	err = open(t, server).Apply(t.Context(), again, "")
+	assert.Equal(t, rotation.CodeLocked, codeOf(t, err))
+}
+
+func TestServiceErrorsAreToldApartAndNeverQuoteAValue(t *testing.T) {
+	server := moto.Start(t)
+	for fault, code := range map[moto.Fault]rotation.Code{moto.Denied: rotation.CodeAccessDenied, moto.Invalid: rotation.CodeAWS} {
+		server.On(func(int, moto.Call) moto.Fault { return fault })
+		err := open(t, server).Apply(t.Context(), create("/new", canary), "Nothing was written.")
+		assert.Equal(t, code, codeOf(t, err))
+		assert.ErrorContains(t, err, "ssm:PutParameter on /new")
+		_, err = open(t, server).Read(t.Context(), "/new")
+		assert.Equal(t, code, codeOf(t, err), "AccessDenied is not absent")
+	}
+}
+
+func TestTheShelfIsReadInPages(t *testing.T) {
+	server := moto.Start(t)
+	for i := range 23 {
+		server.Put(t, "/c/lock/"+strings.Repeat("1", i+1)[:min(i+1, 9)]+string(rune('0'+i%10)), `{"format":1,"body":{"state":"prepared"}}`)
+	}
+	shelf, err := open(t, server).ReadShelf(t.Context(), "/c")
+	require.NoError(t, err)
+	assert.True(t, shelf.Complete)
+	assert.Len(t, shelf.Locks, len(server.All(t)))
+
+	server.Put(t, "/c/ledger/r1", canary)
+	_, err = open(t, server).ReadShelf(t.Context(), "/c")
+	assert.Equal(t, rotation.CodeCustodyDamaged, codeOf(t, err))
+}

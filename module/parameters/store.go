@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"sync/atomic"
@@ -118,10 +119,16 @@ func (s *Store) Caller(ctx context.Context) string {
 func retryer() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = Attempts
-		o.MaxBackoff = 3 * time.Second
+		o.Backoff = retry.BackoffDelayerFunc(backoff)
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TooManyUpdates": {}}})
 	})
+}
+
+// backoff waits a random part of 100 ms, 200 ms, … 2 s: short enough that SSM's quota is not idle while somebody waits.
+func backoff(attempt int, _ error) (time.Duration, error) {
+	most := min(100*time.Millisecond<<min(attempt, 5), 2*time.Second)
+	return most/4 + rand.N(most*3/4), nil
 }
 
 func httpClient(c Config) (aws.HTTPClient, error) {

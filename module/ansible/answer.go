@@ -1,0 +1,137 @@
+package ansible
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"runtime"
+	"strings"
+)
+
+// answer runs the handler and makes the result of what it returns.
+func answer(ctx context.Context, handle Handler, request Request) (object document) {
+	defer func() {
+		if recover() != nil {
+			object = failure(crash(culprit()))
+		}
+		object.warn(request.warnings)
+	}()
+	result, err := handle(ctx, request)
+	object, broken := fields(result)
+	if broken != nil && err == nil {
+		err = broken
+	}
+	object.settle()
+	if err != nil {
+		object.fail(interrupted(ctx, err))
+	}
+	return object
+}
+
+// fields encodes a result and takes its top-level fields apart.
+func fields(result any) (document, error) {
+	object := document{}
+	text, err := encode(result)
+	if err == nil {
+		err = json.Unmarshal(text, &object)
+	}
+	if err != nil {
+		// The encoder's text may quote values.
+		return document{}, internal("The result could not be encoded as a JSON object.")
+	}
+	if object == nil { // null
+		object = document{}
+	}
+	return object, nil
+}
+
+// settle makes the fields what Ansible and its callbacks expect: changed is a bool (the string "no" would be true),
+// warnings a list. invocation would show the options, a top-level results is taken for a loop's.
+func (d document) settle() {
+	d.set("changed", string(d["changed"]) == "true")
+	delete(d, "invocation")
+	delete(d, "results")
+	var warnings []any
+	if json.Unmarshal(d["warnings"], &warnings) != nil || len(warnings) == 0 {
+		delete(d, "warnings")
+	}
+}
+
+func (d document) fail(err error) {
+	code := "internal"
+	var coded interface{ ErrorCode() string }
+	if errors.As(err, &coded) && coded.ErrorCode() != "" {
+		code = coded.ErrorCode()
+	}
+	d.set("failed", true)
+	d.set("msg", err.Error())
+	d.set("error_code", code)
+}
+
+func (d document) warn(more []string) {
+	if len(more) == 0 {
+		return
+	}
+	var warnings []json.RawMessage
+	_ = json.Unmarshal(d["warnings"], &warnings)
+	for _, warning := range more {
+		text, _ := encode(warning)
+		warnings = append(warnings, text)
+	}
+	d.set("warnings", warnings)
+}
+
+// set takes values that always encode.
+func (d document) set(name string, value any) { d[name], _ = encode(value) }
+
+// failure is a failed result of nothing but the error.
+func failure(err error) document {
+	object := document{}
+	object.settle()
+	object.fail(err)
+	return object
+}
+
+// encode is json.Marshal without the escaping of < > &, which people would have to read.
+func encode(value any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
+}
+
+// interrupted gives a bare context error, which says nothing to a person, the words it needs.
+func interrupted(ctx context.Context, err error) error {
+	var coded interface{ ErrorCode() string }
+	if ctx.Err() == nil || errors.As(err, &coded) || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fault{"interrupted", fmt.Sprintf("The run was interrupted: %s. Run it again.", context.Cause(ctx))}
+}
+
+// crash is a panic of the handler. The panic's own text stays unsaid, since it may hold a secret.
+func crash(at string) error {
+	return internal("The module has a fault of its own and stopped at " + at + ". What was changed before that stays changed; nothing else is. " +
+		"Look at the present state before running it again, and report this line to its authors.")
+}
+
+// culprit names the function and line that panicked. It must be called by the deferred function that recovered.
+func culprit() string {
+	stack := make([]uintptr, 64)
+	frames := runtime.CallersFrames(stack[:runtime.Callers(3, stack)])
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") && frame.Function != "" {
+			return fmt.Sprintf("%s (%s:%d)", path.Base(frame.Function), path.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return "an unknown place"
+		}
+	}
+}

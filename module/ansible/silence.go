@@ -1,0 +1,77 @@
+//go:build unix
+
+package ansible
+
+import (
+	"errors"
+	"io"
+	"os"
+	"syscall"
+)
+
+// silence points the process's stdout and stderr at /dev/null and gives the original stdout, until release is called.
+// It works on file descriptors, because loggers keep the os.Stderr that they found when the program started.
+// A stdout that is no file, as in a test, cannot be reached by a library and is given back as it is.
+func silence(stdout io.Writer) (original io.Writer, release func(), err error) {
+	file, ok := stdout.(*os.File)
+	if !ok {
+		return stdout, func() {}, nil
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, nil, internal("Nothing was done: /dev/null cannot be opened.")
+	}
+	defer func() { _ = null.Close() }()
+	mine, err := duplicate(int(file.Fd()))
+	if err != nil {
+		return nil, nil, err
+	}
+	undo := []func(){func() { _ = syscall.Close(mine) }}
+	release = func() {
+		for _, step := range undo {
+			step()
+		}
+	}
+	for _, fd := range []int{syscall.Stdout, syscall.Stderr} {
+		kept, err := duplicate(fd)
+		if err == nil {
+			err = redirect(int(null.Fd()), fd)
+		}
+		if err != nil {
+			release()
+			return nil, nil, internal("Nothing was done: stdout and stderr cannot be redirected.")
+		}
+		undo = append(undo, func() {
+			_ = redirect(kept, fd)
+			_ = syscall.Close(kept)
+		})
+	}
+	return descriptor(mine), release, nil
+}
+
+func duplicate(fd int) (int, error) {
+	copied, err := syscall.Dup(fd)
+	if err != nil {
+		return 0, internal("Nothing was done: stdout and stderr cannot be redirected.")
+	}
+	syscall.CloseOnExec(copied)
+	return copied, nil
+}
+
+// descriptor writes to a file descriptor that nobody else closes.
+type descriptor int
+
+func (d descriptor) Write(text []byte) (int, error) {
+	written := 0
+	for written < len(text) {
+		n, err := syscall.Write(int(d), text[written:])
+		if errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.EAGAIN) {
+			continue
+		}
+		if err != nil {
+			return written, err
+		}
+		written += n
+	}
+	return written, nil
+}

@@ -1,0 +1,74 @@
+package options
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// rotationRules are what no option alone can say. An option that was given wrongly is not called missing as well.
+func rotationRules(r Rotation, w *walk) {
+	if (r.State == "prepared" || r.State == "finalized") && !w.has("omnibus_parameter") {
+		w.invalid.add("omnibus_parameter", fmt.Sprintf("omnibus_parameter is required when state is %s", r.State))
+	}
+	if r.State == "prepared" {
+		preparedRules(r, w)
+	}
+	placeRules(r.AppName, r.ConfigPrefix, r.PreviousKeyName, r.CustodyPrefix, w)
+	loginRules(r.AWS, w)
+}
+
+func infoRules(i Info, w *walk) {
+	placeRules(i.AppName, i.ConfigPrefix, i.PreviousKeyName, i.CustodyPrefix, w)
+	loginRules(i.AWS, w)
+}
+
+func preparedRules(r Rotation, w *walk) {
+	if !w.has("new_secret") && !w.has("rotation_id") && !w.has("max_age_days") {
+		w.invalid.add("rotation_id", "state prepared needs at least one of new_secret, rotation_id, max_age_days, or every run would rotate again")
+	}
+	if len(r.Backups) == 0 && !w.spoilt["backups"] && !r.BackupsWaived && !w.spoilt["backups_waived"] {
+		w.invalid.add("backups", "state prepared needs backups, the identifiers of the database backups that the retiring key opens, or backups_waived: true")
+	}
+}
+
+// placeRules keep our parameters off the Platform's, and the keys in custody away from the VM: the installer's instance
+// role reads /config/<app>* and /seqera/<app>/*.
+func placeRules(app, config, previous, custody string, w *walk) {
+	taken := []string{"tower/crypto/secretKey", "tower/secret-rotation/enabled", "tower/secret-rotation/chunk-size"}
+	if slices.Contains(taken, previous) {
+		w.invalid.add("previous_key_name", fmt.Sprintf("previous_key_name must not be %q: that parameter holds something else", previous))
+	}
+	if w.spoilt["app_name"] || w.spoilt["config_prefix"] || w.spoilt["custody_prefix"] {
+		return
+	}
+	for _, readable := range []string{config, "/config/" + app, "/seqera/" + app + "/"} {
+		if strings.HasPrefix(custody+"/", readable) {
+			w.invalid.add("custody_prefix", fmt.Sprintf("custody_prefix must not be below %s, which the Platform's VM may read, but %s is", readable, quote(custody)))
+			return
+		}
+	}
+}
+
+// loginRules are amazon.aws's: a profile or keys, not both, wherever they come from.
+func loginRules(a AWS, w *walk) {
+	if a.AccessKey.IsEmpty() != a.SecretKey.IsEmpty() && !w.spoilt["access_key"] && !w.spoilt["secret_key"] {
+		given, missing := "access_key", "secret_key"
+		if a.AccessKey.IsEmpty() {
+			given, missing = missing, given
+		}
+		w.invalid.add(missing, fmt.Sprintf("%s needs %s", w.called(given), missing))
+	}
+	if a.Profile == "" {
+		return
+	}
+	for _, option := range []struct {
+		name  string
+		empty bool
+	}{{"access_key", a.AccessKey.IsEmpty()}, {"secret_key", a.SecretKey.IsEmpty()}, {"session_token", a.SessionToken.IsEmpty()}} {
+		if !option.empty {
+			w.invalid.add("profile", fmt.Sprintf("%s and %s cannot be used together: set the one that is not meant to \"\"", w.called("profile"), w.called(option.name)))
+			return
+		}
+	}
+}

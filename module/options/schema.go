@@ -1,0 +1,90 @@
+package options
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/invopop/jsonschema"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Schema is the JSON Schema of a module's options, made from the structs' tags. It describes values after Ansible's
+// coercion. Beyond JSON Schema it says:
+//
+//	x-aliases         other names of the option
+//	x-env             environment variables that are asked, in this order, when the option is not given
+//	x-type            Ansible's type where JSON Schema has no word for it: path
+//	x-trim            characters that are dropped from the value's end
+//	x-apply-defaults  the suboptions' defaults hold when the option is not given
+//	x-allowed         what is allowed, in words
+//	x-error-code      the error_code of a value that is not allowed; else invalid_options
+func Schema(module string) ([]byte, error) {
+	options := reflect.TypeFor[Rotation]()
+	if strings.HasSuffix(module, "_info") {
+		options = reflect.TypeFor[Info]()
+	}
+	schema := schemaOf(options)
+	schema.Title = module
+	text, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("the schema of %s does not encode: %w", module, err)
+	}
+	// The library's encoder writes < > as escapes, which people would have to read in the defaults.
+	text = bytes.ReplaceAll(text, []byte(`\u003c`), []byte("<"))
+	return bytes.ReplaceAll(text, []byte(`\u003e`), []byte(">")), nil
+}
+
+func schemaOf(options reflect.Type) *jsonschema.Schema {
+	reflector := jsonschema.Reflector{
+		Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true,
+		Mapper: func(t reflect.Type) *jsonschema.Schema {
+			if t == reflect.TypeFor[secret.Secret]() {
+				return &jsonschema.Schema{Type: "string", WriteOnly: true}
+			}
+			return nil
+		},
+	}
+	schema := reflector.ReflectFromType(options)
+	makeLists(schema)
+	return schema
+}
+
+// makeLists makes lists of the extras that are lists: the reflector knows no list of one.
+func makeLists(schema *jsonschema.Schema) {
+	for _, name := range []string{"x-aliases", "x-env"} {
+		if one, ok := schema.Extras[name].(string); ok {
+			schema.Extras[name] = []string{one}
+		}
+	}
+	for _, property := range properties(schema) {
+		makeLists(property)
+	}
+}
+
+// properties goes through the options of a dict in the order of the struct.
+func properties(schema *jsonschema.Schema) func(func(string, *jsonschema.Schema) bool) {
+	return func(yield func(string, *jsonschema.Schema) bool) {
+		if schema.Properties == nil {
+			return
+		}
+		for pair := schema.Properties.Oldest(); pair != nil; pair = pair.Next() {
+			if !yield(pair.Key, pair.Value) {
+				return
+			}
+		}
+	}
+}
+
+func list(schema *jsonschema.Schema, extra string) []string {
+	names, _ := schema.Extras[extra].([]string)
+	return names
+}
+
+func word(schema *jsonschema.Schema, extra string) string {
+	text, _ := schema.Extras[extra].(string)
+	return text
+}

@@ -1,0 +1,208 @@
+package options
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/invopop/jsonschema"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+func modules() map[string]reflect.Type {
+	return map[string]reflect.Type{"seqera_crypto_rotation": reflect.TypeFor[Rotation](), "seqera_crypto_rotation_info": reflect.TypeFor[Info]()}
+}
+
+// fields are a struct's fields by option name, those of embedded structs included.
+func fields(of reflect.Type) map[string]reflect.Type {
+	if of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	found := map[string]reflect.Type{}
+	for _, field := range reflect.VisibleFields(of) {
+		if !field.Anonymous {
+			found[field.Tag.Get("json")] = field.Type
+		}
+	}
+	return found
+}
+
+func TestTheSchemaHasEveryFieldWithItsType(t *testing.T) {
+	for _, options := range modules() {
+		schema := schemaOf(options)
+		agree(t, fields(options), schema)
+		for _, dict := range []string{"database", "services"} {
+			agree(t, fields(fields(options)[dict]), schema.Properties.Value(dict))
+		}
+	}
+}
+
+func agree(t *testing.T, fields map[string]reflect.Type, schema *jsonschema.Schema) {
+	t.Helper()
+	assert.Same(t, jsonschema.FalseSchema, schema.AdditionalProperties, "nothing else is accepted")
+	for name, property := range properties(schema) {
+		field, ok := fields[name]
+		require.True(t, ok, name)
+		delete(fields, name)
+		assert.NotEmpty(t, property.Description, name)
+		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), property.WriteOnly, "%s: what is secret is writeOnly", name)
+		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), property.Type == "string" && field.Kind() == reflect.Struct, name)
+		want := map[string][]reflect.Kind{
+			"string": {reflect.String, reflect.Struct}, "integer": {reflect.Int, reflect.Pointer}, "boolean": {reflect.Bool},
+			"array": {reflect.Slice}, "object": {reflect.Map, reflect.Struct, reflect.Pointer},
+		}[property.Type]
+		assert.Contains(t, want, field.Kind(), name)
+	}
+	assert.Empty(t, fields)
+}
+
+func TestEveryDefaultIsAllowed(t *testing.T) {
+	for _, options := range modules() {
+		for name, property := range properties(schemaOf(options)) {
+			if property.Default == nil {
+				continue
+			}
+			w := newWalk(nil)
+			_, ok := w.value(property, name, standard(property.Default, map[string]any{"app_name": "a"}))
+			assert.True(t, ok, "%s: %v", name, w.invalid.mistakes)
+		}
+	}
+}
+
+func TestOptionsOfBothModulesAllowTheSame(t *testing.T) {
+	info := map[string]*jsonschema.Schema{}
+	for name, property := range properties(schemaOf(reflect.TypeFor[Info]())) {
+		info[name] = property
+	}
+	shared := 0
+	for name, property := range properties(schemaOf(reflect.TypeFor[Rotation]())) {
+		if other, ok := info[name]; ok {
+			shared++
+			property.Description, other.Description = "", ""
+			assert.Equal(t, other, property, name)
+		}
+	}
+	assert.Equal(t, len(info)-1, shared, "gather alone is not in both")
+}
+
+func TestTheSchemaIsJSONThatPeopleCanRead(t *testing.T) {
+	text, err := Schema("seqera_crypto_rotation")
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"default": "/config/<app_name>"`)
+	assert.Contains(t, string(text), `"title": "seqera_crypto_rotation"`)
+	assert.True(t, json.Valid(text))
+
+	text, err = Schema("seqera_crypto_rotation_info")
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `"gather"`)
+	assert.NotContains(t, string(text), `"new_secret"`)
+}
+
+// documented is an option as ansible-doc reads it.
+type documented struct {
+	Description []string              `yaml:"description"`
+	Type        string                `yaml:"type"`
+	Elements    string                `yaml:"elements"`
+	Required    bool                  `yaml:"required"`
+	Choices     []any                 `yaml:"choices"`
+	Default     any                   `yaml:"default"`
+	Aliases     []string              `yaml:"aliases"`
+	Suboptions  map[string]documented `yaml:"suboptions"`
+}
+
+func TestTheDocumentationSaysWhatTheStructsSay(t *testing.T) {
+	for module, options := range modules() {
+		text, err := os.ReadFile("../../library/" + module + ".yml")
+		require.NoError(t, err)
+		var sidecar struct {
+			Documentation struct {
+				Module  string                `yaml:"module"`
+				Options map[string]documented `yaml:"options"`
+			} `yaml:"DOCUMENTATION"`
+			Examples string         `yaml:"EXAMPLES"`
+			Return   map[string]any `yaml:"RETURN"`
+		}
+		require.NoError(t, yaml.Unmarshal(text, &sidecar))
+		assert.Equal(t, module, sidecar.Documentation.Module)
+		assert.Equal(t, documentation(schemaOf(options)), shortened(sidecar.Documentation.Options), module)
+		assert.NotEmpty(t, sidecar.Return)
+		examples(t, module, options, sidecar.Examples)
+	}
+}
+
+// documentation is what the schema says of each option, in Ansible's words.
+func documentation(schema *jsonschema.Schema) map[string]documented {
+	types := map[string]string{"string": "str", "integer": "int", "boolean": "bool", "array": "list", "object": "dict"}
+	options := map[string]documented{}
+	for name, property := range properties(schema) {
+		option := documented{Description: []string{property.Description}, Type: types[property.Type], Choices: property.Enum, Default: plain(property.Default), Aliases: list(property, "x-aliases")}
+		if named := word(property, "x-type"); named != "" {
+			option.Type = named
+		}
+		if property.Items != nil {
+			option.Elements, option.Choices = types[property.Items.Type], property.Items.Enum
+		}
+		for _, required := range schema.Required {
+			option.Required = option.Required || required == name
+		}
+		if property.Properties != nil {
+			option.Suboptions = documentation(property)
+		}
+		options[name] = option
+	}
+	return options
+}
+
+// shortened keeps the first paragraph of each description: that is the struct's, the rest is the documentation's own.
+func shortened(options map[string]documented) map[string]documented {
+	for name, option := range options {
+		option.Description = option.Description[:min(1, len(option.Description))]
+		if option.Suboptions != nil {
+			option.Suboptions = shortened(option.Suboptions)
+		}
+		options[name] = option
+	}
+	return options
+}
+
+func plain(value any) any {
+	if number, ok := value.(json.Number); ok {
+		whole, _ := number.Int64()
+		return int(whole)
+	}
+	return value
+}
+
+// examples are tasks whose options pass.
+func examples(t *testing.T, module string, options reflect.Type, text string) {
+	t.Helper()
+	var tasks []map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(text), &tasks))
+	tried := 0
+	for _, task := range tasks {
+		given, ok := task[module].(map[string]any)
+		if !ok {
+			continue
+		}
+		tried++
+		for name, value := range given {
+			if text, ok := value.(string); ok && strings.HasPrefix(text, "{{") {
+				given[name] = map[string]any{"proof": map[string]any{}, "backups": "b1"}[name]
+			}
+		}
+		var err error
+		if options == reflect.TypeFor[Info]() {
+			_, err = ParseInfo(given, nil)
+		} else {
+			_, err = ParseRotation(given, nil)
+		}
+		assert.NoError(t, err, task["name"])
+	}
+	assert.Positive(t, tried)
+}

@@ -118,6 +118,33 @@ func wholeDecimal(text string) (int, error) {
 	return int(whole), nil
 }
 
+// Float takes numbers, also as strings. Infinity and NaN, which JSON does not have, are refused.
+func Float(value any) (float64, error) {
+	switch v := plain(value).(type) {
+	case bool:
+		if v {
+			return 1, nil
+		}
+		return 0, nil
+	case json.Number:
+		return finite(string(v))
+	case string:
+		text := strings.ReplaceAll(strip(v), "_", "")
+		if !strings.ContainsAny(text, "xXpP") {
+			return finite(text)
+		}
+	}
+	return 0, errors.New("is not a float")
+}
+
+func finite(text string) (float64, error) {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+		return 0, errors.New("is not a float")
+	}
+	return f, nil
+}
+
 // List takes a list; a string is split at its commas (blanks stay), a number or bool is a list of one string.
 func List(value any) ([]any, error) {
 	switch v := plain(value).(type) {

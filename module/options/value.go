@@ -78,6 +78,8 @@ func scalar(schema *jsonschema.Schema, raw any, env Env) (any, error) {
 		return ansible.Bool(raw)
 	case "integer":
 		return ansible.Int(raw)
+	case "number":
+		return ansible.Float(raw)
 	}
 	if word(schema, "x-type") == "path" {
 		return ansible.Path(raw, env)

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/records"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+// info is what seqera_crypto_rotation_info returns.
+type info struct {
+	Changed         bool                `json:"changed"`
+	Msg             string              `json:"msg"`
+	Phase           rotation.Phase      `json:"phase"`
+	KeyAgeDays      *int                `json:"key_age_days"`
+	Due             *bool               `json:"due"`
+	Fingerprints    fingerprints        `json:"fingerprints"`
+	Platform        *rotation.Platform  `json:"platform,omitempty"`
+	Records         *rotation.Records   `json:"records,omitempty"`
+	Baseline        *records.Baseline   `json:"baseline,omitempty"`
+	Progress        *rotation.Progress  `json:"progress,omitempty"`
+	Evidence        []rotation.Evidence `json:"evidence"`
+	Warnings        []string            `json:"warnings,omitempty"`
+	APICalls        calls               `json:"api_calls"`
+	DurationSeconds float64             `json:"duration_seconds"`
+}
+
+// gather looks and never writes.
+func gather(ctx context.Context, asked options.Info) (any, error) {
+	r, err := newRun(ctx, options.Rotation{
+		AppName: asked.AppName, OmnibusParameter: asked.OmnibusParameter, RotationID: asked.RotationID, MaxAgeDays: asked.MaxAgeDays,
+		ConfigPrefix: asked.ConfigPrefix, PreviousKeyName: asked.PreviousKeyName, CustodyPrefix: asked.CustodyPrefix, AWS: asked.AWS, VM: asked.VM,
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := info{Evidence: []rotation.Evidence{}}
+	view := &vm{run: r, asked: asked.VM}
+	defer view.close()
+	err = view.look(ctx, asked, &out)
+	out.APICalls.Reads, out.APICalls.Writes = r.store.Calls()
+	out.DurationSeconds = seconds(r.now().Sub(r.began).Seconds())
+	return out, err
+}
+
+func (v *vm) look(ctx context.Context, asked options.Info, out *info) error {
+	r := v.run
+	if err := r.observe(ctx); err != nil {
+		return err
+	}
+	if r.wish.Names.Omnibus != "" {
+		// Only the operator may read escrow, and only there is the age of a key that we brought.
+		if err := r.readEscrow(ctx); err != nil {
+			return err
+		}
+	}
+	if err := v.lookAtVM(ctx, asked); err != nil {
+		return err
+	}
+	plan, err := r.plan(ctx)
+	if err != nil {
+		return err
+	}
+	v.tell(plan, out)
+	return nil
+}
+
+func (v *vm) tell(plan rotation.Plan, out *info) {
+	r := v.run
+	out.Msg, out.Phase, out.Warnings, out.Progress = plan.Msg, plan.Phase, plan.Warnings, plan.Progress
+	out.Fingerprints = fingerprints{plan.Current, plan.Previous}
+	out.Platform, out.Records = r.world.Platform, r.world.Records
+	if !plan.Born.IsZero() {
+		age := int(r.world.Now.Sub(plan.Born) / (24 * time.Hour))
+		out.KeyAgeDays = &age
+		if r.wish.MaxAgeDays != nil {
+			due := age >= *r.wish.MaxAgeDays
+			out.Due = &due
+		}
+	}
+	if v.scanner != nil {
+		baseline := v.scanner.Baseline(r.world.Now)
+		out.Baseline = &baseline
+	}
+}
+
+// lookAtVM asks Docker only when it is wanted, or needed to find the database.
+func (v *vm) lookAtVM(ctx context.Context, asked options.Info) error {
+	scan := slices.Contains(asked.Gather, "records")
+	var found platform.Found
+	if slices.Contains(asked.Gather, "platform") || (scan && asked.Database == nil) {
+		var err error
+		if found, err = v.containers(ctx); err != nil {
+			return err
+		}
+	}
+	if !scan {
+		return nil
+	}
+	return v.scan(ctx, found)
+}

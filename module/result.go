@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/seqera-tools/crypto-rotation/module/ansible"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// result is what seqera_crypto_rotation returns; the contract's "Return values".
+type result struct {
+	Changed         bool                `json:"changed"`
+	Msg             string              `json:"msg"`
+	Phase           rotation.Phase      `json:"phase,omitempty"`
+	RotationID      string              `json:"rotation_id"`
+	Fingerprints    fingerprints        `json:"fingerprints"`
+	Steps           []rotation.Step     `json:"steps"`
+	Diff            []rotation.Diff     `json:"diff,omitempty"`
+	Warnings        []string            `json:"warnings,omitempty"`
+	Progress        *rotation.Progress  `json:"progress,omitempty"`
+	Evidence        []rotation.Evidence `json:"evidence"`
+	Proof           *rotation.Proof     `json:"proof,omitempty"`
+	Escrow          *escrow             `json:"escrow,omitempty"`
+	APICalls        calls               `json:"api_calls"`
+	DurationSeconds float64             `json:"duration_seconds"`
+}
+
+type fingerprints struct {
+	Current  secret.Fingerprint `json:"current"`
+	Previous secret.Fingerprint `json:"previous"`
+}
+
+type escrow struct {
+	Parameter string `json:"parameter"`
+	Version   int64  `json:"version"`
+}
+
+type calls struct {
+	Reads  int64 `json:"reads"`
+	Writes int64 `json:"writes"`
+}
+
+// result tells what was done, or in check mode would be: the same plan, with the steps that were carried out marked.
+func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) result {
+	out := result{
+		Msg: plan.Msg, Phase: plan.Phase, RotationID: plan.RotationID, Fingerprints: fingerprints{plan.Current, plan.Previous},
+		Steps: plan.Steps, Warnings: plan.Warnings, Progress: plan.Progress, Evidence: plan.Evidence, Proof: plan.Proof,
+		DurationSeconds: seconds(r.now().Sub(r.began).Seconds()),
+	}
+	out.APICalls.Reads, out.APICalls.Writes = r.store.Calls()
+	if out.Steps == nil {
+		out.Steps = []rotation.Step{}
+	}
+	if out.Evidence == nil {
+		out.Evidence = []rotation.Evidence{}
+	}
+	out.Changed = plan.Writes()
+	if applied {
+		out.Changed = wrote(plan.Steps)
+		if out.Changed && !plan.Steps[len(plan.Steps)-1].Done {
+			out.Phase = plan.Before
+		}
+	}
+	if plan.Writes() && !applied {
+		out.Msg = "Would be done: " + lower(plan.Msg)
+	}
+	if request.Diff {
+		out.Diff = plan.Diffs(r.world, r.wish, r.prints)
+	}
+	if plan.Escrow != "" {
+		// Escrow is created once and never overwritten: its version is 1.
+		out.Escrow = &escrow{Parameter: plan.Escrow, Version: 1}
+	}
+	return out
+}
+
+func wrote(steps []rotation.Step) bool {
+	for _, step := range steps {
+		if step.Write != nil && step.Done {
+			return true
+		}
+	}
+	return false
+}
+
+// sofar says what a failed run has written, for the error.
+func sofar(steps []rotation.Step) string {
+	var done []string
+	for _, step := range steps {
+		if step.Write != nil && step.Done {
+			done = append(done, string(step.Action))
+		}
+	}
+	if len(done) == 0 {
+		return "Nothing was written."
+	}
+	return fmt.Sprintf("Done before that: %s.", strings.Join(done, ", "))
+}
+
+func interrupted(done []rotation.Step) *rotation.Fault {
+	return &rotation.Fault{Code: rotation.CodeInterrupted, What: "The run was interrupted.", State: sofar(done), Next: "Run again: it goes on from where the parameters are."}
+}
+
+func lower(sentence string) string {
+	if sentence == "" {
+		return ""
+	}
+	return strings.ToLower(sentence[:1]) + sentence[1:]
+}
+
+func seconds(s float64) float64 { return math.Round(s*1000) / 1000 }

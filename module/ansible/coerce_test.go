@@ -66,6 +66,7 @@ func coercions() []coercion {
 		{"int", `5`, `5`, ""},
 		{"int", `"5"`, `5`, ""},
 		{"int", `" 5\t"`, `5`, ""},
+		{"int", `"\u001c5\u2003"`, `5`, ""},
 		{"int", `"+5"`, `5`, ""},
 		{"int", `"-5"`, `-5`, ""},
 		{"int", `"007"`, `7`, ""},
@@ -263,6 +264,11 @@ func TestAHugeExponentIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestADeepLiteralIsRefused(t *testing.T) {
-	_, err := Dict("{'a': " + strings.Repeat("[", 100_000))
+	nested := func(levels int) string {
+		return "{'a': " + strings.Repeat("[", levels) + strings.Repeat("]", levels) + "}"
+	}
+	_, err := Dict(nested(50))
+	require.NoError(t, err)
+	_, err = Dict(nested(150))
 	assert.Error(t, err)
 }

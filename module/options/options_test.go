@@ -225,6 +225,10 @@ func TestAProfileAndKeysAreNotMixed(t *testing.T) {
 	r, err := ParseRotation(prepared(map[string]any{"profile": "ops", "access_key": "", "secret_key": ""}), env)
 	require.NoError(t, err, "an option given as \"\" leaves the environment aside")
 	assert.True(t, r.AccessKey.IsEmpty())
+
+	r, err = ParseRotation(prepared(map[string]any{"endpoint_url": ""}), environment(map[string]string{"AWS_URL": "http://other"}))
+	require.NoError(t, err)
+	assert.Empty(t, r.EndpointURL)
 }
 
 func TestOnlyWhatAStateNeedsIsRequired(t *testing.T) {

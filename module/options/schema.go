@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"reflect"
 	"strings"
 
@@ -66,17 +67,11 @@ func makeLists(schema *jsonschema.Schema) {
 }
 
 // properties goes through the options of a dict in the order of the struct.
-func properties(schema *jsonschema.Schema) func(func(string, *jsonschema.Schema) bool) {
-	return func(yield func(string, *jsonschema.Schema) bool) {
-		if schema.Properties == nil {
-			return
-		}
-		for pair := schema.Properties.Oldest(); pair != nil; pair = pair.Next() {
-			if !yield(pair.Key, pair.Value) {
-				return
-			}
-		}
+func properties(schema *jsonschema.Schema) iter.Seq2[string, *jsonschema.Schema] {
+	if schema.Properties == nil {
+		return func(func(string, *jsonschema.Schema) bool) {}
 	}
+	return schema.Properties.FromOldest()
 }
 
 func list(schema *jsonschema.Schema, extra string) []string {

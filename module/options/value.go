@@ -154,8 +154,8 @@ func near(schema *jsonschema.Schema, text string) string {
 			choices = append(choices, name)
 		}
 	}
-	if close := nearest(text, choices); close != "" {
-		return " (did you mean " + strconv.Quote(close) + "?)"
+	if meant := nearest(text, choices); meant != "" {
+		return " (did you mean " + strconv.Quote(meant) + "?)"
 	}
 	return ""
 }

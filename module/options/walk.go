@@ -78,8 +78,8 @@ func (w *walk) names(schema *jsonschema.Schema, prefix string, given map[string]
 	}
 	for i, called := range unknown {
 		text := fmt.Sprintf("unknown option %s", quote(prefix+called))
-		if close := nearest(called, known); close != "" {
-			text += fmt.Sprintf(": did you mean %q?", prefix+close)
+		if meant := nearest(called, known); meant != "" {
+			text += fmt.Sprintf(": did you mean %q?", prefix+meant)
 		}
 		if i == len(unknown)-1 {
 			text += " (accepted: " + strings.Join(accepted, ", ") + ")"

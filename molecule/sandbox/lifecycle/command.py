@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from . import engine
-from .base import BUILD, Problem, say
+from .base import BUILD, Problem, say, wait_for
 from .project import Sandbox, names
 
 KEPT = BUILD / "engine.kept"  # the Engine was asked for by name: no `down` ends it
@@ -19,6 +19,8 @@ def main(argv):
         return options.do(options) or 0
     except Problem as problem:
         say(f"FAILED: {problem}")
+        if options.do is up:
+            say(f"to clear what was begun, type:  molecule/sandbox/sandbox down {options.name}")
         return 1
     except KeyboardInterrupt:
         say("interrupted; `sandbox down NAME` clears what is left")
@@ -60,12 +62,15 @@ def parser():
 
 def up(options):
     sandbox, begun = Sandbox(options.name), time.monotonic()
+    with engine.locked():
+        sandbox.dir.mkdir(parents=True, exist_ok=True)  # from here on no other sandbox's `down` ends the Engine
     engine.start()
     if sandbox.complete():
         sandbox.compose("up", "--detach")
+        wait_for(f"the Platform at {sandbox.url}", 60, sandbox.ready)
         say(f"{options.name} is up: {sandbox.url}")
         return
-    sandbox.destroy()
+    sandbox.clear()
     say(f"{options.name}: starting moto, seeding parameters, writing the compose project")
     sandbox.create(options.app_name, options.port, options.set)
     seed = [f"--{kind}={getattr(options, kind)}" for kind in ("records", "damaged", "orphaned", "deleted", "seed")]
@@ -80,8 +85,7 @@ def down(options):
     sandbox = Sandbox(options.name)
     if sandbox.destroy():
         say(f"{options.name} is down; nothing of it is left")
-    if not names() and not KEPT.exists():
-        engine.stop()
+    engine.stop(unless=lambda: names() or KEPT.exists())
 
 
 def env(options):

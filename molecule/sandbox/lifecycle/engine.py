@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -17,20 +18,27 @@ PID = BUILD / "engine.pid"
 NETWORK = "seqera-sandbox"  # its gateway is the host's address for containers of the private Engine, which has no docker0
 # Socket paths may have 107 characters, so the directory is not below the checkout, which may be deep.
 SHORT = Path(tempfile.gettempdir()) / ("seqera-sandbox-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:8])
+PRIVATE = f"unix://{SHORT}/docker.sock"
 
 
+@functools.cache
 def docker_host():
-    """The Engine to use: what answers at DOCKER_HOST or at docker's own default, else the private one's socket."""
-    if alive(PID):
-        return f"unix://{SHORT}/docker.sock"
+    """The Engine to use: the one that DOCKER_HOST names, else a private one that runs, else what answers where docker looks by
+    itself, else the private one's future socket."""
     named = os.environ.get("DOCKER_HOST", "")
-    if named and named != f"unix://{SHORT}/docker.sock":
+    if named and named != PRIVATE:
         return named
-    found = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", check=False)
-    default = found.stdout.strip() or "unix:///var/run/docker.sock"
-    if run("docker", "-H", default, "version", check=False).returncode == 0:
-        return default
-    return f"unix://{SHORT}/docker.sock"
+    if not alive(PID):
+        env = {k: v for k, v in os.environ.items() if k != "DOCKER_HOST"}
+        found = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", env=env, check=False)
+        default = found.stdout.strip() or "unix:///var/run/docker.sock"
+        if run("docker", "-H", default, "version", env=env, check=False).returncode == 0:
+            return default
+    return PRIVATE
+
+
+def is_private():
+    return docker_host() == PRIVATE
 
 
 def environment():
@@ -55,7 +63,7 @@ def start():
     with locked():
         if answers():
             return
-        if not docker_host().endswith(f"{SHORT.name}/docker.sock"):
+        if not is_private():
             raise Problem(f"no Docker Engine answers at {docker_host()}")
         start_private()
 
@@ -67,8 +75,12 @@ def start_private():
     if SHORT.stat().st_uid != 0:
         raise Problem(f"{SHORT} belongs to somebody else")
     argv = [
-        "dockerd", f"--host=unix://{SHORT}/docker.sock", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
-        f"--pidfile={SHORT}/dockerd.pid", "--bridge=none", "--userland-proxy=true", "--log-level=warn",
+        "dockerd", f"--host={PRIVATE}", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
+        f"--pidfile={SHORT}/dockerd.pid", "--log-level=warn",
+        # No docker0, no packet filter rules, no forwarding: the machine's own network stays as it was. Services find each other
+        # on their bridge, reach the host by its gateway, and publish ports through docker's proxy process.
+        "--bridge=none", f"--iptables={filtered()}", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+        "--userland-proxy=true",
     ]
     DATA.mkdir(parents=True, exist_ok=True)
     say("starting a private Docker Engine")
@@ -79,24 +91,32 @@ def start_private():
     say(f"the private Docker Engine answers after {took:.1f} s")
 
 
-def stop():
+def filtered():
+    """'true' on a machine that forwards nothing by default, bridges included: there dockerd must add its exceptions."""
+    rules = run("sh", "-c", "iptables -S FORWARD", check=False).stdout
+    return "true" if "-P FORWARD DROP" in rules else "false"
+
+
+def stop(unless=lambda: False):
     """Ends the private Engine, if there is one; what it keeps on disk (images) makes the next start quick."""
-    if not alive(PID):
-        PID.unlink(missing_ok=True)
-        return
     with locked():
-        docker("network", "rm", NETWORK, check=False)
-        end(PID, "the private Docker Engine", seconds=60)
+        if unless():
+            return
+        if alive(PID):
+            run("docker", "-H", PRIVATE, "network", "rm", NETWORK, check=False)
+            end(PID, "the private Docker Engine", seconds=60)
+            say("the private Docker Engine has ended")
+        PID.unlink(missing_ok=True)
         shutil.rmtree(SHORT, ignore_errors=True)
-    say("the private Docker Engine has ended")
+    docker_host.cache_clear()
 
 
 def gateway():
     """The host's own address on a bridge, where a server on the host is reached by containers and by the host itself."""
-    network = NETWORK if alive(PID) else "bridge"
+    network = NETWORK if is_private() else "bridge"
     form = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
     found = docker("network", "inspect", "--format", form, network, check=False)
-    if found.returncode != 0 and alive(PID):
+    if found.returncode != 0 and is_private():
         docker("network", "create", network, check=False)
         found = docker("network", "inspect", "--format", form, network)
     addresses = [a for a in found.stdout.split() if ":" not in a]

@@ -40,7 +40,16 @@ def services():
         for kind, role in ROLES.items():
             if not present(names[kind]):
                 load(binary, names[kind], role)
+                forget_older(names[kind])
     return names
+
+
+def forget_older(name):
+    """Removes images of earlier binaries; the Engine keeps those that a container still uses."""
+    kind = name.partition(":")[0]
+    for other in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", kind).stdout.split():
+        if other != name:
+            docker("image", "rm", other, check=False)
 
 
 def build(binary):

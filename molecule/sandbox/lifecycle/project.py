@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import socket
 import string
 import subprocess
@@ -49,7 +48,6 @@ class Sandbox:
 
     def create(self, app=None, port=None, settings=()):
         """moto with its parameters, and the compose project's files. No container yet."""
-        self.dir.mkdir(parents=True)
         endpoint = moto.start(self.dir, engine.gateway())
         state = {"app": app or f"tower-{self.name}", "port": port or free_port(), "endpoint": endpoint, "complete": False}
         state["images"] = images.services() | {"db": images.database()}
@@ -146,14 +144,20 @@ class Sandbox:
     def compose(self, *argv, check=True):
         return run("docker", "compose", *argv, env=engine.environment(), cwd=self.dir, check=check)
 
+    def clear(self):
+        """Ends everything that belongs to this sandbox, however far it had come; the Engine must answer."""
+        run("docker", "compose", "-p", self.project, "down", "--volumes", "--remove-orphans", "--timeout", "5", env=engine.environment())
+        moto.stop(self.dir)
+        for path in self.dir.iterdir():
+            path.unlink()
+
     def destroy(self):
-        """Ends everything that belongs to this sandbox, however far it had come."""
+        """As clear, and the directory goes too. False if there is no such sandbox."""
         if not self.dir.exists():
             return False
         engine.start()
-        run("docker", "compose", "-p", self.project, "down", "--volumes", "--remove-orphans", "--timeout", "5", env=engine.environment())
-        moto.stop(self.dir)
-        shutil.rmtree(self.dir)
+        self.clear()
+        self.dir.rmdir()
         return True
 
     def exports(self):

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -74,7 +75,7 @@ func count(rows []secretRow, salts map[string][]byte, keys keyring) (counts, err
 			salt = orphanSalt(row.ID)
 		}
 		_, by, err := keys.open(salt, row.Secure)
-		if err == errNoKey { //nolint:errorlint // exactly this one, which open returns bare
+		if errors.Is(err, errNoKey) {
 			return "", nil
 		}
 		return by, err

@@ -1,0 +1,80 @@
+# `make help` lists what there is. Every version stands in one place, the one its own tool reads: go.mod for Go and the
+# module's libraries, .ci/tools/go.mod for the Go linters, .ci/requirements.txt for ansible, its linters and moto,
+# molecule/sandbox/compose/go.mod for docker compose.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LIMIT := 12000000
+BINARY := library/seqera_crypto_rotation
+PACKAGES := ./module/... ./molecule/...
+VISIBLY := .ci/tools/visibly
+
+# Rooms whose tests use module/internal bring a real SSM stand-in or database up; the others need nothing but Go.
+tests_of = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $(PACKAGES) | grep $(1) /module/internal/ | cut -d' ' -f1)
+# Rooms that start goroutines or guard something from them.
+racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -w sync | grep -v /module/internal/ | cut -d' ' -f1)
+
+# What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
+REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.PHONY: help deps build test test-unit test-race test-module test-sandbox lint fmt demo bench clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
+	@.ci/deps
+	@.ci/tools/install
+
+build: ## the binary under its two names into library/ (for another machine: make build GOOS=linux GOARCH=arm64)
+	@CGO_ENABLED=0 $(VISIBLY) "build $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 \
+	  -ldflags "-s -w -X main.version=$(VERSION)" -o $(BINARY) ./module
+	@size=$$(wc -c <$(BINARY)); echo "   $(BINARY): $$((size)) of at most $(LIMIT) bytes"; \
+	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
+	@cp -f $(BINARY) $(BINARY)_info
+
+test: deps lint test-unit test-race test-module test-sandbox ## everything
+
+test-unit: ## the rooms that need nothing but Go, in seconds
+	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
+	  $(VISIBLY) "unit tests" go test -count=1 $(call tests_of,-v)
+
+test-race: ## the rooms with goroutines, under the race detector
+	@if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then \
+	  $(REAL) $(VISIBLY) "tests under the race detector" go test -race -count=1 $(racing); \
+	else \
+	  echo "== tests under the race detector: SKIPPED, they need a C compiler (apt-get install gcc libc6-dev)"; \
+	fi
+
+test-module: build ## the module against moto_server and a real database
+	@$(REAL) $(VISIBLY) "module tests" .ci/test-module $(call tests_of,)
+
+test-sandbox: build ## the playbook in the sandbox
+	@$(REAL) $(VISIBLY) "sandbox tests" .ci/test-sandbox
+
+lint: ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
+	@.ci/deps venv
+	@.ci/tools/install
+	@.ci/lint
+
+fmt: ## write the Go files as gofumpt and gci want them
+	@.ci/tools/install
+	@.tools/golangci-lint fmt $(PACKAGES)
+
+demo: deps build ## the story: a stand-in Platform, its key rotated as a dry run, for real, and again
+	@.ci/demo
+
+bench: deps build ## speed and size as ratios, in one run
+	@.ci/bench
+
+clean: ## end every sandbox; remove what was built and reported
+	@for name in $$(molecule/sandbox/sandbox list); do molecule/sandbox/sandbox down "$$name"; done
+	@molecule/sandbox/sandbox engine-stop
+	rm -rf build reports .ansible $(BINARY) $(BINARY)_info
+
+distclean: clean ## clean, and what `make deps` set up in this clone
+	rm -rf .venv .tools

@@ -1,108 +1,147 @@
 package platform
 
 import (
+	"cmp"
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
+// source is what one backend says of the database. The URL may hold a login, so it is a secret too.
+type source struct {
+	container string
+	running   bool
+	tower     bool // its environment has settings of the Platform
+	url       secret.Secret
+	user      string
+	password  secret.Secret
+	networks  []string          // sorted
+	hosts     map[string]string // /etc/hosts: extra_hosts of compose
+}
+
+// member is a container by whose names the host of the database may go.
+type member struct {
+	container string
+	state     string
+	networks  map[string]endpoint
+}
+
+type endpoint struct {
+	address string // empty unless it runs
+	names   []string
+}
+
 // Database finds the database through the backend container's environment: TOWER_DB_URL (jdbc:mysql://host:port/name?…),
-// TOWER_DB_USER and TOWER_DB_PASSWORD, which the installer's tower.env sets. A host that is a container of the project
-// becomes its address on the network that it shares with the backend; any other host (RDS) stays as it is. User and
-// password are empty where the environment has none. Its error is a database_unknown fault.
+// TOWER_DB_USER and TOWER_DB_PASSWORD, which the installer's tower.env sets. A host that is a container becomes its address
+// on the network that it shares with the backend, reachable from the VM; any other host (RDS) stays as it is. User and
+// password are empty where the environment has none. Its errors are faults: database_unknown, and database_unavailable
+// where the host is a container that does not run.
 func (f Found) Database() (rotation.Database, error) {
-	unknown := func(what string) (rotation.Database, error) {
-		return rotation.Database{}, &rotation.Fault{
-			Code: rotation.CodeDatabaseUnknown, What: what, State: "Nothing was written.", Next: "Set the option database (host, port, name, user, password).",
-		}
-	}
-	if len(f.backends) == 0 {
+	from, ok := f.source()
+	if !ok {
 		return unknown(fmt.Sprintf("The compose project %s has no backend container to ask for the database.", f.Platform.Project))
 	}
-	backend := f.backends[0]
-	environment := environmentOf(backend.Config.Env)
-	where, ok := parseJDBC(environment["TOWER_DB_URL"])
-	if !ok {
-		return unknown(fmt.Sprintf("The environment of container %s has no TOWER_DB_URL of the form jdbc:mysql://host:port/name.", strings.TrimPrefix(backend.Name, "/")))
+	if from.url.IsEmpty() {
+		return unknown(fmt.Sprintf("The environment of container %s has no TOWER_DB_URL.", from.container))
 	}
-	where.User, where.Password = environment["TOWER_DB_USER"], secret.New(environment["TOWER_DB_PASSWORD"])
-	where.Host = f.address(backend, where.Host)
+	where, why := parseJDBC(strings.TrimSpace(from.url.Reveal()))
+	if why != "" {
+		return unknown(fmt.Sprintf("TOWER_DB_URL in the environment of container %s is not understood: %s.", from.container, why))
+	}
+	where.User, where.Password = from.user, from.password
+	if address, ok := from.hosts[where.Host]; ok {
+		where.Host = address
+		return where, nil
+	}
+	address, holder := f.resolve(from, where.Host)
+	switch {
+	case address != "":
+		where.Host = address
+	case holder != nil:
+		return rotation.Database{}, &rotation.Fault{
+			Code: rotation.CodeDatabaseUnavailable, What: fmt.Sprintf("The database's container %s has no address: it is %s.", holder.container, holder.state),
+			State: nothingWritten, Next: "Start it (docker start " + holder.container + "), or set the option database.",
+		}
+	}
 	return where, nil
 }
 
-// address gives the container's address on a network shared with the backend, if host names one.
-func (f Found) address(backend container.InspectResponse, host string) string {
-	if backend.NetworkSettings == nil {
-		return host
+func unknown(what string) (rotation.Database, error) {
+	return rotation.Database{}, &rotation.Fault{
+		Code: rotation.CodeDatabaseUnknown, What: what, State: nothingWritten,
+		Next: "Set the option database (host, port, name, user, password).",
 	}
-	for _, candidate := range f.all {
-		if candidate.NetworkSettings == nil {
-			continue
-		}
-		for name, endpoint := range candidate.NetworkSettings.Networks {
-			_, shared := backend.NetworkSettings.Networks[name]
-			if shared && endpoint.IPAddress != "" && named(candidate, endpoint, host) {
-				return endpoint.IPAddress
-			}
-		}
-	}
-	return host
 }
 
-func named(c container.InspectResponse, endpoint *network.EndpointSettings, host string) bool {
-	return c.Config.Labels[labelService] == host || strings.TrimPrefix(c.Name, "/") == host ||
-		slices.Contains(endpoint.Aliases, host) || slices.Contains(endpoint.DNSNames, host)
-}
-
-func environmentOf(list []string) map[string]string {
-	environment := map[string]string{}
-	for _, entry := range list {
-		name, value, _ := strings.Cut(entry, "=")
-		environment[name] = value
+// source prefers a backend that runs and says where the database is; any other will do.
+func (f Found) source() (source, bool) {
+	if len(f.sources) == 0 {
+		return source{}, false
 	}
-	return environment
-}
-
-// parseJDBC understands jdbc:mysql:// and jdbc:mariadb:// with one host. A login in the URL is not used.
-func parseJDBC(text string) (rotation.Database, bool) {
-	rest, ok := strings.CutPrefix(text, "jdbc:mysql://")
-	if !ok {
-		if rest, ok = strings.CutPrefix(text, "jdbc:mariadb://"); !ok {
-			return rotation.Database{}, false
-		}
-	}
-	parsed, err := url.Parse("mysql://" + rest)
-	if err != nil || parsed.Hostname() == "" || strings.Contains(parsed.Host, ",") || len(parsed.Path) < 2 {
-		return rotation.Database{}, false
-	}
-	where := rotation.Database{Host: parsed.Hostname(), Port: 3306, Name: parsed.Path[1:], TLS: tlsOf(parsed.Query())}
-	if port := parsed.Port(); port != "" {
-		if where.Port, err = strconv.Atoi(port); err != nil || where.Port < 1 || where.Port > 65535 {
-			return rotation.Database{}, false
-		}
-	}
-	return where, net.ParseIP(where.Host) != nil || !strings.ContainsAny(where.Host, " ()=")
-}
-
-// tlsOf reads what Connector/J understands: sslMode, and the older useSSL and requireSSL.
-func tlsOf(params url.Values) string {
-	for name, values := range params {
-		value := strings.ToUpper(values[0])
+	rank := func(s source) int {
 		switch {
-		case strings.EqualFold(name, "sslMode") && value == "DISABLED", strings.EqualFold(name, "useSSL") && value == "FALSE":
-			return "disabled"
-		case strings.EqualFold(name, "sslMode") && (value == "REQUIRED" || strings.HasPrefix(value, "VERIFY_")), strings.EqualFold(name, "requireSSL") && value == "TRUE":
-			return "required"
+		case s.url.IsEmpty():
+			return 2
+		case !s.running:
+			return 1
+		}
+		return 0
+	}
+	return slices.MinFunc(f.sources, func(a, b source) int { return cmp.Compare(rank(a), rank(b)) }), true
+}
+
+// resolve does what the Engine's name server does for the backend. Without an address it gives a container that goes by
+// that name but does not run.
+func (f Found) resolve(from source, host string) (string, *member) {
+	var holder *member
+	for _, network := range from.networks {
+		for i, candidate := range f.members {
+			at, shared := candidate.networks[network]
+			if !shared || !slices.ContainsFunc(at.names, func(name string) bool { return strings.EqualFold(name, host) }) {
+				continue
+			}
+			if at.address != "" {
+				return at.address, nil
+			}
+			holder = &f.members[i]
 		}
 	}
-	return "preferred"
+	return "", holder
 }
+
+// needsStrangers says whether the database's host may be a container outside the project, on a network that was made for
+// several.
+func (f Found) needsStrangers() bool {
+	from, ok := f.source()
+	if !ok {
+		return false
+	}
+	where, why := parseJDBC(strings.TrimSpace(from.url.Reveal()))
+	if why != "" || net.ParseIP(where.Host) != nil || from.hosts[where.Host] != "" {
+		return false
+	}
+	address, holder := f.resolve(from, where.Host)
+	return address == "" && holder == nil
+}
+
+// shares says whether a listed container is on a network of the backend.
+func (f Found) shares(c container.Summary) bool {
+	from, ok := f.source()
+	if !ok || c.NetworkSettings == nil {
+		return false
+	}
+	for network := range c.NetworkSettings.Networks {
+		if slices.Contains(from.networks, network) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s source) isPlatform() bool { return s.tower }

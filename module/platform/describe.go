@@ -1,0 +1,65 @@
+package platform
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+// describe turns inspected containers into services, in the order of service, then container.
+func describe(project string, inspected []container.InspectResponse, services Services) Found {
+	found := Found{Platform: rotation.Platform{Project: project, Services: []rotation.Service{}}}
+	for _, c := range inspected {
+		service := serviceOf(c, services)
+		found.Platform.Services = append(found.Platform.Services, service)
+		found.members = append(found.members, memberOf(c))
+		if service.Role == rotation.RoleBackend {
+			found.sources = append(found.sources, sourceOf(c))
+		}
+	}
+	slices.SortFunc(found.Platform.Services, func(a, b rotation.Service) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Container, b.Container))
+	})
+	return found
+}
+
+func serviceOf(c container.InspectResponse, services Services) rotation.Service {
+	name := c.Config.Labels[labelService]
+	service := rotation.Service{
+		Name: name, Role: roleOf(name, services), Container: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image, RestartCount: c.RestartCount,
+	}
+	if s := c.State; s != nil {
+		service.State, service.ExitCode = s.Status, s.ExitCode
+		service.StartedAt, service.FinishedAt = at(s.StartedAt), at(s.FinishedAt)
+		if s.Health != nil && s.Health.Status != container.NoHealthcheck {
+			service.Health = s.Health.Status
+		}
+	}
+	return service
+}
+
+func roleOf(name string, services Services) rotation.Role {
+	switch {
+	case slices.Contains(services.Backends, name):
+		return rotation.RoleBackend
+	case slices.Contains(services.Cron, name):
+		return rotation.RoleCron
+	case slices.Contains(services.Migrate, name):
+		return rotation.RoleMigrate
+	}
+	return rotation.RoleOther
+}
+
+// at reads the Engine's time; 0001-01-01 is its way of saying never.
+func at(text string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || t.Year() <= 1 {
+		return time.Time{}
+	}
+	return t
+}

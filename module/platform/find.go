@@ -1,0 +1,175 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+// Labels that docker compose puts on its containers (compose's pkg/api/labels.go).
+const (
+	labelProject = "com.docker.compose.project"
+	labelService = "com.docker.compose.service"
+	labelOneOff  = "com.docker.compose.oneoff"
+)
+
+// Services are the names of the compose services that play a part.
+type Services struct{ Migrate, Backends, Cron []string }
+
+// Query says which compose project is meant; an empty project means the one that has a backend and a cron service.
+type Query struct {
+	Project  string
+	Services Services
+}
+
+// Found is a compose project with what its containers are. Of their environment it keeps where the database is.
+type Found struct {
+	Platform rotation.Platform
+
+	sources []source // of the backends: where they say the database is
+	members []member // who may be meant by the name of the database's host
+}
+
+// Find looks for the project's containers, whatever their state, sorted by service, then by container; one-off containers
+// are left out. Its errors are faults: platform_not_found, platform_ambiguous, docker_unavailable, interrupted.
+func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
+	list, err := e.client.ContainerList(ctx, container.ListOptions{All: true})
+	if err != nil {
+		return Found{}, e.broken(ctx, "it does not list its containers", err)
+	}
+	project, err := choose(list, query)
+	if err != nil {
+		return Found{}, err
+	}
+	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == project })
+	if err != nil {
+		return Found{}, err
+	}
+	found := describe(project, inspected, query.Services)
+	if len(found.Platform.Services) == 0 {
+		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
+	}
+	if query.Project == "" && !found.has(rotation.RoleCron) && !slices.ContainsFunc(found.sources, source.isPlatform) {
+		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
+	}
+	if !found.needsStrangers() {
+		return found, nil
+	}
+	strangers, err := e.inspect(ctx, list, func(c container.Summary) bool { return c.Labels[labelProject] != project && found.shares(c) })
+	if err != nil {
+		return Found{}, err
+	}
+	for _, c := range strangers {
+		found.members = append(found.members, memberOf(c))
+	}
+	return found, nil
+}
+
+// inspect asks for the containers that are wanted, by name; one that went away since it was listed is left out.
+func (e *Engine) inspect(ctx context.Context, list []container.Summary, wanted func(container.Summary) bool) ([]container.InspectResponse, error) {
+	var inspected []container.InspectResponse
+	for _, summary := range list {
+		if !wanted(summary) {
+			continue
+		}
+		c, err := e.client.ContainerInspect(ctx, summary.ID)
+		if cerrdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, e.broken(ctx, "it does not inspect container "+nameOf(summary), err)
+		}
+		if c.ContainerJSONBase != nil && c.Config != nil {
+			inspected = append(inspected, c)
+		}
+	}
+	slices.SortFunc(inspected, func(a, b container.InspectResponse) int { return strings.Compare(a.Name, b.Name) })
+	return inspected, nil
+}
+
+func nameOf(c container.Summary) string {
+	if len(c.Names) == 0 {
+		return c.ID
+	}
+	return strings.TrimPrefix(c.Names[0], "/")
+}
+
+func isService(c container.Summary) bool {
+	return c.Labels[labelService] != "" && !strings.EqualFold(c.Labels[labelOneOff], "true")
+}
+
+// choose gives the project's name: the one asked for, or the only one that looks like a Platform. Cron starts last, so
+// without a project that has both, the only one that has a backend is taken.
+func choose(list []container.Summary, query Query) (string, error) {
+	projects, backend, cron := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, c := range list {
+		if !isService(c) {
+			continue
+		}
+		project, service := c.Labels[labelProject], c.Labels[labelService]
+		projects[project] = true
+		backend[project] = backend[project] || slices.Contains(query.Services.Backends, service)
+		cron[project] = cron[project] || slices.Contains(query.Services.Cron, service)
+	}
+	if query.Project != "" {
+		if !projects[query.Project] {
+			return "", notFound(fmt.Sprintf("No container belongs to the compose project %q; %s.", query.Project, known(projects)))
+		}
+		return query.Project, nil
+	}
+	both := which(projects, func(p string) bool { return backend[p] && cron[p] })
+	alone := which(projects, func(p string) bool { return backend[p] && !cron[p] })
+	switch {
+	case len(both) == 1:
+		return both[0], nil
+	case len(both) > 1:
+		return "", &rotation.Fault{
+			Code: rotation.CodePlatformAmbiguous, What: fmt.Sprintf("Several compose projects look like a Platform: %s.", strings.Join(both, ", ")),
+			State: nothingWritten, Next: "Name the one that is meant with compose_project.",
+		}
+	case len(alone) == 1:
+		return alone[0], nil
+	case len(alone) > 1:
+		return "", notFound(noProject(query.Services) + fmt.Sprintf(" Several have a backend alone: %s.", strings.Join(alone, ", ")))
+	}
+	return "", notFound(noProject(query.Services))
+}
+
+func which(projects map[string]bool, is func(string) bool) []string {
+	var names []string
+	for project := range projects {
+		if is(project) {
+			names = append(names, project)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func known(projects map[string]bool) string {
+	if len(projects) == 0 {
+		return "there are no compose projects here"
+	}
+	return "there are: " + strings.Join(which(projects, func(string) bool { return true }), ", ")
+}
+
+func noProject(services Services) string {
+	return fmt.Sprintf("No compose project has containers of a service %s and of a service %s.", strings.Join(services.Backends, " or "), strings.Join(services.Cron, " or "))
+}
+
+func notFound(what string) *rotation.Fault {
+	return &rotation.Fault{
+		Code: rotation.CodePlatformNotFound, What: what, State: nothingWritten,
+		Next: "The project may be down: containers that were taken down cannot be found; start it with docker compose up -d. Otherwise set compose_project or services.",
+	}
+}
+
+func (f *Found) has(role rotation.Role) bool {
+	return slices.ContainsFunc(f.Platform.Services, func(s rotation.Service) bool { return s.Role == role })
+}

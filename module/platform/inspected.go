@@ -1,0 +1,80 @@
+package platform
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// sourceOf keeps of a backend's environment what says where the database is, and nothing else.
+func sourceOf(c container.InspectResponse) source {
+	s := source{container: strings.TrimPrefix(c.Name, "/"), running: c.State != nil && c.State.Running, hosts: map[string]string{}}
+	for _, entry := range c.Config.Env {
+		name, value, _ := strings.Cut(entry, "=")
+		s.tower = s.tower || strings.HasPrefix(name, "TOWER_")
+		switch name {
+		case "TOWER_DB_URL":
+			s.url = secret.New(value)
+		case "TOWER_DB_USER":
+			s.user = value
+		case "TOWER_DB_PASSWORD":
+			s.password = secret.New(value)
+		}
+	}
+	attached, gateway := endpointsOf(c), ""
+	s.networks = slices.Sorted(maps.Keys(attached))
+	for _, name := range s.networks {
+		gateway = cmp.Or(gateway, attached[name].gateway)
+	}
+	if c.HostConfig != nil {
+		for _, entry := range c.HostConfig.ExtraHosts {
+			host, address, _ := strings.Cut(entry, ":")
+			if address == "host-gateway" {
+				address = gateway // the VM itself, as seen from the container's network
+			}
+			if host != "" && address != "" {
+				s.hosts[host] = address
+			}
+		}
+	}
+	return s
+}
+
+func memberOf(c container.InspectResponse) member {
+	m := member{container: strings.TrimPrefix(c.Name, "/"), networks: map[string]endpoint{}}
+	if c.State != nil {
+		m.state = c.State.Status
+	}
+	for name, at := range endpointsOf(c) {
+		m.networks[name] = endpoint{address: at.address, names: append(at.names, c.Config.Labels[labelService], m.container)}
+	}
+	return m
+}
+
+type attachment struct {
+	address, gateway string
+	names            []string
+}
+
+// endpointsOf gives the networks on which the Engine resolves names: all but the three that it brings along.
+func endpointsOf(c container.InspectResponse) map[string]attachment {
+	found := map[string]attachment{}
+	if c.NetworkSettings == nil {
+		return found
+	}
+	for name, at := range c.NetworkSettings.Networks {
+		if at == nil || name == "bridge" || name == "host" || name == "none" {
+			continue
+		}
+		found[name] = attachment{
+			address: cmp.Or(at.IPAddress, at.GlobalIPv6Address), gateway: cmp.Or(at.Gateway, at.IPv6Gateway),
+			names: slices.Concat(at.Aliases, at.DNSNames), // DNSNames since API 1.44
+		}
+	}
+	return found
+}

@@ -1,0 +1,88 @@
+package platform
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+const mysqlPort = 3306
+
+// parseJDBC understands jdbc:mysql://host[:port]/name[?params] and jdbc:mariadb://…, as MySQL's Connector/J and MariaDB's
+// document them, with one host. A login in the URL is not used. If it does not understand, it says why in words that quote
+// nothing, because a password may be in there.
+func parseJDBC(text string) (rotation.Database, string) {
+	rest, ok := strings.CutPrefix(text, "jdbc:mysql://")
+	if !ok {
+		rest, ok = strings.CutPrefix(text, "jdbc:mariadb://")
+	}
+	if !ok {
+		return rotation.Database{}, "it does not begin with jdbc:mysql:// or jdbc:mariadb://"
+	}
+	rest, query, _ := strings.Cut(rest, "?")
+	slash := strings.LastIndexByte(rest, '/')
+	if slash < 0 || slash == len(rest)-1 {
+		return rotation.Database{}, "it does not name a database after the host"
+	}
+	name, err := url.PathUnescape(rest[slash+1:])
+	if err != nil {
+		return rotation.Database{}, "the name of the database is not well escaped"
+	}
+	authority := rest[:slash]
+	authority = authority[strings.LastIndexByte(authority, '@')+1:] // what stands before the last @ is a login
+	if strings.ContainsAny(authority, ",()=") {
+		return rotation.Database{}, "it names several hosts, or a host in a form of its own"
+	}
+	host, port, why := hostAndPort(authority)
+	if why != "" {
+		return rotation.Database{}, why
+	}
+	params, _ := url.ParseQuery(query) // what it cannot read, Connector/J would not read as TLS either
+	return rotation.Database{Host: host, Port: port, Name: name, TLS: tlsOf(params)}, ""
+}
+
+func hostAndPort(authority string) (host string, port int, why string) {
+	host, port = authority, mysqlPort
+	if strings.HasPrefix(authority, "[") && strings.HasSuffix(authority, "]") {
+		host = authority[1 : len(authority)-1]
+	} else if strings.Contains(authority, ":") {
+		var text string
+		var err error
+		if host, text, err = net.SplitHostPort(authority); err != nil {
+			return "", 0, "its host and port are not understood"
+		}
+		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
+			return "", 0, "its port is not a number from 1 to 65535"
+		}
+	}
+	if host == "" || strings.ContainsAny(host, " \t/$") {
+		return "", 0, "it names no host"
+	}
+	return host, port, ""
+}
+
+// tlsOf reads the drivers' parameters: sslMode, which wins, and the older useSSL, requireSSL and verifyServerCertificate.
+func tlsOf(params url.Values) string {
+	given := map[string]string{}
+	for name, values := range params {
+		given[strings.ToLower(name)] = strings.ToLower(values[len(values)-1])
+	}
+	switch given["sslmode"] {
+	case "disabled", "disable":
+		return "disabled"
+	case "required", "verify_ca", "verify_identity", "trust", "verify-ca", "verify-full":
+		return "required"
+	case "preferred":
+		return "preferred"
+	}
+	switch {
+	case given["usessl"] == "false":
+		return "disabled"
+	case given["requiressl"] == "true", given["verifyservercertificate"] == "true":
+		return "required"
+	}
+	return "preferred"
+}

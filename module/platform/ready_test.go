@@ -1,0 +1,109 @@
+package platform
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
+
+func TestReadyIs200OrTheRedirectToHTTPS(t *testing.T) {
+	tests := []struct {
+		status   int
+		location string
+		ready    bool
+	}{
+		{200, "", true},
+		{301, "https://tower.example.com/api/service-info", true},
+		{301, "HTTPS://tower.example.com/", true},
+		{301, "http://tower.example.com/", false},
+		{301, "/elsewhere", false},
+		{301, "https://", false},
+		{301, "", false},
+		{302, "https://login.example.com/", false},
+		{204, "", false},
+		{404, "", false},
+		{500, "", false},
+		{502, "", false},
+		{503, "", false},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.status, " ", test.location), func(t *testing.T) {
+			asked := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked++
+				assert.Equal(t, http.MethodGet, r.Method)
+				if test.location != "" {
+					w.Header().Set("Location", test.location)
+				}
+				w.WriteHeader(test.status)
+			}))
+			defer server.Close()
+			got := Ready(t.Context(), nil, server.URL+"/api/service-info", noon)
+			assert.Equal(t, test.ready, got.Ready)
+			assert.Equal(t, test.status, got.Status)
+			assert.Contains(t, got.Detail, fmt.Sprint(test.status))
+			assert.Equal(t, noon(), got.At)
+			assert.Equal(t, server.URL+"/api/service-info", got.URL)
+			assert.Equal(t, 1, asked, "redirects are not followed")
+		})
+	}
+}
+
+func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	tls := httptest.NewTLSServer(http.NotFoundHandler())
+	defer tls.Close()
+	gone := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gone }))
+	defer slow.Close()
+	defer close(gone)
+	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer cut.Close()
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	over, end := context.WithCancel(t.Context())
+	end()
+	tests := []struct {
+		ctx  context.Context
+		url  string
+		says string
+	}{
+		{t.Context(), closed.URL, "refused"},
+		{t.Context(), tls.URL, "certificate"},
+		{soon, slow.URL, "within 5s"},
+		{over, slow.URL, "interrupted"},
+		{t.Context(), cut.URL, "broke"},
+		{t.Context(), "http://no-such-host.invalid/", "does not know the host"},
+		{t.Context(), "localhost:8000", "must begin with http"},
+		{t.Context(), "http://a b/", "must begin with http"},
+		{t.Context(), "", "must begin with http"},
+	}
+	for _, test := range tests {
+		t.Run(test.says, func(t *testing.T) {
+			got := Ready(test.ctx, nil, test.url, noon)
+			assert.False(t, got.Ready)
+			assert.Zero(t, got.Status)
+			assert.Contains(t, got.Detail, test.says)
+			assert.Equal(t, noon(), got.At)
+		})
+	}
+}
+
+func TestAPasswordInTheHealthURLIsNotShown(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		assert.Equal(t, canary, password)
+	}))
+	defer server.Close()
+	got := Ready(t.Context(), http.DefaultClient, "http://me:"+canary+"@"+server.Listener.Addr().String(), noon)
+	assert.True(t, got.Ready)
+	assert.NotContains(t, fmt.Sprint(got), canary)
+}

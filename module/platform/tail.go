@@ -1,0 +1,74 @@
+package platform
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+const tailBytes = 64 << 10 // of a log's end are kept: one line of it may be long
+
+// Tail gives the last lines of a container's log, both streams, at most 64 KiB, without the colours of a terminal. They
+// may hold anything: the caller scrubs the secrets it knows.
+func (e *Engine) Tail(ctx context.Context, name string, lines int) (string, error) {
+	inspected, err := e.client.ContainerInspect(ctx, name)
+	if err != nil {
+		return "", fmt.Errorf("container %s: %w", name, err)
+	}
+	stream, err := e.client.ContainerLogs(ctx, name, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(max(lines, 1))})
+	if err != nil {
+		return "", fmt.Errorf("log of container %s: %w", name, err)
+	}
+	defer func() { _ = stream.Close() }()
+	var out end
+	if inspected.Config != nil && inspected.Config.Tty {
+		_, err = io.Copy(&out, stream)
+	} else {
+		_, err = stdcopy.StdCopy(&out, &out, stream)
+	}
+	if err != nil {
+		return "", fmt.Errorf("log of container %s: %w", name, err)
+	}
+	return plain(out.kept), nil
+}
+
+// end keeps the end of what is written to it.
+type end struct{ kept []byte }
+
+func (e *end) Write(p []byte) (int, error) {
+	e.kept = append(e.kept, p...)
+	if over := len(e.kept) - tailBytes; over > 0 {
+		e.kept = bytes.Clone(e.kept[over:])
+	}
+	return len(p), nil
+}
+
+// plain leaves out escape sequences (ECMA-48: ESC [ parameters, final byte @ to ~) and control characters.
+func plain(text []byte) string {
+	var out strings.Builder
+	escape := 0 // 1 after ESC, 2 inside the parameters
+	for _, r := range string(text) {
+		switch {
+		case r == 0x1b:
+			escape = 1
+		case escape == 1:
+			escape = 0
+			if r == '[' {
+				escape = 2
+			}
+		case escape == 2:
+			if r >= '@' && r <= '~' {
+				escape = 0
+			}
+		case r == '\n' || r == '\t' || (r >= ' ' && r != 0x7f):
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
+}

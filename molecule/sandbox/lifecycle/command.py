@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from . import engine
-from .base import BUILD, Problem, say, wait_for
+from .base import BUILD, Problem, say
 from .project import Sandbox, names
 
 KEPT = BUILD / "engine.kept"  # the Engine was asked for by name: no `down` ends it
@@ -67,7 +67,7 @@ def up(options):
     engine.start()
     if sandbox.complete():
         sandbox.compose("up", "--detach")
-        wait_for(f"the Platform at {sandbox.url}", 60, sandbox.ready)
+        sandbox.wait_ready()
         say(f"{options.name} is up: {sandbox.url}")
         return
     sandbox.clear()
@@ -77,7 +77,7 @@ def up(options):
     if options.key_parameter:
         seed.append(f"--key-parameter={options.key_parameter}")
     say(f"{options.name}: starting db, migrate, cron, backend, frontend")
-    _, seeded = sandbox.start(seed)
+    seeded = sandbox.start(seed)
     say(f"{options.name} is up after {time.monotonic() - begun:.1f} s: {sandbox.url}; {seeded}")
 
 

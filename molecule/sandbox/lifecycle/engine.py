@@ -60,6 +60,8 @@ def start():
     """Makes sure that an Engine answers; starts a private one if none does."""
     if shutil.which("docker") is None:
         raise Problem("docker is not installed; type:  .ci/deps docker compose")
+    if docker("compose", "version", check=False).returncode != 0:
+        raise Problem("docker compose is not there; type:  .ci/deps compose")
     with locked():
         if answers():
             return
@@ -77,9 +79,10 @@ def start_private():
     argv = [
         "dockerd", f"--host={PRIVATE}", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
         f"--pidfile={SHORT}/dockerd.pid", "--log-level=warn",
-        # No docker0, no packet filter rules, no forwarding: the machine's own network stays as it was. Services find each other
-        # on their bridge, reach the host by its gateway, and publish ports through docker's proxy process.
-        "--bridge=none", f"--iptables={filtered()}", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
+        # No packet filter rules, no forwarding, no docker0: the machine's own network stays as it was. Services find each other
+        # on their bridge, reach the host by its gateway, and publish ports through docker's proxy process. (--bridge=none deletes
+        # docker0, so it is not given where another Engine has one.)
+        *([] if Path("/sys/class/net/docker0").exists() else ["--bridge=none"]), f"--iptables={filtered()}", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
         "--userland-proxy=true",
     ]
     DATA.mkdir(parents=True, exist_ok=True)
@@ -113,14 +116,18 @@ def stop(unless=lambda: False):
 
 def gateway():
     """The host's own address on a bridge, where a server on the host is reached by containers and by the host itself."""
-    network = NETWORK if is_private() else "bridge"
+    if not (addresses := gateways("bridge")) and is_private():
+        docker("network", "create", NETWORK, check=False)
+        addresses = gateways(NETWORK)
+    if not addresses:
+        raise Problem("the Docker Engine has no bridge network through which containers could reach this machine")
+    return addresses[0]
+
+
+def gateways(network):
     form = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
     found = docker("network", "inspect", "--format", form, network, check=False)
-    if found.returncode != 0 and is_private():
-        docker("network", "create", network, check=False)
-        found = docker("network", "inspect", "--format", form, network)
-    addresses = [a for a in found.stdout.split() if ":" not in a]
-    return addresses[0] if addresses else "127.0.0.1"
+    return [a for a in found.stdout.split() if ":" not in a]
 
 
 @contextlib.contextmanager

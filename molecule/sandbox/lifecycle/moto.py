@@ -73,6 +73,8 @@ class SSM:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise Problem(f"SSM {action}: {json.load(error).get('__type', error.code)}") from None
+        except OSError:
+            raise Problem(f"SSM {action}: moto does not answer at {self.endpoint}") from None
 
     def put(self, name, value, overwrite=True):
         return self.call("PutParameter", Name=name, Value=value, Type="SecureString", Overwrite=overwrite)["Version"]

@@ -109,12 +109,12 @@ class Sandbox:
         self.compose("up", "--detach", "db")
         seeding = self.seed(seed_options)
         self.compose("up", "--detach")
-        took = wait_for(f"the Platform at {self.url}", 60, self.ready)
+        self.wait_ready()
         out, _ = seeding.communicate(timeout=600)
         if seeding.returncode != 0:
             raise Problem(f"the seed failed: {out.decode().strip()}")
         self.save(self.state | {"complete": True})
-        return took, out.decode().strip().partition("INFO ")[2]
+        return out.decode().strip().partition("INFO ")[2]
 
     def seed(self, options):
         argv = self.one_off("seed", "--vectors", "-", *options)
@@ -131,6 +131,13 @@ class Sandbox:
         files = [f"--env-file={self.dir / name}" for name in ("tower.env", "sandbox.env")]
         image = self.state["images"]["backend"]
         return ["docker", "run", "--rm", "--interactive", f"--network={self.project}_backend", *files, image, *argv]
+
+    def wait_ready(self, seconds=60):
+        try:
+            wait_for(f"the Platform at {self.url}", seconds, self.ready)
+        except Problem as problem:
+            said = self.compose("logs", "--tail", "3", "migrate", "cron", "backend", "frontend", check=False).stdout
+            raise Problem(f"{problem}\n{said}") from None
 
     def ready(self):
         return self.get("/api/service-info")[0] == 200

@@ -1,0 +1,186 @@
+"""What the tests of the whole playbook share: a sandbox, the playbook's runs, and eyes that look for keys everywhere."""
+
+import glob
+import json
+import os
+import pathlib
+import re
+import subprocess
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass, field
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+SANDBOX = ROOT / "molecule" / "sandbox" / "sandbox"
+VENV = ROOT / ".venv" / "bin"
+
+
+@dataclass
+class Run:
+    """One run of ansible-playbook."""
+
+    code: int
+    output: str
+    recap: dict
+    result: dict = field(default_factory=dict)
+
+
+class Platform:
+    """A sandbox that is up."""
+
+    def __init__(self, name, tmp):
+        self.name, self.tmp = name, tmp
+        self.env = json.loads(self.sandbox("env", name, "--json"))
+        self.environ = os.environ | self.env
+        self.seen = []  # every text in which no key may be found
+        self.keys = {self.value(f"{self.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")}
+
+    @staticmethod
+    def sandbox(*argv):
+        done = subprocess.run([SANDBOX, *argv], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def ssm(self, action, **body):
+        request = urllib.request.Request(
+            self.env["AWS_ENDPOINT_URL"],
+            json.dumps(body).encode(),
+            {
+                "X-Amz-Target": f"AmazonSSM.{action}",
+                "Content-Type": "application/x-amz-json-1.1",
+                "Authorization": "AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/ssm/aws4_request, SignedHeaders=host, Signature=0",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def parameters(self):
+        """Every parameter with its value and version."""
+        found, token = {}, {}
+        while True:
+            page = self.ssm("GetParametersByPath", Path="/", Recursive=True, WithDecryption=True, MaxResults=10, **token)
+            found |= {p["Name"]: (p["Value"], p["Version"]) for p in page["Parameters"]}
+            if not page.get("NextToken"):
+                return found
+            token = {"NextToken": page["NextToken"]}
+
+    def value(self, name):
+        return self.parameters()[name][0]
+
+    def put(self, name, value):
+        self.ssm("PutParameter", Name=name, Value=value, Type="SecureString", Overwrite=True)
+
+    def docker(self, *argv):
+        return subprocess.run(["docker", *argv], env=self.environ, capture_output=True, text=True, check=True).stdout
+
+    def compose(self, *argv):
+        return self.sandbox("compose", self.name, *argv)
+
+    def started(self):
+        """When each container started: what an outage changes."""
+        ids = self.docker("ps", "--quiet", "--no-trunc").split()
+        return sorted(self.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).splitlines()) if ids else []
+
+    def check(self):
+        return json.loads(self.sandbox("check", self.name))
+
+    def inventory(self, **more):
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": str(VENV / "python"),
+            "seqera_crypto_rotation_app_name": self.env["SANDBOX_APP_NAME"],
+            "seqera_crypto_rotation_omnibus_parameter": self.env["SANDBOX_OMNIBUS"],
+            "seqera_crypto_rotation_compose_dir": self.env["SANDBOX_DIR"],
+            "seqera_crypto_rotation_health_url": self.env["SANDBOX_HEALTH_URL"],
+            "seqera_crypto_rotation_docker_host": self.env["DOCKER_HOST"],
+            "seqera_crypto_rotation_rotation_id": "r1",
+            "seqera_crypto_rotation_poll_interval": 1,
+            "seqera_crypto_rotation_ready_timeout": 60,
+            "seqera_crypto_rotation_wait_timeout": 120,
+            "seqera_crypto_rotation_backups": ["backup-of-the-test"],
+        }
+        path = self.tmp / "inventory.json"
+        path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: variables | more}}}))
+        return path
+
+    def start(self, *argv, **variables):
+        """Starts the playbook; the output goes to a file."""
+        log = self.tmp / f"run-{time.monotonic_ns()}.txt"
+        command = [VENV / "ansible-playbook", "-i", self.inventory(**variables), ROOT / "playbooks" / "rotate-crypto.yml", *argv]
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                command, env=self.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, cwd=self.tmp, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        return process, log
+
+    def run(self, *argv, **variables):
+        """Runs the playbook from another directory than the clone's, watched by eyes that look for keys."""
+        with Eyes() as eyes:
+            process, log = self.start(*argv, **variables)
+            code = process.wait(timeout=400)
+        output = log.read_text()
+        self.seen += [output, eyes.text()]
+        recap = re.search(rf"^{self.name} +: (.*)$", output, re.M)
+        counts = dict(pair.split("=") for pair in recap.group(1).split()) if recap else {}
+        return Run(code, output, {name: int(count) for name, count in counts.items()})
+
+    def remember_keys(self):
+        for name, (value, _) in self.parameters().items():
+            if name.endswith(("/secretKey", "/previous-key")):
+                self.keys.add(value)
+
+    def leaks(self):
+        """The places in which a key is found: output, processes, containers, files."""
+        self.remember_keys()
+        ids = self.docker("ps", "--all", "--quiet").split()
+        places = {f"text {i}": text for i, text in enumerate(self.seen)}
+        places["docker inspect"] = self.docker("inspect", *ids)
+        for container in ids:
+            log = subprocess.run(["docker", "logs", container], env=self.environ, capture_output=True, text=True, check=True)
+            places[f"log of {container}"] = log.stdout + log.stderr
+        for pattern in (f"{self.env['SANDBOX_DIR']}/*", f"{self.tmp}/**", f"{pathlib.Path.home()}/.ansible/tmp/**", "/tmp/ansible*/**"):
+            for path in glob.glob(pattern, recursive=True):
+                if os.path.isfile(path):
+                    places[path] = pathlib.Path(path).read_text(errors="replace")
+        return sorted(place for place, text in places.items() if any(key in text for key in self.keys))
+
+
+class Eyes:
+    """Samples the command line and environment of every process while a playbook runs."""
+
+    def __enter__(self):
+        self.samples, self.done = set(), threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+    def watch(self):
+        while not self.done.wait(0.02):
+            for path in glob.glob("/proc/[0-9]*/cmdline"):
+                for one in (path, path.replace("cmdline", "environ")):
+                    try:
+                        self.samples.add(pathlib.Path(one).read_text(errors="replace"))
+                    except OSError:
+                        continue
+
+    def text(self):
+        return "\n".join(self.samples)
+
+
+@pytest.fixture
+def platform(tmp_path, request):
+    """A sandbox of its own; @pytest.mark.sandbox("--records", "40") gives its options."""
+    marker = request.node.get_closest_marker("sandbox")
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:24].strip("-")
+    try:
+        Platform.sandbox("up", name, *(marker.args if marker else ("--records", "40")))
+        yield Platform(name, tmp_path)
+    finally:
+        Platform.sandbox("down", name)

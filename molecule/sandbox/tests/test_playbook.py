@@ -1,0 +1,225 @@
+"""The playbook against a stand-in Platform: what a user sees, and what must not happen whatever goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import ROOT, VENV
+
+
+def same_but_the_key(before, after, old, new):
+    return after == before.replace(old, new)
+
+
+def module(platform, name, **options):
+    """Calls a module as Ansible does."""
+    path = platform.tmp / "args.json"
+    path.write_text(json.dumps({"_ansible_module_name": name} | options))
+    done = subprocess.run([ROOT / "library" / name, path], env=platform.environ, capture_output=True, text=True, check=False)
+    platform.seen.append(done.stdout + done.stderr)
+    return json.loads(done.stdout)
+
+
+def rotating(platform, **more):
+    return module(
+        platform, "seqera_crypto_rotation", state="rotating", app_name=platform.env["SANDBOX_APP_NAME"], rotation_id="r1",
+        compose_project=platform.env["SANDBOX_PROJECT"], health_url=platform.env["SANDBOX_HEALTH_URL"], poll_interval=1, **more,
+    )  # fmt: skip
+
+
+def on_the_control_node(platform, state, **more):
+    return module(
+        platform, "seqera_crypto_rotation", state=state, app_name=platform.env["SANDBOX_APP_NAME"], omnibus_parameter=platform.env["SANDBOX_OMNIBUS"],
+        rotation_id="r1", **({"backups": ["b"]} if state == "prepared" else {}), **more,
+    )  # fmt: skip
+
+
+@pytest.mark.sandbox("--records", "60", "--deleted", "3")
+def test_the_whole_story_and_not_a_key_in_it(platform):
+    omnibus, current = platform.env["SANDBOX_OMNIBUS"], f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
+    before, started, records = platform.parameters(), platform.started(), platform.check()
+    assert records["current"] == records["total"] > 60
+
+    dry = platform.run("--check", "--diff", "-vvvv")
+    assert dry.code == 0, dry.output
+    assert platform.parameters() == before, "check mode wrote a parameter"
+    assert platform.started() == started, "check mode restarted a container"
+    assert platform.check() == records, "check mode changed a record"
+    for word in ("put_omnibus", "docker compose down", "cron last", f"each of {records['total']} records"):
+        assert word in dry.output
+
+    real = platform.run("--diff", "-vvvv")
+    assert real.code == 0, real.output
+    after = platform.parameters()
+    old, new = before[current][0], after[current][0]
+    assert old != new and len(new) == 40
+    assert same_but_the_key(before[omnibus][0], after[omnibus][0], old, new), "the omnibus is not byte for byte what it was but for the key"
+    assert [n for n in after if "secret-rotation" in n] == [], "a trace is left"
+    untouched = {n: v for n, v in before.items() if n not in (omnibus, current)}
+    assert {n: after[n] for n in untouched} == untouched, "what is not ours changed"
+    escrow = [v for n, (v, _) in after.items() if "/escrow/" in n]
+    assert sorted(key for key in (old, new) for text in escrow if key in text) == sorted([old, new])
+    assert any(old in text and "backup-of-the-test" in text for text in escrow)
+    counted = platform.check()
+    assert counted["current"] == counted["total"] == records["total"]
+    assert counted["versions"] == records["versions"] + records["total"], "each record was rewritten once"
+    assert f"records proved under the new key: {records['total']}" in real.output
+
+    started = platform.started()
+    again = platform.run("-vvvv")
+    assert again.code == 0, again.output
+    assert again.recap["changed"] == 0
+    assert platform.started() == started, "the second run caused an outage"
+    assert platform.parameters() == after
+
+    assert len(platform.keys | {old, new}) == 2
+    platform.keys |= {old, new}
+    assert platform.leaks() == []
+    platform.seen.append(f"planted {old}")
+    assert platform.leaks() == [f"text {len(platform.seen) - 1}"], "the search does not find a key that is there"
+    platform.seen.pop()
+    (platform.tmp / "planted").write_text(new)
+    assert platform.leaks() == [str(platform.tmp / "planted")]
+
+
+@pytest.mark.sandbox("--records", "30", "--damaged", "2")
+def test_a_record_that_does_not_open_stops_it_before_the_outage(platform):
+    before, started = platform.parameters(), platform.started()
+    run = platform.run()
+    assert run.code != 0
+    assert "do not open with the" in run.output and "Stopped before the outage" in run.output
+    assert platform.parameters() == before and platform.started() == started
+    dry = platform.run("--check")
+    assert dry.code != 0, "the dry run says it too"
+    assert platform.leaks() == []
+
+
+@pytest.mark.sandbox("--records", "80", "--set", "SANDBOX_CRON_CRASH_AFTER=60", "--set", "SANDBOX_CRON_RECORD_DELAY=20ms")
+def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform):
+    begun = time.monotonic()
+    run = platform.run()
+    assert run.code != 0
+    assert time.monotonic() - begun < 110, "reported only after the timeout"
+    assert "cron_failed" in run.output and "Both keys are in place" in run.output
+    halfway = platform.check()
+    assert 0 < halfway["previous"] < halfway["total"]
+    platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=")
+    run = platform.run()
+    assert run.code == 0, run.output
+    assert platform.check()["current"] == halfway["total"]
+    assert platform.leaks() == []
+
+
+@pytest.mark.sandbox("--records", "120", "--set", "SANDBOX_CRON_RECORD_DELAY=50ms")
+def test_a_run_killed_in_the_middle_is_taken_up_by_the_next(platform):
+    for until in ("Migrate the database", "Prove the order of start"):
+        process, log = platform.start()
+        deadline = time.monotonic() + 120
+        while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None, log.read_text()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        platform.seen.append(log.read_text())
+    run = platform.run()
+    assert run.code == 0, run.output
+    counted = platform.check()
+    assert counted["current"] == counted["total"]
+    locks = [v for n, (v, _) in platform.parameters().items() if "/lock/" in n]
+    assert len(locks) == 1 and "released_at" in locks[0], "a lock was left behind"
+    assert platform.leaks() == []
+
+
+@pytest.mark.sandbox("--records", "20")
+def test_each_fault_on_the_vm_is_one_clear_message(platform):
+    current = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
+    project = platform.env["SANDBOX_PROJECT"]
+    before, started = platform.parameters(), platform.started()
+
+    def refused(code, answer):
+        assert answer["failed"] and answer["error_code"] == code, answer["msg"]
+        assert platform.parameters() == before
+
+    refused("not_prepared", rotating(platform))
+    info = {"app_name": platform.env["SANDBOX_APP_NAME"], "gather": ["records"], "health_url": platform.env["SANDBOX_HEALTH_URL"]}
+    refused("docker_unavailable", module(platform, "seqera_crypto_rotation_info", docker_host="unix:///no/such.sock", **info))
+    refused("platform_not_found", module(platform, "seqera_crypto_rotation_info", compose_project="nobody", **info))
+    where = {"host": "127.0.0.1", "port": 1, "user": "u", "password": "p"}
+    refused("database_unavailable", module(platform, "seqera_crypto_rotation_info", database=where, **info))
+    address = platform.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", f"{project}-db-1").strip()
+    where = {"host": address, "user": "tower", "password": "wrong"}
+    refused("database_login_refused", module(platform, "seqera_crypto_rotation_info", database=where, **info))
+
+    whole = module(platform, "seqera_crypto_rotation_info", compose_project=project, **info)
+    assert whole["records"]["current"] == whole["records"]["total"] and not whole["changed"], whole
+    assert whole["phase"] == "idle"
+
+    key = platform.value(current)
+    platform.put(current, "x" * 40)
+    run = platform.run()
+    assert run.code != 0 and "key_mismatch" in run.output
+    platform.put(current, key)
+    platform.compose("stop", "db")
+    run = platform.run()
+    assert run.code != 0 and "database_unavailable" in run.output, run.output
+    platform.compose("start", "db")
+    assert [line.split()[0] for line in platform.started()] == [line.split()[0] for line in started]
+
+
+@pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=100ms")
+def test_the_order_of_start_is_proved_and_nothing_is_finalized_without_a_proof(platform):
+    answer = on_the_control_node(platform, "prepared")
+    assert not answer.get("failed"), answer["msg"]
+    answer = rotating(platform, wait=False)
+    assert answer["error_code"] == "platform_order" and "old key" in answer["msg"], "backends run since before the parameters changed"
+    platform.compose("down")
+    platform.compose("up", "--detach", "--wait")
+    answer = rotating(platform, wait=False)
+    assert answer["error_code"] == "platform_order" and "cron" in answer["msg"], "a plain up starts cron first"
+    before = platform.parameters()
+    answer = on_the_control_node(platform, "finalized")
+    assert answer["error_code"] == "proof_missing"
+    platform.compose("restart", "cron")
+    answer = rotating(platform, wait=True, wait_timeout=60)
+    assert not answer.get("failed") and not answer["changed"], answer["msg"]
+    assert answer["phase"] == "rotated" and answer["progress"]["percent"] == 100
+    proof = answer["proof"]
+    for name, wrong in {"total": 1, "app_name": "other", "rotation_id": "r0", "mac": "00" * 32, "made_at": "2020-01-01T00:00:00Z"}.items():
+        refused = on_the_control_node(platform, "finalized", proof=proof | {name: wrong})
+        assert refused["error_code"] in ("proof_mismatch", "proof_incomplete"), refused["msg"]
+    assert platform.parameters() == before
+    done = on_the_control_node(platform, "finalized", proof=proof)
+    assert done["changed"] and done["phase"] == "finalized", done["msg"]
+    again = on_the_control_node(platform, "finalized", proof=proof)
+    assert not again["changed"] and again["phase"] == "finalized"
+    assert platform.leaks() == []
+
+
+def test_two_platforms_on_one_engine_are_told_apart(platform):
+    other = f"{platform.name[:20]}-two"
+    platform.sandbox("up", other, "--records", "5")
+    try:
+        answer = module(
+            platform, "seqera_crypto_rotation_info", app_name=platform.env["SANDBOX_APP_NAME"], gather=["platform"], health_url=platform.env["SANDBOX_HEALTH_URL"],
+        )  # fmt: skip
+        assert answer["error_code"] == "platform_ambiguous" and "compose_project" in answer["msg"]
+    finally:
+        platform.sandbox("down", other)
+
+
+def test_wrong_variables_are_one_sentence(platform):
+    before, started = platform.parameters(), platform.started()
+    for variables, words in (
+        ({"seqera_crypto_rotation_backups": []}, "backups"),
+        ({"seqera_crypto_rotation_rotation_id": ""}, "Nothing says when to rotate"),
+        ({"seqera_crypto_rotation_services": {"migrate": ["migrate"], "backends": ["no-such"], "cron": ["cron"]}}, "no service no-such"),
+        ({"seqera_crypto_rotation_compose_dir": "/no/such/dir"}, "/no/such/dir"),
+        ({"seqera_crypto_rotation_second_outage": "never"}, "now"),
+    ):
+        run = platform.run(**variables)
+        assert run.code != 0 and words.lower() in run.output.lower(), run.output
+        assert platform.parameters() == before and platform.started() == started
+    assert (VENV / "python").exists()

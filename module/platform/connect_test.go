@@ -2,6 +2,8 @@ package platform
 
 import (
 	"context"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,17 +21,19 @@ import (
 )
 
 func TestAnEngineThatCannotBeAskedIsToldApartByWhy(t *testing.T) {
-	dir, err := os.MkdirTemp("", "engine-") // a short path: the socket's name must fit
+	dir, err := os.MkdirTemp("", "engine-") //nolint:usetesting // a short path: the socket's name must fit
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	dead := filepath.Join(dir, "dead.sock")
-	listener, err := net.Listen("unix", dead)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", dead)
 	require.NoError(t, err)
 	listener.(*net.UnixListener).SetUnlinkOnClose(false)
 	require.NoError(t, listener.Close())
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
-	tls := httptest.NewTLSServer(http.NotFoundHandler())
+	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.StartTLS()
 	defer tls.Close()
 	tests := []struct {
 		name, host, says, next string
@@ -58,11 +62,11 @@ func TestAnEngineThatCannotBeAskedIsToldApartByWhy(t *testing.T) {
 }
 
 func TestASocketThatMayNotBeOpenedAsksForMoreRights(t *testing.T) {
-	dir, err := os.MkdirTemp("", "engine-")
+	dir, err := os.MkdirTemp("", "engine-") //nolint:usetesting // a short path: the socket's name must fit
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "s")
-	listener, err := net.Listen("unix", path)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
 	require.NoError(t, os.Chmod(path, 0))
@@ -78,7 +82,7 @@ func TestASocketThatMayNotBeOpenedAsksForMoreRights(t *testing.T) {
 }
 
 func TestAnEngineThatHangsIsNotOneThatIsAbsent(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
 	fault := diagnose(t.Context(), "tcp://x", "tcp", listener.Addr().String(), context.DeadlineExceeded)

@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -19,7 +18,7 @@ func usual() Services {
 func faultOf(t *testing.T, err error) *rotation.Fault {
 	t.Helper()
 	var fault *rotation.Fault
-	require.True(t, errors.As(err, &fault), "%v", err)
+	require.ErrorAs(t, err, &fault)
 	assert.NotEmpty(t, fault.What)
 	assert.NotEmpty(t, fault.State)
 	assert.NotEmpty(t, fault.Next)

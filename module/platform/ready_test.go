@@ -3,6 +3,8 @@ package platform
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -59,7 +61,9 @@ func TestReadyIs200OrTheRedirectToHTTPS(t *testing.T) {
 func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
-	tls := httptest.NewTLSServer(http.NotFoundHandler())
+	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.StartTLS()
 	defer tls.Close()
 	gone := make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gone }))
@@ -67,28 +71,35 @@ func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
 	defer close(gone)
 	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	defer cut.Close()
-	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	over, end := context.WithCancel(t.Context())
-	end()
+	usual := func() (context.Context, context.CancelFunc) { return context.WithCancel(t.Context()) }
+	soon := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(t.Context(), 50*time.Millisecond)
+	}
+	over := func() (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		return ctx, cancel
+	}
 	tests := []struct {
-		ctx  context.Context
+		ctx  func() (context.Context, context.CancelFunc)
 		url  string
 		says string
 	}{
-		{t.Context(), closed.URL, "refused"},
-		{t.Context(), tls.URL, "certificate"},
+		{usual, closed.URL, "refused"},
+		{usual, tls.URL, "certificate"},
 		{soon, slow.URL, "within 5s"},
 		{over, slow.URL, "interrupted"},
-		{t.Context(), cut.URL, "broke"},
-		{t.Context(), "http://no-such-host.invalid/", "does not know the host"},
-		{t.Context(), "localhost:8000", "must begin with http"},
-		{t.Context(), "http://a b/", "must begin with http"},
-		{t.Context(), "", "must begin with http"},
+		{usual, cut.URL, "broke"},
+		{usual, "http://no-such-host.invalid/", "does not know the host"},
+		{usual, "localhost:8000", "must begin with http"},
+		{usual, "http://a b/", "must begin with http"},
+		{usual, "", "must begin with http"},
 	}
 	for _, test := range tests {
 		t.Run(test.says, func(t *testing.T) {
-			got := Ready(test.ctx, nil, test.url, noon)
+			ctx, cancel := test.ctx()
+			defer cancel()
+			got := Ready(ctx, nil, test.url, noon)
 			assert.False(t, got.Ready)
 			assert.Zero(t, got.Status)
 			assert.Contains(t, got.Detail, test.says)

@@ -55,6 +55,7 @@ def parser():
     sub = command("compose", compose, "run docker compose in a sandbox's project")
     sub.add_argument("rest", nargs=argparse.REMAINDER)
     command("list", lambda _: print("\n".join(names())) if names() else None, "names of the sandboxes", named=False)
+    command("docker-host", lambda _: print(engine.docker_host()), "address of the Docker Engine", named=False)
     command("engine-start", engine_start, "make sure a Docker Engine answers; it stays until engine-stop", named=False)
     command("engine-stop", engine_stop, "end the private Docker Engine", named=False)
     return top

@@ -359,7 +359,7 @@ func TestTwoOperatorsAtOnceOneProceedsWithoutLosingAKey(t *testing.T) {
 		answers := make(chan answer, 2)
 		for _, id := range []string{"r1", "r2"} {
 			go func() {
-				answers <- call(t, server, "seqera_crypto_rotation", prepare(args{"rotation_id": id, "new_secret": nil}))
+				answers <- call(t, server, "seqera_crypto_rotation", prepare(args{"rotation_id": id, "new_secret": nil})) //nolint:testifylint // a failure shows all the same
 			}()
 		}
 		one, other := <-answers, <-answers

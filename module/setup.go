@@ -112,8 +112,8 @@ func (r *run) readParameters(ctx context.Context) (rotation.Parameters, custody.
 // readEscrow reads what escrow has of the keys in use.
 func (r *run) readEscrow(ctx context.Context) error {
 	var names []string
-	for _, print := range rotation.InUse(r.world, r.wish, r.prints) {
-		names = append(names, custody.EscrowName(r.wish.Names.Custody, print))
+	for _, fingerprint := range rotation.InUse(r.world, r.wish, r.prints) {
+		names = append(names, custody.EscrowName(r.wish.Names.Custody, fingerprint))
 	}
 	found, err := r.store.Read(ctx, names...)
 	if err != nil {

@@ -87,7 +87,7 @@ func wholeFloat(number json.Number) (int, error) {
 // wholeDecimal reads what Python's decimal.Decimal reads, NaN and Infinity left out.
 func wholeDecimal(text string) (int, error) {
 	parts := regexp.MustCompile(`^([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?$`).FindStringSubmatch(text)
-	if parts == nil || parts[2]+parts[3] == "" {
+	if len(parts) == 0 || parts[2]+parts[3] == "" {
 		return 0, errors.New("is not an int")
 	}
 	digits := strings.TrimLeft(parts[2]+parts[3], "0")

@@ -8,7 +8,7 @@ import (
 
 // help is the text for a person who started the binary by hand; empty when Ansible did.
 func help(args []string, stdout io.Writer) string {
-	asked := len(args) == 2 && (args[1] == "--help" || args[1] == "-h")
+	asked := len(args) > 1 && len(args) < 3 && (args[1] == "--help" || args[1] == "-h")
 	if !asked && (len(args) > 1 || !isTerminal(stdout)) {
 		return ""
 	}

@@ -26,14 +26,14 @@ func TestMain(m *testing.M) {
 }
 
 // noisy misbehaves in every way that a library has to reach stdout and stderr.
-func noisy(context.Context, Request) (any, error) {
+func noisy(ctx context.Context, _ Request) (any, error) {
 	fmt.Println(`{"changed": false, "msg": "` + canary + `"}`)
 	fmt.Fprintln(os.Stderr, canary)
 	log.Print(canary)
 	println(canary)
 	_, _ = syscall.Write(syscall.Stdout, []byte("{"+canary))
 	_, _ = syscall.Write(syscall.Stderr, []byte(canary))
-	child := exec.Command("sh", "-c", "echo '{"+canary+"'; echo "+canary+" >&2")
+	child := exec.CommandContext(ctx, "sh", "-c", "echo '{"+canary+"'; echo "+canary+" >&2")
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
 	return map[string]any{"changed": true, "child": child.Run() == nil}, nil
 }

@@ -18,7 +18,7 @@ func TestAnEntryIsFoundByItsDecodedNameAndStrings(t *testing.T) {
 	entry, found, err := document.Find(crypto)
 	require.NoError(t, err)
 	assert.True(t, found)
-	assert.True(t, entry == omnibus.Entry{SSMKey: "/config/a", Value: "key\n\""})
+	assert.Equal(t, omnibus.Entry{SSMKey: "/config/a", Value: "key\n\""}, entry)
 	assert.Equal(t, []string{crypto}, document.Names())
 
 	_, found, err = document.Find("tower_crypto_secret")

@@ -2,6 +2,7 @@ package omnibus_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestWhatIsNotOneCleanObjectIsRefusedWithItsPlaceAndNoWordOfIt(t *testing.T)
 			assert.Equal(t, [2]int{test.line, test.column}, [2]int{typed.Line, typed.Column})
 			assert.ErrorContains(t, err, test.says)
 			assert.NotContains(t, err.Error(), canary)
-			if test.kind == omnibus.ErrDuplicate {
+			if errors.Is(test.kind, omnibus.ErrDuplicate) {
 				assert.NotEmpty(t, typed.Name)
 			}
 		})
@@ -78,7 +79,7 @@ func TestTheKindsOfErrorsAreToldApart(t *testing.T) {
 	for name, test := range refusals() {
 		_, err := omnibus.Parse([]byte(test.text))
 		for _, kind := range kinds {
-			if kind != test.kind {
+			if !errors.Is(kind, test.kind) {
 				assert.NotErrorIs(t, err, kind, name)
 			}
 		}

@@ -109,7 +109,7 @@ func within(least, most json.Number, v int) bool {
 }
 
 func fitsText(schema *jsonschema.Schema, text string) bool {
-	length := uint64(utf8.RuneCountInString(strings.TrimSpace(text)))
+	length := uint64(utf8.RuneCountInString(strings.TrimSpace(text))) //nolint:gosec // a count is never negative
 	switch {
 	case schema.MinLength != nil && length < *schema.MinLength, schema.MaxLength != nil && length > *schema.MaxLength:
 		return false

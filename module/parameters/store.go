@@ -63,7 +63,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
-		config.WithRetryer(func() aws.Retryer { return retryer() }),
+		config.WithRetryer(retryer),
 	}
 	if c.Region != "" {
 		options = append(options, config.WithRegion(c.Region))
@@ -128,7 +128,7 @@ func retryer() aws.Retryer {
 // backoff waits a random part of 100 ms, 200 ms, … 2 s: short enough that SSM's quota is not idle while somebody waits.
 func backoff(attempt int, _ error) (time.Duration, error) {
 	most := min(100*time.Millisecond<<min(attempt, 5), 2*time.Second)
-	return most/4 + rand.N(most*3/4), nil
+	return most/4 + rand.N(most*3/4), nil //nolint:gosec // a back-off is no secret
 }
 
 func httpClient(c Config) (aws.HTTPClient, error) {

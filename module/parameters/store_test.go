@@ -1,7 +1,6 @@
 package parameters
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -28,8 +27,8 @@ func open(t *testing.T, server *moto.Server) *Store {
 	return store
 }
 
-func put(name, value string, after int64) rotation.Step {
-	return rotation.Step{Action: rotation.ActPutOmnibus, Write: &rotation.Write{Kind: rotation.Put, Name: name, Value: secret.New(value), Type: "SecureString", After: after}}
+func put(value string, after int64) rotation.Step {
+	return rotation.Step{Action: rotation.ActPutOmnibus, Write: &rotation.Write{Kind: rotation.Put, Name: "/omnibus", Value: secret.New(value), Type: "SecureString", After: after}}
 }
 
 func create(name, value string) rotation.Step {
@@ -43,7 +42,7 @@ func remove(names ...string) rotation.Step {
 func codeOf(t *testing.T, err error) rotation.Code {
 	t.Helper()
 	var fault *rotation.Fault
-	require.True(t, errors.As(err, &fault), "%v", err)
+	require.ErrorAs(t, err, &fault)
 	assert.NotContains(t, err.Error(), canary)
 	return fault.Code
 }
@@ -71,8 +70,8 @@ func TestEachWriteIsCarriedOutAndReadBack(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	store := open(t, server)
-	require.NoError(t, store.Apply(t.Context(), put("/omnibus", "after", 1), ""))
-	require.NoError(t, store.Apply(t.Context(), put("/omnibus", "later", 1), ""), "a second put builds on the first")
+	require.NoError(t, store.Apply(t.Context(), put("after", 1), ""))
+	require.NoError(t, store.Apply(t.Context(), put("later", 1), ""), "a second put builds on the first")
 	require.NoError(t, store.Apply(t.Context(), create("/new", "x"), ""))
 	require.NoError(t, store.Apply(t.Context(), remove("/new", "/never"), ""))
 	all := server.All(t)
@@ -92,7 +91,7 @@ func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
 	require.NoError(t, store.Describe(t.Context(), &seen))
 	assert.Equal(t, "alias/ours", seen.Omnibus.KeyID)
 	assert.Equal(t, "Advanced", seen.Omnibus.Tier)
-	step := put("/omnibus", "w", 1)
+	step := put("w", 1)
 	step.Write.KeyID, step.Write.Tier = seen.Omnibus.KeyID, seen.Omnibus.Tier
 	require.NoError(t, store.Apply(t.Context(), step, ""))
 	described, err := server.Client().DescribeParameters(t.Context(), &ssm.DescribeParametersInput{})
@@ -109,9 +108,9 @@ func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	store := open(t, server)
-	for _, step := range []rotation.Step{put("/omnibus", canary, 1), create("/new", canary), remove("/new")} {
+	for _, step := range []rotation.Step{put(canary, 1), create("/new", canary), remove("/new")} {
 		server.Reset()
-		server.On(func(n int, call moto.Call) moto.Fault {
+		server.On(func(n int, _ moto.Call) moto.Fault {
 			if n == 1 {
 				return moto.LoseAnswer
 			}
@@ -126,7 +125,7 @@ func TestThrottlingIsWaitedOut(t *testing.T) {
 	server.Put(t, "/omnibus", "before")
 	for _, fault := range []moto.Fault{moto.Throttled, moto.TooMany, moto.CutBefore} {
 		server.Reset()
-		server.On(func(n int, call moto.Call) moto.Fault {
+		server.On(func(n int, _ moto.Call) moto.Fault {
 			if n <= 3 {
 				return fault
 			}
@@ -144,7 +143,7 @@ func TestAnotherWriterInBetweenStopsTheRunAndIsNamed(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	server.Put(t, "/omnibus", "somebody else's")
-	err := open(t, server).Apply(t.Context(), put("/omnibus", canary, 1), "Done before that: nothing.")
+	err := open(t, server).Apply(t.Context(), put(canary, 1), "Done before that: nothing.")
 	assert.Equal(t, rotation.CodeVersionGap, codeOf(t, err))
 	assert.ErrorContains(t, err, "Done before that: nothing.")
 
@@ -163,7 +162,7 @@ func TestAWriteThatDoesNotReadBackStopsTheRun(t *testing.T) {
 			server.Put(t, "/omnibus", "somebody else's")
 		}
 	})
-	err := open(t, server).Apply(t.Context(), put("/omnibus", canary, 1), "")
+	err := open(t, server).Apply(t.Context(), put(canary, 1), "")
 	assert.Equal(t, rotation.CodeReadBack, codeOf(t, err))
 }
 

@@ -158,9 +158,9 @@ func tied(backups []string) string {
 	return fmt.Sprintf("; tied to %q", backups)
 }
 
-func escrowConflict(wish Wish, print secret.Fingerprint) *Fault {
+func escrowConflict(wish Wish, fingerprint secret.Fingerprint) *Fault {
 	return &Fault{
-		Code: CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(wish.Names.Custody, print)),
+		Code: CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(wish.Names.Custody, fingerprint)),
 		State: nothingWritten, Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
 	}
 }

@@ -89,8 +89,8 @@ type planned struct {
 
 // Of gives the fingerprint of a key that exists.
 func (p planned) Of(key secret.Secret) secret.Fingerprint {
-	if print := p.Prints.Of(key); print != p.made || print == "" {
-		return print
+	if known := p.Prints.Of(key); known != p.made || known == "" {
+		return known
 	}
 	return "(a new one that the module makes)"
 }

@@ -15,8 +15,8 @@ func replaced(text string) string { return strings.ReplaceAll(text, oldKey, newK
 
 func TestBadInputIsRefusedWithoutShowingAKey(t *testing.T) {
 	set := func(edit func(store)) store { s := idle(); edit(s); return s }
-	omnibus := func(old, new string) store {
-		return set(func(s store) { s.put("/omnibus", strings.Replace(document, old, new, 1)) })
+	omnibus := func(was, is string) store {
+		return set(func(s store) { s.put("/omnibus", strings.Replace(document, was, is, 1)) })
 	}
 	tests := []struct {
 		name  string

@@ -38,7 +38,7 @@ func rotate(w World, wish Wish, p picture) (Plan, error) {
 		if pending != nil {
 			plan.Pending = pending
 			plan.Msg = pending.What
-			return plan, nil
+			return plan, nil //nolint:nilerr // what is pending is no failure
 		}
 	}
 	plan.Phase = PhaseRotating

@@ -118,14 +118,6 @@ func (s store) run(t *testing.T, wish Wish) Plan {
 	return plan
 }
 
-func (s store) clone() store {
-	c := store{}
-	for name, p := range s {
-		c[name] = p
-	}
-	return c
-}
-
 // end is what counts at the end: every parameter's value, but the locks and the ledger's times and versions.
 func (s store) end() map[string]string {
 	values := map[string]string{}

@@ -45,14 +45,14 @@ func Start(t *testing.T) *Server {
 		}
 		t.Skip("mariadbd is missing: run make deps (apt-get install mariadb-server)")
 	}
-	dir, err := os.MkdirTemp("", "mariadb-") // a short path: the socket's name must fit
+	dir, err := os.MkdirTemp("", "mariadb-") //nolint:usetesting // t.TempDir is too long for the socket's name
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	user := "--user=" + strconv.Itoa(os.Getuid())
 	if os.Getuid() == 0 {
 		user = "--user=root"
 	}
-	out, err := exec.CommandContext(t.Context(), install, "--no-defaults", "--datadir="+dir, "--auth-root-authentication-method=normal", "--skip-test-db", user).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), install, "--no-defaults", "--datadir="+dir, "--auth-root-authentication-method=normal", "--skip-test-db", user).CombinedOutput() //nolint:gosec // the test's own program
 	require.NoError(t, err, string(out))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -60,7 +60,8 @@ func Start(t *testing.T) *Server {
 	require.True(t, ok)
 	require.NoError(t, listener.Close())
 	s := &Server{Port: address.Port, dir: dir}
-	s.command = exec.CommandContext(context.Background(), program, "--no-defaults", "--datadir="+dir, "--bind-address=127.0.0.1", user,
+	s.command = exec.CommandContext( //nolint:gosec // the test's own program
+		context.Background(), program, "--no-defaults", "--datadir="+dir, "--bind-address=127.0.0.1", user,
 		"--port="+strconv.Itoa(s.Port), "--socket="+filepath.Join(dir, "s"), "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--general-log=1", "--general-log-file="+s.Log())
 	require.NoError(t, s.command.Start())
 	t.Cleanup(s.Stop)

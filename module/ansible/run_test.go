@@ -162,7 +162,7 @@ func TestAResultHasTheFieldsThatAnsibleExpects(t *testing.T) {
 		"empty warnings":      {map[string]any{"warnings": []string{}}, nil, `{"changed": false}`, 0},
 		"a warning":           {map[string]any{"warnings": "w"}, nil, `{"changed": false}`, 0},
 		"what must not be":    {map[string]any{"invocation": map[string]any{"secret": canary}, "results": []int{1}}, nil, `{"changed": false}`, 0},
-		"an error":            {nil, errors.New("No."), `{"changed": false, "failed": true, "msg": "No.", "error_code": "internal"}`, 1}, //nolint:staticcheck,revive // as in a message
+		"an error":            {nil, errors.New("No."), `{"changed": false, "failed": true, "msg": "No.", "error_code": "internal"}`, 1}, //nolint:revive // as in a message
 		"an error with steps": {steps{true, "half", []string{"a"}}, fmt.Errorf("x: %w", coded{errors.New("differ")}), `{"changed": true, "steps": ["a"], "failed": true, "msg": "x: differ", "error_code": "key_mismatch"}`, 1},
 		"not an object":       {[]string{canary}, nil, `{"changed": false, "failed": true, "msg": "The result could not be encoded as a JSON object.", "error_code": "internal"}`, 1},
 		"not JSON":            {map[string]any{"a": func() {}}, nil, `{"changed": false, "failed": true, "msg": "The result could not be encoded as a JSON object.", "error_code": "internal"}`, 1},

@@ -27,8 +27,9 @@ func open(t *testing.T, server *moto.Server) *Store {
 	return store
 }
 
-func put(value string, after int64) rotation.Step {
-	return rotation.Step{Action: rotation.ActPutOmnibus, Write: &rotation.Write{Kind: rotation.Put, Name: "/omnibus", Value: secret.New(value), Type: "SecureString", After: after}}
+// put is the write of an omnibus that was observed in its first version.
+func put(value string) rotation.Step {
+	return rotation.Step{Action: rotation.ActPutOmnibus, Write: &rotation.Write{Kind: rotation.Put, Name: "/omnibus", Value: secret.New(value), Type: "SecureString", After: 1}}
 }
 
 func create(name, value string) rotation.Step {
@@ -70,8 +71,8 @@ func TestEachWriteIsCarriedOutAndReadBack(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	store := open(t, server)
-	require.NoError(t, store.Apply(t.Context(), put("after", 1), ""))
-	require.NoError(t, store.Apply(t.Context(), put("later", 1), ""), "a second put builds on the first")
+	require.NoError(t, store.Apply(t.Context(), put("after"), ""))
+	require.NoError(t, store.Apply(t.Context(), put("later"), ""), "a second put builds on the first")
 	require.NoError(t, store.Apply(t.Context(), create("/new", "x"), ""))
 	require.NoError(t, store.Apply(t.Context(), remove("/new", "/never"), ""))
 	all := server.All(t)
@@ -91,7 +92,7 @@ func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
 	require.NoError(t, store.Describe(t.Context(), &seen))
 	assert.Equal(t, "alias/ours", seen.Omnibus.KeyID)
 	assert.Equal(t, "Advanced", seen.Omnibus.Tier)
-	step := put("w", 1)
+	step := put("w")
 	step.Write.KeyID, step.Write.Tier = seen.Omnibus.KeyID, seen.Omnibus.Tier
 	require.NoError(t, store.Apply(t.Context(), step, ""))
 	described, err := server.Client().DescribeParameters(t.Context(), &ssm.DescribeParametersInput{})
@@ -108,7 +109,7 @@ func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	store := open(t, server)
-	for _, step := range []rotation.Step{put(canary, 1), create("/new", canary), remove("/new")} {
+	for _, step := range []rotation.Step{put(canary), create("/new", canary), remove("/new")} {
 		server.Reset()
 		server.On(func(n int, _ moto.Call) moto.Fault {
 			if n == 1 {
@@ -143,7 +144,7 @@ func TestAnotherWriterInBetweenStopsTheRunAndIsNamed(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	server.Put(t, "/omnibus", "somebody else's")
-	err := open(t, server).Apply(t.Context(), put(canary, 1), "Done before that: nothing.")
+	err := open(t, server).Apply(t.Context(), put(canary), "Done before that: nothing.")
 	assert.Equal(t, rotation.CodeVersionGap, codeOf(t, err))
 	assert.ErrorContains(t, err, "Done before that: nothing.")
 
@@ -162,7 +163,7 @@ func TestAWriteThatDoesNotReadBackStopsTheRun(t *testing.T) {
 			server.Put(t, "/omnibus", "somebody else's")
 		}
 	})
-	err := open(t, server).Apply(t.Context(), put(canary, 1), "")
+	err := open(t, server).Apply(t.Context(), put(canary), "")
 	assert.Equal(t, rotation.CodeReadBack, codeOf(t, err))
 }
 

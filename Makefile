@@ -39,7 +39,7 @@ build: ## the binary under its two names into library/ (for another machine: mak
 	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
 	@cp -f $(BINARY) $(BINARY)_info
 
-test: deps lint test-unit test-race test-module test-sandbox ## everything
+test: deps build lint test-unit test-race test-module test-sandbox ## everything
 
 test-unit: ## the rooms that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
@@ -58,7 +58,7 @@ test-module: build ## the module against moto_server and a real database
 test-sandbox: build ## the playbook in the sandbox
 	@$(REAL) $(VISIBLY) "sandbox tests" .ci/test-sandbox
 
-lint: ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
+lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
 	@.ci/deps venv
 	@.ci/tools/install
 	@.ci/lint

@@ -174,7 +174,8 @@ func (v *vm) withLog(ctx context.Context, err error) error {
 			continue
 		}
 		if tail, failed := v.engine.Tail(ctx, service.Container, 3); failed == nil && tail != "" {
-			fault.What += " Its last lines: " + secret.Scrub(strings.Join(strings.Fields(tail), " "), masked...) + "."
+			lines := strings.ReplaceAll(strings.TrimSpace(tail), "\n", " | ")
+			fault.What += " Its last lines: " + secret.Scrub(lines, masked...)
 		}
 	}
 	return fault

@@ -103,7 +103,8 @@ def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform
     run = platform.run()
     assert run.code != 0
     assert time.monotonic() - begun < 110, "reported only after the timeout"
-    assert "cron_failed" in run.output and "Both keys are in place" in run.output
+    last = " ".join(run.output.split()).split("The rotation stopped at the step")[-1]
+    assert "cron_failed" in last and "Both keys are in place" in last and "run the same playbook" in last, last
     halfway = platform.check()
     assert 0 < halfway["previous"] < halfway["total"]
     platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=")
@@ -223,3 +224,40 @@ def test_wrong_variables_are_one_sentence(platform):
         assert run.code != 0 and words.lower() in run.output.lower(), run.output
         assert platform.parameters() == before and platform.started() == started
     assert (VENV / "python").exists()
+
+
+TERRAFORM = """---
+- name: What the installer's terraform does, read the omnibus and make one parameter per entry
+  vars:
+    entries: "{{ lookup('amazon.aws.ssm_parameter', seqera_crypto_rotation_omnibus_parameter) | from_json }}"
+  community.aws.ssm_parameter:
+    name: "{{ item.value.ssm_key }}"
+    string_type: SecureString
+    overwrite_value: always
+    value: "{{ item.value.value }}"
+  loop: "{{ entries | dict2items | selectattr('key', 'match', 'TOWER_CRYPTO') }}"
+  loop_control:
+    label: "{{ item.key }}"
+  no_log: true
+  delegate_to: localhost
+  delegate_facts: true
+"""
+
+
+@pytest.mark.sandbox("--records", "20")
+def test_terraform_may_create_the_standalone_parameters(platform):
+    current = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
+    before = platform.parameters()
+    run = platform.run(seqera_crypto_rotation_standalone="delete")
+    assert run.code != 0 and "Run terraform apply" in " ".join(run.output.split()), run.output
+    assert current not in platform.parameters(), "the page's step 2.2: the standalone key is deleted"
+    tasks = platform.tmp / "terraform.yml"
+    tasks.write_text(TERRAFORM)
+    run = platform.run(seqera_crypto_rotation_standalone="delete", seqera_crypto_rotation_after_prepare_tasks=str(tasks))
+    assert run.code == 0, run.output
+    after = platform.parameters()
+    assert after[current][0] != before[current][0]
+    assert [name for name in after if "secret-rotation" in name] == []
+    counted = platform.check()
+    assert counted["current"] == counted["total"]
+    assert platform.leaks() == []

@@ -1,0 +1,124 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+func testLogins(t *testing.T, s *server) {
+	t.Helper()
+	p := fresh(t, s)
+	deaf, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = deaf.Close() }()
+	const none = ""
+	tests := []struct {
+		name   string
+		before string // as root
+		where  func(*rotation.Database)
+		code   rotation.Code
+		says   string
+		after  string
+	}{
+		{"a wrong password", none, func(d *rotation.Database) { d.Password = secret.New("wrong" + newKey) }, rotation.CodeDatabaseLoginRefused, `refused user "reader"`, none},
+		{"no password", none, func(d *rotation.Database) { d.Password = secret.Secret{} }, rotation.CodeDatabaseLoginRefused, `refused user "reader"`, none},
+		{"an unknown user", none, func(d *rotation.Database) { d.User = "nobody" }, rotation.CodeDatabaseLoginRefused, `refused user "nobody"`, none},
+		{"somebody else's schema", none, func(d *rotation.Database) { d.Name = "mysql" }, rotation.CodeDatabaseLoginRefused, "SELECT on this schema is enough", none},
+		{"a locked account", "ALTER USER reader@'%' ACCOUNT LOCK", nil, rotation.CodeDatabaseLoginRefused, `refused user "reader"`, "ALTER USER reader@'%' ACCOUNT UNLOCK"},
+		{"too many connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 1; FLUSH USER_RESOURCES", nil, rotation.CodeDatabaseUnavailable, "takes no more connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 0; FLUSH USER_RESOURCES"},
+		{"a server without TLS", none, func(d *rotation.Database) { d.TLS = "required" }, rotation.CodeDatabaseUnavailable, "does not speak TLS", none},
+		{"a closed port", none, func(d *rotation.Database) { d.Host, d.Port = "127.0.0.1", 1 }, rotation.CodeDatabaseUnavailable, "nothing listens there", none},
+		{"an unknown host", none, func(d *rotation.Database) { d.Host = "no-such-host.invalid" }, rotation.CodeDatabaseUnavailable, "does not know the host", none},
+		{"a schema that is not there", "GRANT SELECT ON nowhere.* TO reader@'%'", func(d *rotation.Database) { d.Name = "nowhere" }, rotation.CodeDatabaseSchema, "no database of that name", "REVOKE SELECT ON nowhere.* FROM reader@'%'"},
+		{"a user without rights on the tables", "REVOKE SELECT ON SCHEMA.* FROM reader@'%'; GRANT SELECT ON SCHEMA.tw_secret TO reader@'%'", nil, rotation.CodeDatabaseSchema, "may the user SELECT from it", "GRANT SELECT ON SCHEMA.* TO reader@'%'"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p.asRoot(t, test.before)
+			defer p.asRoot(t, test.after)
+			where := s.Reader(p.schema)
+			if test.where != nil {
+				test.where(&where)
+			}
+			db, err := Open(t.Context(), where)
+			for err == nil && test.name == "too many connections" { // the first one of this hour is allowed
+				_, err = NewScanner(db, keys(), Options{}).Scan(t.Context())
+				_ = db.Close()
+			}
+			if err == nil && test.name == "a server without TLS" {
+				t.Skip("this server speaks TLS")
+			}
+			fault := faultOf(t, err)
+			assert.Equal(t, test.code, fault.Code)
+			assert.ErrorContains(t, err, test.says)
+			assert.Contains(t, fault.What, where.Name)
+		})
+	}
+	t.Run("a server that never says a word", func(t *testing.T) {
+		where := s.Reader(p.schema)
+		where.Host, where.Port = "127.0.0.1", deaf.Addr().(*net.TCPAddr).Port
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err := Open(ctx, where)
+		assert.Equal(t, rotation.CodeDatabaseUnavailable, faultOf(t, err).Code)
+		assert.ErrorContains(t, err, "does not answer in time")
+	})
+}
+
+func (p *platform) asRoot(t *testing.T, statements string) {
+	t.Helper()
+	if statements != "" {
+		p.server.Exec(t, strings.ReplaceAll(statements, "SCHEMA", p.schema))
+	}
+}
+
+func TestEveryFaultSaysWhatToDoAndShowsNoPassword(t *testing.T) {
+	db := &DB{identity: "db:3306/tower", name: "tower", user: "reader", password: secret.New(password)}
+	sent := func(number uint16) error {
+		return &mysql.MySQLError{Number: number, Message: "it quotes " + password + " \n twice"}
+	}
+	ctx := t.Context()
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	for name, test := range map[string]struct {
+		err  error
+		code rotation.Code
+	}{
+		"access denied":        {sent(1045), rotation.CodeDatabaseLoginRefused},
+		"no rights on schema":  {sent(1044), rotation.CodeDatabaseLoginRefused},
+		"no rights on table":   {sent(1142), rotation.CodeDatabaseLoginRefused},
+		"socket users only":    {sent(1698), rotation.CodeDatabaseLoginRefused},
+		"not from this host":   {sent(1130), rotation.CodeDatabaseLoginRefused},
+		"expired":              {sent(1820), rotation.CodeDatabaseLoginRefused},
+		"locked":               {sent(3118), rotation.CodeDatabaseLoginRefused},
+		"TLS demanded":         {sent(3159), rotation.CodeDatabaseLoginRefused},
+		"unknown login method": {mysql.ErrUnknownPlugin, rotation.CodeDatabaseLoginRefused},
+		"unknown schema":       {sent(1049), rotation.CodeDatabaseSchema},
+		"too many":             {sent(1040), rotation.CodeDatabaseUnavailable},
+		"anything else":        {sent(1412), rotation.CodeDatabaseUnavailable},
+		"cut":                  {mysql.ErrInvalidConn, rotation.CodeDatabaseUnavailable},
+		"too late":             {context.DeadlineExceeded, rotation.CodeDatabaseUnavailable},
+		"whatever":             {errors.New("x"), rotation.CodeDatabaseUnavailable},
+		"a fault already":      {internal("x"), rotation.CodeInternal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fault := faultOf(t, db.fault(ctx, test.err))
+			assert.Equal(t, test.code, fault.Code)
+			if test.code != rotation.CodeInternal {
+				assert.Contains(t, fault.What, "db:3306/tower")
+				assert.Equal(t, rotation.CodeInterrupted, faultOf(t, db.fault(over, test.err)).Code)
+			}
+		})
+	}
+}

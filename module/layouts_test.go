@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// The documents of module/omnibus/testdata: the installer's shape in some twenty layouts, before and after step 2.1.
+const (
+	retiring = "InventedRetiringKey0123456789"
+	coming   = "InventedComingKey9876543210abcdef"
+)
+
+func TestEachLayoutIsPreparedAsThePageSaysAndGivenBackByteForByteButForTheKey(t *testing.T) {
+	goldens, err := filepath.Glob("omnibus/testdata/*.prepared.json")
+	require.NoError(t, err)
+	require.Greater(t, len(goldens), 10)
+	for _, golden := range goldens {
+		layout := strings.TrimSuffix(filepath.Base(golden), ".prepared.json")
+		t.Run(layout, func(t *testing.T) {
+			before := file(t, layout+".json")
+			server := moto.Start(t)
+			server.Put(t, name, before)
+			server.Put(t, "/config/tower-example/tower/crypto/secretKey", retiring)
+			example := args{"app_name": "tower-example", "new_secret": coming, "allow_advanced_tier": "yes"} // three of them outgrow 4096 bytes
+			a := call(t, server, "seqera_crypto_rotation", prepare(example))
+			require.False(t, a.Failed, a.Msg)
+			assert.NotContains(t, a.text, retiring)
+			assert.NotContains(t, a.text, coming)
+			assert.Equal(t, file(t, layout+".prepared.json"), value(t, server, name))
+
+			a = call(t, server, "seqera_crypto_rotation", finalize(args{"app_name": "tower-example", "proof": proofFor(t, a, coming)}))
+			require.False(t, a.Failed, a.Msg)
+			assert.Equal(t, "finalized", a.Phase)
+			old := retiring
+			if layout == "unicode-escapes" {
+				old = `\u0049nventedRetiringKey0123456789`
+			}
+			assert.Equal(t, strings.Replace(before, old, coming, 1), value(t, server, name))
+
+			all := server.All(t)
+			a = call(t, server, "seqera_crypto_rotation", finalize(args{"app_name": "tower-example"}))
+			require.False(t, a.Failed, a.Msg)
+			assert.False(t, a.Changed, "a second run changes nothing")
+			assert.Equal(t, all, server.All(t))
+		})
+	}
+}
+
+// proofFor is a proof as rotating makes it on the VM, where the new key is in use.
+func proofFor(t *testing.T, prepared answer, newKey string) map[string]any {
+	t.Helper()
+	proof := rotation.Proof{
+		Format: rotation.ProofFormat, App: "tower-example", RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
+		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []string{"database"}, Database: "db:3306/tower", Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
+	}
+	proof.Sign(secret.New(newKey))
+	text, err := json.Marshal(proof)
+	require.NoError(t, err)
+	var document map[string]any
+	require.NoError(t, json.Unmarshal(text, &document))
+	return document
+}
+
+func file(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("omnibus", "testdata", name))
+	require.NoError(t, err)
+	return string(text)
+}

@@ -23,7 +23,8 @@ func readCredentials(ctx context.Context, db querier) ([]credential, error) {
 
 func secretIDs(ctx context.Context, db querier) ([]string, error) {
 	return collect(ctx, db, func(rows *sql.Rows) (id string, err error) {
-		return id, rows.Scan(&id)
+		err = rows.Scan(&id)
+		return id, err
 	}, `SELECT id FROM tw_secret ORDER BY id`)
 }
 

@@ -167,7 +167,7 @@ type randomReader struct{ random *rand.Rand }
 
 func (r randomReader) Read(into []byte) (int, error) {
 	for i := range into {
-		into[i] = byte(r.random.Uint32())
+		into[i] = byte(r.random.Uint32()) //nolint:gosec // the low byte is what is wanted
 	}
 	return len(into), nil
 }

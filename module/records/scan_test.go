@@ -67,7 +67,7 @@ func testClasses(t *testing.T, s *server) {
 		p.credential(t, user, newKey, `{}`)
 	}
 	deleted := p.credential(t, 9, newKey, `{"deleted":true}`)
-	p.exec(t, "UPDATE tw_credentials SET deleted = 1 WHERE user_id = 9")
+	p.exec(t, "UPDATE tw_credentials SET deleted = user_id = 9 WHERE user_id > 3")
 	damage := map[string]string{
 		p.credential(t, 7, newKey, `don't tell this to anybody!`): "",
 		p.credential(t, 7, newKey, `["not an object"]`):           "",
@@ -132,6 +132,9 @@ func testPolls(t *testing.T, s *server) {
 	assert.Equal(t, 5, poll(0).Current, "the derived keys are remembered")
 	p.exec(t, "UPDATE tw_secret SET version = version + 1 WHERE id = ?", ids[0])
 	assert.Equal(t, 5, poll(0).Current, "nor does a new version of the same content")
+	p.exec(t, "UPDATE tw_secret SET secure = 'damaged' WHERE id = ?", ids[0])
+	assert.Equal(t, 1, poll(1).Unreadable, "another content under the same version is looked at again")
+	p.rotate(t, ids[0])
 	p.credential(t, 99, newKey, `{}`)
 	assert.Equal(t, 13, poll(2).Total)
 	p.exec(t, "DELETE FROM tw_secret WHERE id = ?", ids[0])

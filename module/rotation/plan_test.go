@@ -223,6 +223,25 @@ func TestAnotherRotationWaitsForTheOpenOne(t *testing.T) {
 	assert.ErrorContains(t, err, "r1")
 }
 
+func TestAnotherRotationWaitsForOneThatWasCutOffBeforeTheOmnibusChanged(t *testing.T) {
+	s := idle()
+	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	for _, step := range plan.Steps {
+		s.carry(t, step)
+		if step.Action == ActOpenLedger {
+			break
+		}
+	}
+	wish := wishFor(StatePrepared)
+	wish.RotationID = "r2"
+	_, err = Make(s.world(t), wish, quick{})
+	assert.Equal(t, CodeRotationOpen, codeOf(err))
+	wish.RotationID = ""
+	again := s.run(t, wish)
+	assert.Equal(t, "r1", again.RotationID, "without a name of its own a run goes on with the open rotation")
+}
+
 func TestALiveLockIsRespectedAndADeadOneTakenOver(t *testing.T) {
 	s := idle()
 	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})

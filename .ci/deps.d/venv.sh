@@ -13,7 +13,7 @@ deps_venv() {
   rm -rf .venv
   "$python" -c 'import ensurepip' 2>/dev/null || apt_install "a virtual environment" python3-venv
   "$python" -m venv .venv
-  .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check -r .ci/requirements.txt
+  .ci/tools/visibly "pip install" .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt
   echo "$stamp" >.venv/.made-of
   say ".venv is ready"
 }

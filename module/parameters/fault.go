@@ -19,6 +19,7 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 	var api smithy.APIError
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		f.Code = rotation.CodeInterrupted
 		f.What, f.Next = fmt.Sprintf("%s on %s was interrupted.", action, on), "Run again: it goes on from where the parameters are."
 	case errors.As(err, &api):
 		code := api.ErrorCode()

@@ -247,11 +247,15 @@ TERRAFORM = """---
 @pytest.mark.sandbox("--records", "20")
 def test_terraform_may_create_the_standalone_parameters(platform):
     current = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
-    before = platform.parameters()
+    before, started = platform.parameters(), platform.started()
     run = platform.run(seqera_crypto_rotation_standalone="delete")
-    assert run.code != 0 and "Run terraform apply" in " ".join(run.output.split()), run.output
-    assert current not in platform.parameters(), "the page's step 2.2: the standalone key is deleted"
+    assert run.code != 0 and "after_prepare_tasks" in run.output, run.output
+    assert platform.parameters() == before and platform.started() == started, "that is found out before the outage"
     tasks = platform.tmp / "terraform.yml"
+    tasks.write_text("---\n- name: Terraform that does nothing\n  ansible.builtin.meta: noop\n")
+    run = platform.run(seqera_crypto_rotation_standalone="delete", seqera_crypto_rotation_after_prepare_tasks=str(tasks))
+    assert run.code != 0 and "do not agree with the omnibus" in " ".join(run.output.split()), run.output
+    assert current not in platform.parameters(), "the page's step 2.2: the standalone key is deleted"
     tasks.write_text(TERRAFORM)
     run = platform.run(seqera_crypto_rotation_standalone="delete", seqera_crypto_rotation_after_prepare_tasks=str(tasks))
     assert run.code == 0, run.output

@@ -427,3 +427,19 @@ func TestInfoReadsAndNeverWrites(t *testing.T) {
 	a = call(t, server, "seqera_crypto_rotation_info", options)
 	assert.Equal(t, "prepared", a.Phase, "a VM's instance role reads the standalone parameters alone")
 }
+
+func TestWhatSomebodyWroteJustBeforeTheLockIsKept(t *testing.T) {
+	server := installation(t)
+	theirs := strings.Replace(document(oldKey), "a <licence> & more", "a new licence", 1)
+	once := false
+	server.After(func(one moto.Call) {
+		if one.Action == "PutParameter" && strings.Contains(one.Names[0], "/lock/") && !once {
+			once = true
+			server.Put(t, name, theirs)
+		}
+	})
+	a := call(t, server, "seqera_crypto_rotation", prepare(nil))
+	require.False(t, a.Failed, a.Msg)
+	assert.Contains(t, value(t, server, name), "a new licence")
+	assert.Contains(t, value(t, server, name), "TOWER_CRYPTO_ROTATE_KEYS")
+}

@@ -15,27 +15,13 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 	half := func(t *testing.T) store { // prepared was cut off after the omnibus
 		t.Helper()
 		s := idle()
-		plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
-		require.NoError(t, err)
-		for _, step := range plan.Steps {
-			s.carry(t, step)
-			if step.Action == ActPutOmnibus {
-				break
-			}
-		}
+		s.runUntil(t, wishFor(StatePrepared), ActPutOmnibus)
 		return s
 	}
 	removing := func(t *testing.T) store { // finalized was cut off after the omnibus
 		t.Helper()
 		s := prepared(t)
-		plan, err := Make(s.world(t), wishFor(StateFinalized), quick{})
-		require.NoError(t, err)
-		for _, step := range plan.Steps {
-			s.carry(t, step)
-			if step.Action == ActPutOmnibus {
-				break
-			}
-		}
+		s.runUntil(t, wishFor(StateFinalized), ActPutOmnibus)
 		return s
 	}
 	foreign := func(*testing.T) store { // somebody followed the page by hand
@@ -200,17 +186,10 @@ func TestAPlanThatWouldLoseAKeyIsRefused(t *testing.T) {
 
 func TestTheKeyOfACutOffRunIsUsedAgain(t *testing.T) {
 	s := idle()
-	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
-	require.NoError(t, err)
-	for _, step := range plan.Steps {
-		s.carry(t, step)
-		if step.Action == ActEscrowNew {
-			break
-		}
-	}
+	s.runUntil(t, wishFor(StatePrepared), ActEscrowNew)
 	wish := wishFor(StatePrepared)
 	wish.MadeKey = secret.New(thirdKey)
-	plan = s.run(t, wish)
+	plan := s.run(t, wish)
 	assert.Equal(t, printOf(newKeyed), plan.Current)
 	assert.Equal(t, newKeyed, s.get(names().Current).Value.Reveal())
 }
@@ -225,17 +204,10 @@ func TestAnotherRotationWaitsForTheOpenOne(t *testing.T) {
 
 func TestAnotherRotationWaitsForOneThatWasCutOffBeforeTheOmnibusChanged(t *testing.T) {
 	s := idle()
-	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
-	require.NoError(t, err)
-	for _, step := range plan.Steps {
-		s.carry(t, step)
-		if step.Action == ActOpenLedger {
-			break
-		}
-	}
+	s.runUntil(t, wishFor(StatePrepared), ActOpenLedger)
 	wish := wishFor(StatePrepared)
 	wish.RotationID = "r2"
-	_, err = Make(s.world(t), wish, quick{})
+	_, err := Make(s.world(t), wish, quick{})
 	assert.Equal(t, CodeRotationOpen, codeOf(err))
 	wish.RotationID = ""
 	again := s.run(t, wish)

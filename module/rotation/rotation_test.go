@@ -118,6 +118,20 @@ func (s store) run(t *testing.T, wish Wish) Plan {
 	return plan
 }
 
+// runUntil is a run that is cut off after a step.
+func (s store) runUntil(t *testing.T, wish Wish, last Action) {
+	t.Helper()
+	plan, err := Make(s.world(t), wish, quick{})
+	require.NoError(t, err)
+	for _, step := range plan.Steps {
+		s.carry(t, step)
+		if step.Action == last {
+			return
+		}
+	}
+	t.Fatalf("the plan has no step %s", last)
+}
+
 // end is what counts at the end: every parameter's value, but the locks and the ledger's times and versions.
 func (s store) end() map[string]string {
 	values := map[string]string{}

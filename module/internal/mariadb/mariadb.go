@@ -41,9 +41,9 @@ func Start(t *testing.T) *Server {
 	program, err2 := exec.LookPath("mariadbd")
 	if err != nil || err2 != nil {
 		if os.Getenv("REAL_PARTS") == "required" {
-			t.Fatal("mariadbd is missing: run make deps (apt-get install mariadb-server)")
+			t.Fatal("mariadbd is missing: run make deps (apt-get install mariadb-server-core)")
 		}
-		t.Skip("mariadbd is missing: run make deps (apt-get install mariadb-server)")
+		t.Skip("mariadbd is missing: run make deps (apt-get install mariadb-server-core)")
 	}
 	dir, err := os.MkdirTemp("", "mariadb-") //nolint:usetesting // t.TempDir is too long for the socket's name
 	require.NoError(t, err)

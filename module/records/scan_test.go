@@ -23,7 +23,8 @@ func TestRecordsOfARealDatabase(t *testing.T) {
 		name string
 		test func(*testing.T, *server)
 	}{
-		{"three hundred records of several users are read, by pages of any size", testMany},
+		{"hundreds of records of several users are read", testMany},
+		{"in the middle of a rotation the likelier key is tried first", testMix},
 		{"each record is in exactly one class, whatever is wrong with it", testClasses},
 		{"a poll derives only what changed, and what was rewritten twice only once", testPolls},
 		{"a scan sees one instant, whatever is written meanwhile", testSnapshot},
@@ -43,20 +44,25 @@ func TestRecordsOfARealDatabase(t *testing.T) {
 func testMany(t *testing.T, s *server) {
 	t.Helper()
 	p := fresh(t, s)
-	ids := p.credentials(t, 300, 7)
-	got := p.scan(t, Keys{Current: keys().Previous}, Options{})
+	p.credentials(t, many, 7)
 	assert.Equal(t, rotation.Records{
-		Database: net.JoinHostPort(s.host, strconv.Itoa(s.Port)) + "/" + p.schema, Total: 300, Current: 300,
+		Database: net.JoinHostPort(s.host, strconv.Itoa(s.Port)) + "/" + p.schema, Total: many, Current: many,
 		UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{},
-	}, got)
-	p.rotate(t, ids[:20]...)
+	}, p.scan(t, Keys{Current: keys().Previous}, Options{Page: 70}))
+}
+
+func testMix(t *testing.T, s *server) {
+	t.Helper()
+	p := fresh(t, s)
+	ids := p.credentials(t, 24, 3)
+	p.rotate(t, ids[:4]...)
 	scanner := NewScanner(p.open(t), keys(), Options{Page: 7})
 	defer scanner.Close()
 	got, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []int{300, 20, 280, 0, 0}, []int{got.Total, got.Current, got.Previous, got.Unreadable, got.Orphaned})
-	wrong := scanner.derived.Load() - 2*300
-	assert.Less(t, wrong, int64(60), "the likelier key is tried first: one derivation a credential, one a record, few in vain")
+	assert.Equal(t, []int{24, 4, 20, 0, 0}, []int{got.Total, got.Current, got.Previous, got.Unreadable, got.Orphaned})
+	inVain := scanner.derived.Load() - 2*24
+	assert.Less(t, inVain, int64(14), "one derivation a credential, one a record, few in vain")
 }
 
 func testClasses(t *testing.T, s *server) {
@@ -91,7 +97,7 @@ func testClasses(t *testing.T, s *server) {
 		}
 	}
 	p.exec(t, "INSERT INTO tw_secret (id, secure, version) VALUES ('of-nobody', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', NULL), ('empty', NULL, NULL)")
-	for _, options := range []Options{{}, {Page: 1}, {Page: 3, Workers: 1}, {Workers: 64}} {
+	for _, options := range []Options{{}, {Page: 3, Workers: 1}} {
 		got := p.scan(t, keys(), options)
 		assert.Equal(t, []int{25, 6, 5, 12, 2, 1}, []int{got.Total, got.Current, got.Previous, got.Unreadable, got.Orphaned, got.Deleted})
 		assert.Equal(t, got.Total, got.Current+got.Previous+got.Unreadable+got.Orphaned)

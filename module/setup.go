@@ -65,6 +65,14 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 	}
 	r.wish.MadeKey = made
 	r.wish.MadeID = now.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:4])
+	if r.wish.State == rotation.StatePrepared {
+		// While SSM is read the other core computes what a new rotation needs next.
+		next := r.wish.NewKey
+		if next.IsEmpty() {
+			next = made
+		}
+		go r.prints.Of(next)
+	}
 	return r, nil
 }
 

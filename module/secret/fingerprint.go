@@ -17,20 +17,20 @@ const Rounds = 200_000
 // PBKDF2-HMAC-SHA256(key, "seqera-crypto-rotation/fingerprint/v1/"+scope, Rounds). Empty for the empty key.
 type Fingerprint string
 
-// Fingerprinter computes fingerprints within one scope (an installation's app_name) and remembers them,
-// because one costs tens of milliseconds. Safe for concurrent use.
+// Fingerprinter computes fingerprints within one scope (an installation's app_name), each once, because one costs tens of
+// milliseconds. Safe for concurrent use: who asks for a key while another goroutine computes it waits for that.
 type Fingerprinter struct {
 	scope  string
 	rounds int
 
 	mu    sync.Mutex
-	known map[string]Fingerprint
+	known map[string]func() Fingerprint
 }
 
 // NewFingerprinter makes a Fingerprinter for a scope. Tests of other rooms may ask for fewer rounds; a product run
 // uses Rounds.
 func NewFingerprinter(scope string, rounds int) *Fingerprinter {
-	return &Fingerprinter{scope: scope, rounds: rounds, known: map[string]Fingerprint{}}
+	return &Fingerprinter{scope: scope, rounds: rounds, known: map[string]func() Fingerprint{}}
 }
 
 // Of gives the fingerprint of a key.
@@ -40,16 +40,15 @@ func (f *Fingerprinter) Of(key Secret) Fingerprint {
 	}
 	plain := key.Reveal()
 	f.mu.Lock()
-	known, ok := f.known[plain]
-	f.mu.Unlock()
-	if ok {
-		return known
+	compute, ok := f.known[plain]
+	if !ok {
+		compute = sync.OnceValue(func() Fingerprint {
+			return Fingerprint(hex.EncodeToString(derive(plain, "fingerprint/v1/"+f.scope, f.rounds, 8)))
+		})
+		f.known[plain] = compute
 	}
-	fingerprint := Fingerprint(hex.EncodeToString(derive(plain, "fingerprint/v1/"+f.scope, f.rounds, 8)))
-	f.mu.Lock()
-	f.known[plain] = fingerprint
 	f.mu.Unlock()
-	return fingerprint
+	return compute()
 }
 
 // MACKey derives, as slowly as a fingerprint, the 32-byte key that binds a document to the holder of a crypto key.

@@ -79,6 +79,17 @@ class Platform:
     def compose(self, *argv):
         return self.sandbox("compose", self.name, *argv)
 
+    def wait_ready(self, seconds=60):
+        """Returns once the Platform answers: compose's --wait looks at health checks, and the backend has none."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                with urllib.request.urlopen(self.env["SANDBOX_HEALTH_URL"], timeout=5):
+                    return
+            except OSError as error:
+                assert time.monotonic() < end, f"the Platform is not ready after {seconds} s: {error}"
+                time.sleep(0.2)
+
     def started(self):
         """When each container started: what an outage changes."""
         ids = self.docker("ps", "--quiet", "--no-trunc").split()

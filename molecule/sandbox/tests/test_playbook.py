@@ -178,6 +178,7 @@ def test_the_order_of_start_is_proved_and_nothing_is_finalized_without_a_proof(p
     assert answer["error_code"] == "platform_order" and "old key" in answer["msg"], "backends run since before the parameters changed"
     platform.compose("down")
     platform.compose("up", "--detach", "--wait")
+    platform.wait_ready()
     answer = rotating(platform, wait=False)
     assert answer["error_code"] == "platform_order" and "cron" in answer["msg"], "a plain up starts cron first"
     before = platform.parameters()

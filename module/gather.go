@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -30,7 +33,7 @@ type info struct {
 }
 
 // gather looks and never writes.
-func gather(ctx context.Context, asked options.Info) (any, error) {
+func gather(ctx context.Context, asked options.Info, checkMode bool) (any, error) {
 	r, err := newRun(ctx, options.Rotation{
 		AppName: asked.AppName, OmnibusParameter: asked.OmnibusParameter, RotationID: asked.RotationID, MaxAgeDays: asked.MaxAgeDays,
 		ConfigPrefix: asked.ConfigPrefix, PreviousKeyName: asked.PreviousKeyName, CustodyPrefix: asked.CustodyPrefix, AWS: asked.AWS, VM: asked.VM,
@@ -39,15 +42,15 @@ func gather(ctx context.Context, asked options.Info) (any, error) {
 		return nil, err
 	}
 	out := info{Evidence: []rotation.Evidence{}}
-	view := &vm{run: r, asked: asked.VM}
+	view := &vm{run: r, asked: asked.VM, carry: true}
 	defer view.close()
-	err = view.look(ctx, asked, &out)
+	err = view.look(ctx, asked, &out, checkMode)
 	out.APICalls.Reads, out.APICalls.Writes = r.store.Calls()
 	out.DurationSeconds = seconds(r.now().Sub(r.began).Seconds())
 	return out, err
 }
 
-func (v *vm) look(ctx context.Context, asked options.Info, out *info) error {
+func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode bool) error {
 	r := v.run
 	if err := r.observe(ctx); err != nil {
 		return err
@@ -66,13 +69,44 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info) error {
 		return err
 	}
 	v.tell(plan, out)
-	return nil
+	if v.scanner == nil {
+		return nil
+	}
+	return v.keep(plan, out, checkMode)
+}
+
+// keep takes the baseline, into a file unless a rotation runs: then it would not be of before.
+func (v *vm) keep(plan rotation.Plan, out *info, checkMode bool) (err error) {
+	r := v.run
+	name := r.asked.AppName
+	if r.asked.RotationID != "" {
+		name += "-" + r.asked.RotationID
+	}
+	quiet := plan.Phase == rotation.PhaseIdle || plan.Phase == rotation.PhaseDue || plan.Phase == rotation.PhaseFinalized
+	if v.asked.BaselineDir == "" || checkMode || !quiet {
+		out.Baseline, err = v.scanner.Baseline(r.asked.AppName, r.prints, r.world.Now, io.Discard)
+		return err
+	}
+	path := filepath.Join(v.asked.BaselineDir, name+".baseline.gz")
+	var unkept error
+	out.Baseline, unkept, err = v.scanner.Keep(r.asked.AppName, r.prints, r.world.Now, path)
+	if unkept != nil {
+		text := fmt.Sprintf("The baseline could not be kept in %s (%v).", path, unkept)
+		if out.Baseline != nil && out.Baseline.Total > records.Inline {
+			text += " It has too many records to be handed on in the result: set baseline_dir to a directory that may be written, or no record that nobody can open can be proved rewritten."
+		}
+		out.Warnings = append(out.Warnings, text)
+	}
+	return err
 }
 
 func (v *vm) tell(plan rotation.Plan, out *info) {
 	r := v.run
 	out.Msg, out.Phase, out.Warnings, out.Progress = plan.Msg, plan.Phase, plan.Warnings, plan.Progress
 	out.Fingerprints = fingerprints{plan.Current, plan.Previous}
+	if r.world.BaselineLost != "" {
+		out.Warnings = append(out.Warnings, r.world.BaselineLost)
+	}
 	out.Platform, out.Records = r.world.Platform, r.world.Records
 	if !plan.Born.IsZero() {
 		age := int(r.world.Now.Sub(plan.Born) / (24 * time.Hour))
@@ -81,10 +115,6 @@ func (v *vm) tell(plan rotation.Plan, out *info) {
 			due := age >= *r.wish.MaxAgeDays
 			out.Due = &due
 		}
-	}
-	if v.scanner != nil {
-		baseline := v.scanner.Baseline(r.world.Now)
-		out.Baseline = &baseline
 	}
 }
 
@@ -101,5 +131,13 @@ func (v *vm) lookAtVM(ctx context.Context, asked options.Info) error {
 	if !scan {
 		return nil
 	}
-	return v.scan(ctx, found)
+	if err := v.open(ctx, found); err != nil {
+		return err
+	}
+	counted, err := v.scanner.Scan(ctx)
+	if err != nil {
+		return err
+	}
+	v.run.world.Records = &counted
+	return nil
 }

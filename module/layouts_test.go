@@ -63,7 +63,7 @@ func proofFor(t *testing.T, prepared answer, newKey string) map[string]any {
 	t.Helper()
 	proof := rotation.Proof{
 		Format: rotation.ProofFormat, App: "tower-example", RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
-		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []string{"database"}, Database: "db:3306/tower", Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
+		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []rotation.Verify{rotation.VerifyDatabase}, Database: "db:3306/tower", Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
 	}
 	proof.Sign(secret.New(newKey))
 	text, err := json.Marshal(proof)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -24,6 +25,7 @@ type result struct {
 	Evidence        []rotation.Evidence `json:"evidence"`
 	Proof           *rotation.Proof     `json:"proof,omitempty"`
 	Escrow          *escrow             `json:"escrow,omitempty"`
+	Baseline        *custody.Baseline   `json:"baseline,omitempty"`
 	APICalls        calls               `json:"api_calls"`
 	DurationSeconds float64             `json:"duration_seconds"`
 }
@@ -47,7 +49,7 @@ type calls struct {
 func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) result {
 	out := result{
 		Msg: plan.Msg, Phase: plan.Phase, RotationID: plan.RotationID, Fingerprints: fingerprints{plan.Current, plan.Previous},
-		Steps: plan.Steps, Warnings: plan.Warnings, Progress: plan.Progress, Evidence: plan.Evidence, Proof: plan.Proof,
+		Steps: plan.Steps, Warnings: plan.Warnings, Progress: plan.Progress, Evidence: plan.Evidence, Proof: plan.Proof, Baseline: plan.Baseline,
 		DurationSeconds: seconds(r.now().Sub(r.began).Seconds()),
 	}
 	out.APICalls.Reads, out.APICalls.Writes = r.store.Calls()

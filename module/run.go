@@ -19,7 +19,7 @@ func handle(ctx context.Context, request ansible.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return gather(ctx, asked)
+		return gather(ctx, asked, request.CheckMode)
 	}
 	asked, err := options.ParseRotation(request.Params, os.LookupEnv)
 	if err != nil {

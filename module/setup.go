@@ -10,6 +10,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/parameters"
+	"github.com/seqera-tools/crypto-rotation/module/records"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -52,6 +53,10 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 		Names:      rotation.NamesFor(asked.OmnibusParameter, asked.ConfigPrefix, asked.PreviousKeyName, asked.CustodyPrefix),
 		RotationID: asked.RotationID, NewKey: asked.NewSecret, MaxAgeDays: asked.MaxAgeDays, Backups: asked.Backups, BackupsWaived: asked.BackupsWaived,
 		ChunkSize: asked.ChunkSize, AllowAdvanced: asked.AllowAdvancedTier, Standalone: rotation.Standalone(asked.Standalone), Proof: proof, Tool: version,
+		ProofMaxAge: time.Duration(asked.ProofMaxAge) * time.Second, Accept: asked.AcceptUnreadable, LogPattern: asked.CompleteLogPattern, AttestedBy: asked.AttestedBy,
+	}
+	for _, way := range asked.Verify {
+		r.wish.Verify = append(r.wish.Verify, rotation.Verify(way))
 	}
 	if r.wish.State == rotation.StateRotating {
 		// The VM's instance role can read the standalone parameters alone.
@@ -66,6 +71,9 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 	r.wish.MadeKey = made
 	r.wish.MadeID = now.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:4])
 	if r.wish.State == rotation.StatePrepared {
+		if r.wish.Baseline, err = records.Named(asked.Baseline); err != nil {
+			return nil, err
+		}
 		// While SSM is read the other core computes what a new rotation needs next.
 		next := r.wish.NewKey
 		if next.IsEmpty() {

@@ -40,7 +40,17 @@ type Entry struct {
 	FinishedAt    time.Time          `json:"finished_at,omitzero"`
 	By            Holder             `json:"by"`
 	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
+	Baseline      *Baseline          `json:"baseline,omitempty"`
 	Proof         json.RawMessage    `json:"proof,omitempty"`
+	ProofDigest   string             `json:"proof_digest,omitempty"` // SHA-256 of the proof as it was handed over
+}
+
+// Baseline names what was seen of the records before the rotation. The file itself stays on the VM.
+type Baseline struct {
+	Path    string    `json:"path,omitempty"`
+	Digest  string    `json:"digest"`
+	Total   int       `json:"total"`
+	TakenAt time.Time `json:"taken_at"`
 }
 
 // ChunkSize remembers what the omnibus and the standalone parameter said before the rotation set its own chunk size,

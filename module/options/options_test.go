@@ -83,6 +83,11 @@ func TestOptionsAreTakenAsAnsibleTakesThem(t *testing.T) {
 		{"database", "host=db user=tower password='p w' port=3307", func(r Rotation) any {
 			return fmt.Sprint(r.Database.Host, r.Database.Port, r.Database.Name, r.Database.User, r.Database.Password.Reveal(), r.Database.TLS)
 		}, "db3307towertowerp wpreferred"},
+		{"baseline", "/var/lib/b.gz", func(r Rotation) any { return r.Baseline }, map[string]any{"path": "/var/lib/b.gz"}},
+		{"baseline", `{"path": "/b"}`, func(r Rotation) any { return r.Baseline }, map[string]any{"path": "/b"}},
+		{"baseline_dir", nil, func(r Rotation) any { return r.BaselineDir }, "/var/lib/seqera-crypto-rotation"},
+		{"baseline_dir", "", func(r Rotation) any { return r.BaselineDir }, ""},
+		{"max_records_per_second", "20", func(r Rotation) any { return *r.MaxRecordsPerSecond }, 20},
 		{"baseline", map[string]any{}, func(r Rotation) any { return r.Baseline }, map[string]any{}},
 		{"region", "eu-west-1", func(r Rotation) any { return r.Region }, "eu-west-1"},
 		{"profile", "ops", func(r Rotation) any { return r.Profile }, "ops"},
@@ -143,8 +148,11 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		{"proof", "perfect", "proof must be a dict: what was given is not a dict"},
 		{"wait_timeout", "-5", `wait_timeout must be an int of 0 or more, not "-5"`},
 		{"poll_interval", "0", `poll_interval must be an int of 1 or more, not "0"`},
-		{"verify", []any{}, "verify is empty: it must be a list of database"},
-		{"verify", "logs", `each element of verify must be database, not "logs"`},
+		{"verify", []any{}, "verify is empty: it must be a list of one of database, logs, attested"},
+		{"verify", "logz", `each element of verify must be one of database, logs, attested, not "logz" (did you mean "logs"?)`},
+		{"max_records_per_second", 0, "max_records_per_second must be"},
+		{"proof_max_age", "0", "proof_max_age must be"},
+		{"attested_by", " ", "attested_by must be"},
 		{"backends_ready_at", "yesterday", `backends_ready_at must be a time with its zone, such as 2026-01-31T22:15:00Z, not "yesterday"`},
 		{"compose_project", "My Project", `compose_project must be small letters, digits, _ and -; a letter or digit first, not "My Project"`},
 		{"health_url", "localhost:8000", `health_url must be an http or https URL, not "localhost:8000"`},
@@ -241,6 +249,11 @@ func TestOnlyWhatAStateNeedsIsRequired(t *testing.T) {
 		"finalized needs no backups":          {map[string]any{"state": "finalized", "omnibus_parameter": "/o"}, true},
 		"prepared with backups waived":        {map[string]any{"state": "prepared", "omnibus_parameter": "/o", "max_age_days": 0, "backups_waived": "true"}, true},
 		"prepared without a reason to rotate": {map[string]any{"state": "prepared", "omnibus_parameter": "/o", "backups_waived": true}, false},
+		"logs without a pattern":              {map[string]any{"state": "rotating", "verify": "database,logs"}, false},
+		"logs with a pattern":                 {map[string]any{"state": "rotating", "verify": "logs", "complete_log_pattern": "done$"}, true},
+		"logs with half a pattern":            {map[string]any{"state": "rotating", "verify": "logs", "complete_log_pattern": "(done"}, false},
+		"attested by nobody":                  {map[string]any{"state": "rotating", "verify": "attested"}, false},
+		"attested by somebody":                {map[string]any{"state": "rotating", "verify": "attested", "attested_by": "Ada Lovelace"}, true},
 		"prepared with a new key alone":       {map[string]any{"state": "prepared", "omnibus_parameter": "/o", "backups_waived": true, "new_secret": goodKey}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

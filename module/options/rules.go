@@ -2,6 +2,7 @@ package options
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -14,8 +15,23 @@ func rotationRules(r Rotation, w *walk) {
 	if r.State == "prepared" {
 		preparedRules(r, w)
 	}
+	if r.State == "rotating" {
+		verifyRules(r, w)
+	}
 	placeRules(r.AppName, r.ConfigPrefix, r.PreviousKeyName, r.CustodyPrefix, w)
 	loginRules(r.AWS, w)
+}
+
+// verifyRules want for each way of proving what it proves with.
+func verifyRules(r Rotation, w *walk) {
+	for _, needs := range []struct{ way, option string }{{"logs", "complete_log_pattern"}, {"attested", "attested_by"}} {
+		if slices.Contains(r.Verify, needs.way) && !w.has(needs.option) {
+			w.invalid.add(needs.option, fmt.Sprintf("%s is required when verify has %s", needs.option, needs.way))
+		}
+	}
+	if _, err := regexp.Compile(r.CompleteLogPattern); err != nil {
+		w.invalid.add("complete_log_pattern", "complete_log_pattern must be a regular expression as RE2 has them: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
 }
 
 func infoRules(i Info, w *walk) {

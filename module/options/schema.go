@@ -19,6 +19,7 @@ import (
 //	x-aliases         other names of the option
 //	x-env             environment variables that are asked, in this order, when the option is not given
 //	x-type            Ansible's type where JSON Schema has no word for it: path
+//	x-path-as         a dict's key: a string that is a path stands for a dict of that key alone
 //	x-trim            characters that are dropped from the value's end
 //	x-apply-defaults  the suboptions' defaults hold when the option is not given
 //	x-allowed         what is allowed, in words

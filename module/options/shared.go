@@ -4,12 +4,14 @@ import "github.com/seqera-tools/crypto-rotation/module/secret"
 
 // VM is how the Platform is found on its VM: containers, readiness, database.
 type VM struct {
-	ComposeProject string         `json:"compose_project" jsonschema:"pattern=^[a-z0-9][a-z0-9_-]*$" jsonschema_extras:"x-allowed=small letters\\, digits\\, _ and -; a letter or digit first" jsonschema_description:"The compose project's name. Left out, it is found by its labels."`
-	DockerHost     string         `json:"docker_host" jsonschema_extras:"x-aliases=docker_url,x-env=DOCKER_HOST" jsonschema_description:"URL of the Docker Engine, such as unix:///var/run/docker.sock."`
-	HealthURL      string         `json:"health_url" jsonschema:"format=uri,default=http://localhost:8000/api/service-info" jsonschema_description:"The Platform is ready when a GET of this URL answers 200, or 301 where it redirects to https."`
-	Services       Services       `json:"services" jsonschema_extras:"x-apply-defaults=true" jsonschema_description:"Names of the compose services, by what they are to a rotation."`
-	Database       *Database      `json:"database" jsonschema_description:"Where the Platform's database is. Left out, it is read from the backend container's environment."`
-	Baseline       map[string]any `json:"baseline" jsonschema_description:"What seqera_crypto_rotation_info returned as baseline before the rotation. With it, records that no credential accounts for can be proved rewritten."`
+	ComposeProject      string         `json:"compose_project" jsonschema:"pattern=^[a-z0-9][a-z0-9_-]*$" jsonschema_extras:"x-allowed=small letters\\, digits\\, _ and -; a letter or digit first" jsonschema_description:"The compose project's name. Left out, it is found by its labels."`
+	DockerHost          string         `json:"docker_host" jsonschema_extras:"x-aliases=docker_url,x-env=DOCKER_HOST" jsonschema_description:"URL of the Docker Engine, such as unix:///var/run/docker.sock."`
+	HealthURL           string         `json:"health_url" jsonschema:"format=uri,default=http://localhost:8000/api/service-info" jsonschema_description:"The Platform is ready when a GET of this URL answers 200, or 301 where it redirects to https."`
+	Services            Services       `json:"services" jsonschema_extras:"x-apply-defaults=true" jsonschema_description:"Names of the compose services, by what they are to a rotation."`
+	Database            *Database      `json:"database" jsonschema_description:"Where the Platform's database is. Left out, it is read from the backend container's environment."`
+	Baseline            map[string]any `json:"baseline" jsonschema_extras:"x-type=raw,x-path-as=path" jsonschema_description:"What seqera_crypto_rotation_info returned as baseline before the rotation, or the path of the file that it wrote on the VM. With it, records that no credential accounts for can be proved rewritten, and records that were unreadable before are told apart."`
+	BaselineDir         string         `json:"baseline_dir" jsonschema:"default=/var/lib/seqera-crypto-rotation" jsonschema_extras:"x-type=path" jsonschema_description:"Directory on the VM in which seqera_crypto_rotation_info, when it reads the records and no rotation runs, keeps its baseline. Empty: no file."`
+	MaxRecordsPerSecond *int           `json:"max_records_per_second" jsonschema:"minimum=1" jsonschema_description:"Records that are read a second at most. Left out: as fast as the keys can be derived."`
 }
 
 // Services are the names of compose services, by role.

@@ -36,6 +36,10 @@ func (w *walk) value(schema *jsonschema.Schema, path string, raw any) (value any
 }
 
 func (w *walk) dict(schema *jsonschema.Schema, path string, raw any) (any, bool) {
+	if text, ok := raw.(string); ok && word(schema, "x-path-as") != "" && looksLikePath(text) {
+		place, err := ansible.Path(text, w.env)
+		return map[string]any{word(schema, "x-path-as"): place}, err == nil
+	}
 	dict, err := ansible.Dict(raw)
 	if err != nil {
 		// What was given is not quoted: a dict may hold a password.
@@ -48,6 +52,11 @@ func (w *walk) dict(schema *jsonschema.Schema, path string, raw any) (any, bool)
 	before := len(w.invalid.mistakes)
 	values := w.object(schema, path+".", dict)
 	return values, len(w.invalid.mistakes) == before
+}
+
+// looksLikePath tells a path from a dict in Ansible's forms, JSON and key=value.
+func looksLikePath(text string) bool {
+	return strings.HasPrefix(text, "/") || strings.HasPrefix(text, "~") || strings.HasPrefix(text, ".")
 }
 
 func (w *walk) list(schema *jsonschema.Schema, path string, raw any) (any, bool) {

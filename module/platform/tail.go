@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -17,25 +19,72 @@ const tailBytes = 64 << 10 // of a log's end are kept: one line of it may be lon
 // Tail gives the last lines of a container's log, both streams, at most 64 KiB, without the colours of a terminal. They
 // may hold anything: the caller scrubs the secrets it knows.
 func (e *Engine) Tail(ctx context.Context, name string, lines int) (string, error) {
-	inspected, err := e.client.ContainerInspect(ctx, name)
-	if err != nil {
-		return "", fmt.Errorf("container %s: %w", name, err)
-	}
-	stream, err := e.client.ContainerLogs(ctx, name, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(max(lines, 1))})
-	if err != nil {
-		return "", fmt.Errorf("log of container %s: %w", name, err)
-	}
-	defer func() { _ = stream.Close() }()
 	var out end
-	if inspected.Config != nil && inspected.Config.Tty {
-		_, err = io.Copy(&out, stream)
-	} else {
-		_, err = stdcopy.StdCopy(&out, &out, stream)
-	}
-	if err != nil {
-		return "", fmt.Errorf("log of container %s: %w", name, err)
+	if err := e.log(ctx, name, container.LogsOptions{Tail: strconv.Itoa(max(lines, 1))}, &out); err != nil {
+		return "", err
 	}
 	return plain(out.kept), nil
+}
+
+// Search gives the first line of a container's log, both streams, since a time, that matches; empty when none does. Of a line
+// longer than 64 KiB the end is looked at. The caller scrubs the secrets it knows.
+func (e *Engine) Search(ctx context.Context, name string, since time.Time, pattern *regexp.Regexp) (string, error) {
+	search := finder{pattern: pattern}
+	options := container.LogsOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())}
+	if err := e.log(ctx, name, options, &search); err != nil {
+		return "", err
+	}
+	search.look() // a last line without its end
+	return search.found, nil
+}
+
+// log copies both streams of a container's log.
+func (e *Engine) log(ctx context.Context, name string, options container.LogsOptions, out io.Writer) error {
+	inspected, err := e.client.ContainerInspect(ctx, name)
+	if err != nil {
+		return fmt.Errorf("container %s: %w", name, err)
+	}
+	options.ShowStdout, options.ShowStderr = true, true
+	stream, err := e.client.ContainerLogs(ctx, name, options)
+	if err != nil {
+		return fmt.Errorf("log of container %s: %w", name, err)
+	}
+	defer func() { _ = stream.Close() }()
+	if inspected.Config != nil && inspected.Config.Tty {
+		_, err = io.Copy(out, stream)
+	} else {
+		_, err = stdcopy.StdCopy(out, out, stream)
+	}
+	if err != nil {
+		return fmt.Errorf("log of container %s: %w", name, err)
+	}
+	return nil
+}
+
+// finder looks at each line that is written to it until one matches.
+type finder struct {
+	pattern *regexp.Regexp
+	line    end
+	found   string
+}
+
+func (f *finder) Write(p []byte) (int, error) {
+	for rest := p; f.found == "" && len(rest) > 0; {
+		line, after, ended := bytes.Cut(rest, []byte("\n"))
+		_, _ = f.line.Write(line)
+		if rest = after; ended {
+			f.look()
+		}
+	}
+	return len(p), nil
+}
+
+func (f *finder) look() {
+	text := plain(f.line.kept)
+	f.line.kept = f.line.kept[:0]
+	if f.found == "" && text != "" && f.pattern.MatchString(text) {
+		f.found = text
+	}
 }
 
 // end keeps the end of what is written to it.

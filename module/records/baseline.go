@@ -1,150 +1,202 @@
 package records
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 const (
 	baselineFormat = 1
-	baselineHex    = 12 // digits: two contents that differ look alike once in 2^48
+	whoBytes       = 8
+	// Inline is the number of records up to which a baseline carries them in itself.
+	Inline = 500
 )
 
-// Baseline is what a scan saw before a rotation: which content each record had. It holds neither key nor plaintext.
+// Baseline is what a scan saw before a rotation: which content each record had, and which opened. It holds neither key nor
+// plaintext. It is bound to what it says by an HMAC under the key that was in use (secret.MACKey).
 //
 // It proves of a record that no credential accounts for that it was rewritten since. That the rewriting was cron's, with
 // the new key, holds only if nobody wrote with the old key after the baseline was taken: take it while no backend runs.
+//
+// Its text, of which Digest is the SHA-256: a line with the fields before Path as a JSON object, then a line a record, in the
+// order of the bytes that the ids stand for: id, version, first 12 hex digits of SHA-256(secure), class (c: opens with the key
+// in use, p: with the previous one, u: with neither, o: no credential accounts for it), what its credential is known by.
 type Baseline struct {
-	Format     int               `json:"format"`
-	Database   string            `json:"database"` // host:port/name
-	TakenAt    time.Time         `json:"taken_at"`
-	Total      int               `json:"total"`
-	Current    int               `json:"current"`
-	Previous   int               `json:"previous"`
-	Unreadable int               `json:"unreadable"`
-	Orphaned   int               `json:"orphaned"`
-	Records    map[string]string `json:"records"` // tw_secret.id → version, colon, first 12 hex digits of SHA-256(secure)
+	Format     int                `json:"format"`
+	App        string             `json:"app_name"`
+	Database   string             `json:"database"` // host:port/name
+	TakenAt    time.Time          `json:"taken_at"`
+	Key        secret.Fingerprint `json:"key"` // that was in use
+	Total      int                `json:"total"`
+	Current    int                `json:"current"`
+	Previous   int                `json:"previous"`
+	Unreadable int                `json:"unreadable"`
+	Orphaned   int                `json:"orphaned"`
+
+	Path    string   `json:"path,omitempty"` // on the VM
+	Digest  string   `json:"digest,omitempty"`
+	MAC     string   `json:"mac,omitempty"`
+	Records []string `json:"records,omitempty"` // the lines, where they are at most Inline
+
+	rows  []known
+	links []link
+	under class // what the records that opened then are under now: current, previous, or unseen where that is not known
 }
 
-// Baseline keeps the last scan, which must have succeeded, for comparison.
-func (s *Scanner) Baseline(takenAt time.Time) Baseline {
-	t := s.add()
-	baseline := Baseline{
-		Format: baselineFormat, Database: t.Database, TakenAt: takenAt.UTC().Truncate(time.Second), Total: t.Total, Current: t.Current,
-		Previous: t.Previous, Unreadable: t.Unreadable, Orphaned: t.Orphaned, Records: make(map[string]string, t.Total),
-	}
-	for id, one := range s.records {
-		baseline.Records[id] = one.text()
-	}
-	return baseline
+// known is a record of the baseline.
+type known struct {
+	name   name
+	digest digest
+	class  class
 }
 
-// text is a record in a baseline.
-func (r record) text() string {
-	return strconv.FormatInt(r.version, 10) + ":" + hex.EncodeToString(r.digest[:])[:baselineHex]
-}
-
-// ParseBaseline reads what a playbook handed on, numbers also as strings; nil stays nil. Its error is a fault.
-func ParseBaseline(document map[string]any) (*Baseline, error) {
-	if document == nil {
-		return nil, nil //nolint:nilnil // no baseline is a valid choice: orphaned records then cannot be proved
+// Baseline makes one of the last scan, which must have succeeded. Its text goes to w as well.
+func (s *Scanner) Baseline(app string, prints rotation.Prints, takenAt time.Time, w io.Writer) (*Baseline, error) {
+	counted, err := s.count(false)
+	if err != nil {
+		return nil, err
 	}
-	invalid := func(why string) error {
-		return &rotation.Fault{
-			Code: rotation.CodeInvalidOptions, What: "The option baseline is not what seqera_crypto_rotation_info returned: " + why + ".",
-			State: nothingWritten, Next: "Hand on the value that it returned as baseline, unchanged.",
+	b := &Baseline{
+		Format: baselineFormat, App: app, Database: counted.Database, TakenAt: takenAt.UTC().Truncate(time.Second), Key: prints.Of(s.keys.Current), Total: counted.Total,
+		Current: counted.Current, Previous: counted.Previous, Unreadable: counted.Unreadable, Orphaned: counted.Orphaned,
+	}
+	sum := sha256.New()
+	both := io.MultiWriter(sum, w)
+	if _, err := both.Write(b.header()); err != nil {
+		return nil, err
+	}
+	line := make([]byte, 0, 128)
+	for _, at := range s.records.index {
+		line = s.line(line[:0], &s.records.rows[at])
+		if b.Total <= Inline {
+			b.Records = append(b.Records, string(line))
+		}
+		line = append(line, '\n')
+		if _, err := both.Write(line); err != nil {
+			return nil, err
 		}
 	}
-	b := &Baseline{}
-	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
-		value, ok := number(document[name])
-		if !ok {
-			return nil, invalid(name + " is not a number")
-		}
-		*field = value
-	}
-	if b.Format != baselineFormat {
-		return nil, invalid(fmt.Sprintf("it has format %d, and this version reads format %d", b.Format, baselineFormat))
-	}
-	if b.Database, _ = document["database"].(string); b.Database == "" {
-		return nil, invalid("it does not name the database")
-	}
-	taken, _ := document["taken_at"].(string)
-	var err error
-	if b.TakenAt, err = time.Parse(time.RFC3339, taken); err != nil {
-		return nil, invalid("taken_at is not a time")
-	}
-	contents, ok := document["records"].(map[string]any)
-	if !ok || len(contents) != b.Total {
-		return nil, invalid("its records are not as many as its total says")
-	}
-	form := regexp.MustCompile(`^-?[0-9]+:[0-9a-f]{12}$`)
-	b.Records = make(map[string]string, len(contents))
-	for id, content := range contents {
-		text, ok := content.(string)
-		if !ok || !form.MatchString(text) {
-			return nil, invalid("a record in it is not version:digest")
-		}
-		b.Records[id] = text
-	}
+	b.Digest = hex.EncodeToString(sum.Sum(nil))
+	b.MAC = b.mac(s.keys.Current)
 	return b, nil
 }
 
-func number(value any) (int, bool) {
-	switch v := value.(type) {
-	case int:
-		return v, true
-	case float64:
-		return int(v), float64(int(v)) == v
-	case json.Number:
-		n, err := strconv.Atoi(v.String())
-		return n, err == nil
-	case string:
-		n, err := strconv.Atoi(strings.TrimSpace(v))
-		return n, err == nil
+func (b *Baseline) header() []byte {
+	only := *b
+	only.Path, only.Digest, only.MAC, only.Records = "", "", "", nil
+	text, err := json.Marshal(only)
+	if err != nil {
+		return nil // integers, strings and a time of this century always encode
 	}
-	return 0, false
+	return append(text, '\n')
 }
 
-func (b *Baseline) has(id string) (string, bool) {
-	if b == nil {
-		return "", false
-	}
-	content, ok := b.Records[id]
-	return content, ok
+func (b *Baseline) mac(key secret.Secret) string {
+	mac := hmac.New(sha256.New, secret.MACKey(key, b.App))
+	_, _ = mac.Write([]byte("baseline/" + b.Digest))
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// counts says whether records that the baseline does not have count as rewritten: they were created since, by a Platform
+// letter is a class in a baseline.
+func (c class) letter() byte { return "-cpuo"[c] }
+
+func (s *Scanner) line(line []byte, one *record) []byte {
+	line = append(line, s.id(one.name)...)
+	line = append(line, ' ')
+	line = strconv.AppendInt(line, one.version, 10)
+	line = append(line, ' ')
+	line = hex.AppendEncode(line, one.digest[:])
+	line = append(line, ' ', one.class.letter(), ' ')
+	if owner := s.ownerOf(one.name); owner != nil {
+		return base64.RawStdEncoding.AppendEncode(line, owner.name[:whoBytes])
+	}
+	return append(line, '-')
+}
+
+// read takes in a record's line. The id comes first and may hold spaces.
+func (b *Baseline) read(line []byte) bool {
+	fields := make([][]byte, 0, 4)
+	for range 4 {
+		at := bytes.LastIndexByte(line, ' ')
+		if at < 0 {
+			return false
+		}
+		fields, line = append(fields, line[at+1:]), line[:at]
+	}
+	who, letter, content := fields[0], fields[1], fields[2]
+	one := known{}
+	one.name, _ = nameOf(line)
+	if len(content) != 2*len(one.digest) || len(letter) != 1 {
+		return false
+	}
+	if _, err := hex.Decode(one.digest[:], content); err != nil {
+		return false
+	}
+	at := strings.IndexByte("-cpuo", letter[0])
+	if at < 0 {
+		return false
+	}
+	one.class = class(at) //nolint:gosec // at most 4
+	b.rows = append(b.rows, one)
+	if len(who) > 1 {
+		owner := link{record: one.name}
+		decoded, err := base64.RawStdEncoding.AppendDecode(nil, who)
+		if err != nil || len(decoded) != whoBytes {
+			return false
+		}
+		copy(owner.name[:], decoded)
+		b.links = append(b.links, owner)
+	}
+	return true
+}
+
+// find gives what the baseline has of a record.
+func (b *Baseline) find(n name) (known, bool) {
+	at, ok := slices.BinarySearchFunc(b.rows, n, func(one known, n name) int { return bytes.Compare(one.name[:], n[:]) })
+	if !ok {
+		return known{}, false
+	}
+	return b.rows[at], true
+}
+
+// class gives the baseline's class of a record whose content is unchanged.
+func (b *Baseline) class(n name, now digest) (class, bool) {
+	was, ok := b.find(n)
+	return was.class, ok && was.digest == now
+}
+
+// taken says whether there is a baseline at all.
+func (b *Baseline) taken() bool { return b.Digest != "" }
+
+// proves says whether records that the baseline does not have count as rewritten: they were created since, by a Platform
 // that runs with the new key. An empty baseline proves nothing of the kind.
-func (b *Baseline) counts() bool { return len(b.Records) > 0 }
-
-func createdNote(created int, b *Baseline) string {
-	text := fmt.Sprintf("%d records that no credential accounts for are not in the baseline of %s: ", created, b.TakenAt.UTC().Format(time.RFC3339))
-	if !b.counts() {
-		return text + "it is empty, so that they are not counted as rewritten"
-	}
-	return text + "created since, by a Platform that writes with the new key, and counted as rewritten"
-}
+func (b *Baseline) proves() bool { return len(b.rows) > 0 }
 
 // fits refuses a baseline that is of another database: none of its records is here, or the schema has another name. The
 // address may differ: a container gets a new one at each start.
 func (b *Baseline) fits(known int, db *DB) error {
-	if b == nil {
+	if !b.taken() {
 		return nil
 	}
 	var why string
 	switch {
 	case !strings.HasSuffix(b.Database, "/"+db.name):
 		why = fmt.Sprintf("it is of %s", b.Database)
-	case len(b.Records) > 0 && known == 0:
-		why = fmt.Sprintf("of its %d records none is there", len(b.Records))
+	case len(b.rows) > 0 && known == 0:
+		why = fmt.Sprintf("of its %d records none is there", len(b.rows))
 	default:
 		return nil
 	}
@@ -153,3 +205,5 @@ func (b *Baseline) fits(known int, db *DB) error {
 		State: nothingWritten, Next: "Hand on the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
 	}
 }
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

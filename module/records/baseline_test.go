@@ -1,9 +1,14 @@
 package records
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,22 +16,51 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 123, time.UTC) }
 
-// remembered is a scanner that has scanned already: records by id, with the class and what their content was.
-func remembered(baseline *Baseline, records map[string]record) *Scanner {
-	s := NewScanner(&DB{identity: "db:3306/tower", name: "tower"}, keys(), Options{Baseline: baseline})
-	maps.Copy(s.records, records)
+// quick is a fingerprint that costs nothing.
+type quick struct{}
+
+func (quick) Of(key secret.Secret) secret.Fingerprint {
+	return secret.Fingerprint(fmt.Sprintf("%.3s", key.Reveal()))
+}
+
+// was is a record in the memory of a scanner.
+type was struct {
+	class   class
+	version int64
+	secure  string
+}
+
+// remembered is a scanner that has scanned already: records by id.
+func remembered(keys Keys, baseline *Baseline, records map[string]was) *Scanner {
+	s := NewScanner(&DB{identity: "db:3306/tower", name: "tower"}, keys, Options{Baseline: baseline})
+	s.records.begin()
+	for id, one := range records {
+		r := s.meet([]byte(id))
+		r.class, r.version, r.digest, r.stale = one.class, one.version, digestOf([]byte(one.secure)), false
+		if one.class != orphaned {
+			owner := s.links.add(whoIs([]byte(id), 1, []byte("salt")))
+			owner.record, owner.length = r.name, 4
+		}
+	}
+	s.records.sort()
+	s.unsettled = true
 	return s
 }
 
-func content(class class, version int64, secure string) record {
-	return record{class: class, version: version, digest: digestOf([]byte(secure))}
+// before is the baseline of records under the old key.
+func before(t *testing.T, records map[string]was) *Baseline {
+	t.Helper()
+	b, err := remembered(Keys{Current: keys().Previous}, nil, records).Baseline("app", quick{}, noon(), io.Discard)
+	require.NoError(t, err)
+	return b
 }
 
-func handedOn(t *testing.T, b Baseline) map[string]any {
+func handedOn(t *testing.T, b *Baseline) map[string]any {
 	t.Helper()
 	text, err := json.Marshal(b)
 	require.NoError(t, err)
@@ -35,103 +69,238 @@ func handedOn(t *testing.T, b Baseline) map[string]any {
 	return document
 }
 
-func TestARecordOfNobodyIsProvedRewrittenAgainstTheBaseline(t *testing.T) {
-	before := map[string]record{"a": content(orphaned, 0, "1"), "b": content(orphaned, 3, "1"), "c": content(orphaned, 0, "1"), "mine": content(current, 0, "1")}
-	baseline, err := ParseBaseline(handedOn(t, remembered(nil, before).Baseline(noon())))
+func recalled(t *testing.T, document map[string]any) *Baseline {
+	t.Helper()
+	b, lost, err := Recall(document, "app", keys(), quick{})
 	require.NoError(t, err)
-	got, err := remembered(baseline, map[string]record{
-		"a": content(orphaned, 0, "1"), "b": content(orphaned, 3, "2"), "c": content(orphaned, 1, "1"), "d": content(orphaned, 0, "1"), "mine": content(previous, 0, "1"),
-	}).count()
+	require.Empty(t, lost)
+	return b
+}
+
+func TestWhatChangedSinceTheBaselineIsAccountedFor(t *testing.T) {
+	then := map[string]was{
+		"a": {orphaned, 0, "1"}, "b": {orphaned, 3, "1"}, "c": {orphaned, 0, "1"}, "lost": {unreadable, 0, "1"}, "mended": {unreadable, 0, "1"}, "mine": {current, 0, "1"}, "gone": {current, 0, "1"},
+	}
+	b := recalled(t, handedOn(t, before(t, then)))
+	got, err := remembered(keys(), b, map[string]was{
+		"a": {orphaned, 0, "1"}, "b": {orphaned, 3, "2"}, "c": {orphaned, 1, "1"}, "new": {orphaned, 0, "1"}, "also new": {current, 0, "1"},
+		"lost": {unreadable, 0, "1"}, "mended": {current, 1, "2"}, "mine": {unreadable, 0, "2"},
+	}).count(true)
 	require.NoError(t, err)
-	assert.Equal(t, []int{5, 0, 1, 0, 4, 3}, []int{got.Total, got.Current, got.Previous, got.Unreadable, got.Orphaned, got.Rewritten})
-	assert.Equal(t, []string{"a"}, got.NotRewritten)
-	assert.Equal(t, []string{"1 records that no credential accounts for are not in the baseline of 2026-01-02T12:00:00Z: created since, by a Platform that writes with the new key, and counted as rewritten"}, got.Notes)
+	assert.Equal(t, []int{8, 2, 0, 2, 4, 2}, []int{got.Total, got.Current, got.Previous, got.Unreadable, got.Orphaned, got.Rewritten})
+	assert.Equal(t, []string{"a", "c"}, got.NotRewritten, "another version of the same content is not rewritten")
+	assert.Equal(t, &rotation.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: 7, Created: 2, Removed: 1}, got.Before)
+	assert.Equal(t, got.Total, got.Before.Total+got.Before.Created-got.Before.Removed)
+	assert.ElementsMatch(t, []rotation.Unread{{ID: "lost", Before: true}, {ID: "mine", Changed: true}}, got.Unread)
+	assert.Equal(t, []string{"lost", "mine"}, got.UnreadableIDs)
 }
 
 func TestWithoutABaselineNothingOfNobodyIsRewritten(t *testing.T) {
-	got, err := remembered(nil, map[string]record{"a": content(orphaned, 7, "1")}).count()
+	got, err := remembered(keys(), nil, map[string]was{"a": {orphaned, 7, "1"}}).count(true)
 	require.NoError(t, err)
 	assert.Zero(t, got.Rewritten)
 	assert.Equal(t, []string{"a"}, got.NotRewritten)
+	assert.Nil(t, got.Before)
 	assert.Empty(t, got.Notes)
 }
 
 func TestAnEmptyBaselineProvesNothing(t *testing.T) {
-	empty := remembered(nil, nil).Baseline(noon())
-	got, err := remembered(&empty, map[string]record{"a": content(orphaned, 0, "1")}).count()
+	got, err := remembered(keys(), recalled(t, handedOn(t, before(t, nil))), map[string]was{"a": {orphaned, 0, "1"}}).count(true)
 	require.NoError(t, err)
 	assert.Zero(t, got.Rewritten)
 	assert.Equal(t, []string{"a"}, got.NotRewritten)
-	assert.Contains(t, got.Notes[0], "it is empty")
+	assert.Contains(t, got.Notes[0], "is empty")
 }
 
 func TestABaselineOfAnotherDatabaseIsRefused(t *testing.T) {
-	there := map[string]record{"a": content(orphaned, 0, "1")}
+	there := map[string]was{"a": {orphaned, 0, "1"}}
 	for name, change := range map[string]func(*Baseline){
 		"another schema":           func(b *Baseline) { b.Database = "db:3306/other" },
-		"not one record in common": func(b *Baseline) { b.Records = map[string]string{"x": "0:123456789abc"} },
+		"not one record in common": func(b *Baseline) { b.rows[0].name[0]++ },
 	} {
 		t.Run(name, func(t *testing.T) {
-			baseline := remembered(nil, there).Baseline(noon())
-			change(&baseline)
-			_, err := remembered(&baseline, there).count()
+			b := recalled(t, handedOn(t, before(t, there)))
+			change(b)
+			_, err := remembered(keys(), b, there).count(true)
 			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
 			assert.ErrorContains(t, err, "is not of the database db:3306/tower")
 		})
 	}
-	baseline := remembered(nil, there).Baseline(noon())
-	baseline.Database = "172.20.0.9:3306/tower"
-	_, err := remembered(&baseline, there).count()
+	b := recalled(t, handedOn(t, before(t, there)))
+	b.Database = "172.20.0.9:3306/tower"
+	_, err := remembered(keys(), b, there).count(true)
 	assert.NoError(t, err, "a container gets a new address at each start")
 }
 
 func TestABaselineIsWhatTheContractHandsOn(t *testing.T) {
-	b := remembered(nil, map[string]record{"id+/==": content(previous, 12, "1"), "x": content(unreadable, 0, ""), "y": content(orphaned, 0, "")}).Baseline(noon())
-	text, err := json.Marshal(b)
+	b := before(t, map[string]was{"id with blanks": {previous, 12, "1"}, "AAECAwQFBgcICQoLDA0ODw==": {unreadable, 0, ""}, "y": {orphaned, 0, ""}})
+	var text bytes.Buffer
+	again, err := remembered(Keys{Current: keys().Previous}, nil, map[string]was{
+		"id with blanks": {previous, 12, "1"}, "AAECAwQFBgcICQoLDA0ODw==": {unreadable, 0, ""}, "y": {orphaned, 0, ""},
+	}).Baseline("app", quick{}, noon(), &text)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"format":1,"database":"db:3306/tower","taken_at":"2026-01-02T12:00:00Z","total":3,"current":0,"previous":1,"unreadable":1,"orphaned":1,
-		"records":{"id+/==":"12:6b86b273ff34","x":"0:e3b0c44298fc","y":"0:e3b0c44298fc"}}`, string(text))
-	back, err := ParseBaseline(handedOn(t, b))
+	assert.Equal(t, b, again)
+	assert.Equal(t, `{"format":1,"app_name":"app","database":"db:3306/tower","taken_at":"2026-01-02T12:00:00Z","key":"OLD","total":3,"current":0,"previous":1,"unreadable":1,"orphaned":1}
+AAECAwQFBgcICQoLDA0ODw== 0 e3b0c44298fc u qLwet6hZxws
+id with blanks 12 6b86b273ff34 p B2HccyvaVR8
+y 0 e3b0c44298fc o -
+`, text.String())
+	assert.NotContains(t, text.String()+fmt.Sprint(handedOn(t, b)), oldKey)
+}
+
+func TestABaselineInAFileIsTheSame(t *testing.T) {
+	then := map[string]was{}
+	for i := range Inline + 1 {
+		then["record "+strconv.Itoa(i)] = was{orphaned, int64(i), strconv.Itoa(i)}
+	}
+	path := filepath.Join(t.TempDir(), "made", "app.baseline.gz")
+	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).Keep("app", quick{}, noon(), path)
 	require.NoError(t, err)
-	assert.Equal(t, b, *back)
+	require.NoError(t, unkept)
+	assert.Empty(t, b.Records, "too many to be handed on")
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	for _, document := range []map[string]any{handedOn(t, b), {"path": path}, {"path": path, "digest": b.Digest}} {
+		got, err := remembered(keys(), recalled(t, document), then).count(true)
+		require.NoError(t, err)
+		assert.Equal(t, []int{Inline + 1, 0, Inline + 1}, []int{got.Before.Total, got.Rewritten, got.Orphaned})
+	}
+	left, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "nothing but the file itself is left")
+}
+
+func TestABaselineThatCannotBeKeptIsHandedOnAllTheSame(t *testing.T) {
+	b, unkept, err := remembered(keys(), nil, map[string]was{"a": {orphaned, 0, ""}}).Keep("app", quick{}, noon(), "/dev/null/x/app")
+	require.NoError(t, err)
+	require.Error(t, unkept)
+	assert.Empty(t, b.Path)
+	assert.Len(t, b.Records, 1)
+}
+
+func TestABaselineThatIsLostOrWasChangedIsNoticedAndNotUsed(t *testing.T) {
+	then := map[string]was{"a": {orphaned, 0, "1"}, "b": {current, 3, "1"}}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "b.gz")
+	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).Keep("app", quick{}, noon(), path)
+	require.NoError(t, err)
+	require.NoError(t, unkept)
+	packed, err := os.ReadFile(path)
+	require.NoError(t, err)
+	file := func(content []byte) map[string]any {
+		damaged := filepath.Join(dir, fmt.Sprint(len(content)))
+		require.NoError(t, os.WriteFile(damaged, content, 0o600))
+		return map[string]any{"path": damaged}
+	}
+	inline := func(change func(map[string]any)) map[string]any {
+		document := handedOn(t, b)
+		change(document)
+		return document
+	}
+	other, err := remembered(Keys{Current: secret.New("another key")}, nil, then).Baseline("app", quick{}, noon(), io.Discard)
+	require.NoError(t, err)
+	elsewhere, err := remembered(Keys{Current: keys().Previous}, nil, then).Baseline("elsewhere", quick{}, noon(), io.Discard)
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		document map[string]any
+		words    string
+	}{
+		"the file is gone":             {map[string]any{"path": dir + "/none"}, "cannot be read: no such file"},
+		"a file of something else":     {file([]byte("hello")), "it is not a baseline"},
+		"a file that was cut off":      {file(packed[:len(packed)-9]), "cannot be read"},
+		"another digest than named":    {map[string]any{"path": path, "digest": strings.Repeat("0", 64)}, "its digest is"},
+		"a class changed":              {inline(func(d map[string]any) { change(d, " o ", " u ") }), "was changed"},
+		"a digest changed":             {inline(func(d map[string]any) { change(d, " 6b86", " 6b87") }), "was changed"},
+		"a record left out":            {inline(func(d map[string]any) { d["records"] = d["records"].([]any)[1:] }), "was changed"},
+		"a count changed":              {inline(func(d map[string]any) { d["unreadable"] = 7 }), "was changed"},
+		"records out of order":         {inline(func(d map[string]any) { r := d["records"].([]any); r[0], r[1] = r[1], r[0] }), "was changed"},
+		"changed, with its own digest": {inline(func(d map[string]any) { change(d, " 6b86", " 6b87"); delete(d, "digest") }), "its mac does not fit"},
+		"under another key":            {handedOn(t, other), "was taken under key ano"},
+		"of another installation":      {handedOn(t, elsewhere), `"elsewhere", not "app"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, lost, err := Recall(test.document, "app", keys(), quick{})
+			require.NoError(t, err)
+			assert.Nil(t, got)
+			assert.Contains(t, lost, test.words)
+		})
+	}
+}
+
+func change(document map[string]any, from, to string) {
+	lines := document["records"].([]any)
+	for i := range lines {
+		lines[i] = strings.Replace(lines[i].(string), from, to, 1)
+	}
 }
 
 func TestABaselineIsReadAsAnsibleHandsItOn(t *testing.T) {
 	good := func() map[string]any {
-		return map[string]any{
-			"format": "1", "database": "db:3306/tower", "taken_at": "2026-01-02T12:00:00Z", "total": json.Number("1"), "current": 1, "previous": float64(0),
-			"unreadable": " 0 ", "orphaned": "0", "records": map[string]any{"a": "0:123456789abc"}, "later_versions": "may add to it",
-		}
+		document := handedOn(t, before(t, map[string]was{"a": {orphaned, 0, "1"}}))
+		document["format"], document["total"], document["orphaned"], document["later_versions"] = "1", json.Number("1"), " 1 ", "may add to it"
+		return document
 	}
-	b, err := ParseBaseline(good())
-	require.NoError(t, err)
-	assert.Equal(t, []int{1, 1, 1}, []int{b.Format, b.Total, b.Current})
-	none, err := ParseBaseline(nil)
+	assert.Equal(t, 1, recalled(t, good()).Total)
+	none, lost, err := Recall(nil, "app", keys(), quick{})
 	require.NoError(t, err)
 	assert.Nil(t, none)
+	assert.Empty(t, lost)
 	for name, value := range map[string]any{
-		"format": 2, "database": nil, "taken_at": "yesterday", "total": 2, "current": "many", "previous": 0.5, "unreadable": nil, "orphaned": []any{},
-		"records": map[string]any{"a": "0:" + newKey},
+		"format": 2, "taken_at": "yesterday", "total": "many", "current": 0.5, "previous": nil, "orphaned": []any{}, "records": map[string]any{"a": "0:" + newKey},
 	} {
 		t.Run(fmt.Sprint(name, " is ", value), func(t *testing.T) {
 			bad := good()
 			bad[name] = value
-			_, err := ParseBaseline(bad)
+			_, _, err := Recall(bad, "app", keys(), quick{})
 			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
 		})
 	}
-	_, err = ParseBaseline(map[string]any{})
+	_, _, err = Recall(map[string]any{}, "app", keys(), quick{})
 	assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code, "an empty dict is a mistake, not a baseline without records")
+	named, err := Named(map[string]any{"path": "/b", "digest": "d", "total": "3", "taken_at": "2026-01-02T12:00:00Z"})
+	require.NoError(t, err)
+	assert.Equal(t, []any{"/b", "d", 3}, []any{named.Path, named.Digest, named.Total})
+	named, err = Named(map[string]any{"path": "/b"})
+	require.NoError(t, err)
+	assert.Nil(t, named, "without a digest the ledger could not hold anybody to it")
+}
+
+func TestABaselineSparesDerivationsAndNeverMakesARecordCurrentInAProof(t *testing.T) {
+	all := seeds(t, 6, 2)
+	scanner := NewScanner(shelve(all), Keys{Current: keys().Previous}, Options{})
+	_, err := scanner.Scan(t.Context())
+	require.NoError(t, err)
+	b, err := scanner.Baseline("app", quick{}, noon(), io.Discard)
+	require.NoError(t, err)
+
+	rotating := NewScanner(shelve(all), keys(), Options{Baseline: recalled(t, handedOn(t, b))})
+	got, err := rotating.Scan(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []int{6, 6}, []int{got.Total, got.Previous})
+	assert.Zero(t, rotating.derived.Load(), "neither an id nor a key: what is unchanged is under the previous key")
+
+	for carry, derivations := range map[bool]int64{true: 0, false: 6} {
+		same, lost, err := Recall(handedOn(t, b), "app", Keys{Current: keys().Previous}, quick{})
+		require.NoError(t, err)
+		require.Empty(t, lost)
+		again := NewScanner(shelve(all), Keys{Current: keys().Previous}, Options{Baseline: same, Carry: carry})
+		got, err = again.Scan(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []int{6, 6}, []int{got.Total, got.Current})
+		assert.Equal(t, derivations, again.derived.Load())
+		assert.Equal(t, carry, len(got.Notes) == 1, "what was not opened again is said")
+	}
 }
 
 func TestAtMostAHundredIDsAreShownInTheirOrder(t *testing.T) {
-	many := map[string]record{}
+	many := map[string]was{}
 	for i := range 250 {
-		many[fmt.Sprintf("u%03d", i)], many[fmt.Sprintf("o%03d", i)] = record{class: unreadable}, record{class: orphaned}
+		many[fmt.Sprintf("u%03d", i)], many[fmt.Sprintf("o%03d", i)] = was{class: unreadable}, was{class: orphaned}
 	}
-	got, err := remembered(nil, many).count()
+	got, err := remembered(keys(), nil, many).count(true)
 	require.NoError(t, err)
-	assert.Equal(t, []int{250, 250}, []int{got.Unreadable, got.Orphaned})
+	assert.Equal(t, []int{250, 250, 250}, []int{got.Unreadable, got.Orphaned, len(got.Unread)})
 	assert.Len(t, got.UnreadableIDs, 100)
 	assert.Equal(t, "u099", got.UnreadableIDs[99])
 	assert.Len(t, got.NotRewritten, 100)

@@ -29,7 +29,7 @@ func BenchmarkScan1000(b *testing.B) {
 		_, err := scanner.Scan(b.Context())
 		require.NoError(b, err)
 		for b.Loop() {
-			_, err := scanner.Scan(b.Context())
+			_, err := scanner.Poll(b.Context())
 			require.NoError(b, err)
 		}
 	})

@@ -12,7 +12,8 @@ import (
 type class uint8
 
 const (
-	current    class = iota // opens with the current key
+	unseen     class = iota // not judged yet
+	current                 // opens with the current key
 	previous                // opens with the previous key
 	unreadable              // a credential accounts for it, and it opens with neither
 	orphaned                // no credential accounts for it
@@ -20,69 +21,145 @@ const (
 
 const leanMost = 4 // records in a row that open with the other key turn the guess round
 
-// digest is the beginning of the SHA-256 of a record's ciphertext.
-type digest [12]byte
+// digest is the beginning of the SHA-256 of a record's ciphertext: two contents that differ look alike once in 2^48.
+type digest [6]byte
 
 func digestOf(secure []byte) digest {
 	sum := sha256.Sum256(secure)
 	return digest(sum[:])
 }
 
-// classify judges a page's rows on all workers and remembers what it found, also when it was interrupted.
-func (s *Scanner) classify(ctx context.Context, page []row, owners map[string]link) error {
-	judged := make([]record, len(page))
-	err := s.spread(ctx, len(page), func(i int) error {
-		one, err := s.judge(page[i], owners)
+// record is what is remembered of a row of tw_secret.
+type record struct {
+	head
+	version int64
+	digest  digest
+	class   class
+	stale   bool // what is remembered is not what the database has, or was never judged
+	deleted bool // its credential is marked deleted
+	carried bool // its class is the baseline's, and it was not opened
+}
+
+// look reads and judges the records that are stale, page by page, on all workers. It holds no snapshot meanwhile: a
+// derivation costs some 13 ms, and a server must not keep old versions of its rows for as long as thousands of them last.
+func (s *Scanner) look(ctx context.Context) error {
+	var names []name
+	for i := range s.records.rows {
+		if s.records.rows[i].stale {
+			names = append(names, s.records.rows[i].name)
+		}
+	}
+	s.looked.Store(0)
+	s.toLook.Store(int64(len(names)))
+	if len(names) == 0 {
+		return nil
+	}
+	s.records.sort()
+	connection, err := s.db.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	for len(names) > 0 {
+		size := min(len(names), s.options.Page)
+		found, more, err := s.fetch(ctx, connection, names[:size])
+		if err != nil {
+			return err
+		}
+		if err := s.classify(ctx, found); err != nil {
+			return err
+		}
+		if err := s.pace(ctx, len(found)); err != nil {
+			return err
+		}
+		s.looked.Add(int64(len(found)))
+		if !more {
+			names = names[size:]
+			continue
+		}
+		names = s.stillStale(names)
+	}
+	return nil
+}
+
+func (s *Scanner) stillStale(names []name) []name {
+	var left []name
+	for _, n := range names {
+		if one, _ := s.records.find(n); one.stale {
+			left = append(left, n)
+		}
+	}
+	return left
+}
+
+// classify judges rows on all workers and remembers what it found, also when it was interrupted.
+func (s *Scanner) classify(ctx context.Context, rows []row) error {
+	return s.spread(ctx, len(rows), func(i int) error {
+		one, _ := s.records.find(rows[i].name)
+		if one == nil {
+			return nil // its id changed its form under us: the next pass meets it
+		}
+		now, err := s.judge(*one, &rows[i])
 		if err == nil {
-			judged[i] = one
+			*one = now // each worker has rows of its own
 		}
 		return err
 	})
-	for i, now := range judged {
-		if now.scan != s.scans {
-			continue // not judged any more
-		}
-		id := page[i].id
-		if before, known := s.records[id]; known && now.key == nil {
-			before.wipe()
-		}
-		if owner, owned := owners[id]; owned {
-			id = owner.id // the same text, held once
-		}
-		s.records[id] = now
-	}
-	return err
 }
 
-// judge gives a row its class. A row that did not change since it was last judged keeps it.
-func (s *Scanner) judge(one row, owners map[string]link) (record, error) {
-	owner, owned := owners[one.id]
-	before, known := s.records[one.id]
-	now := record{version: one.version, digest: digestOf(one.secure), scan: s.scans, deleted: owner.deleted, class: orphaned}
-	if !owned {
-		return now, nil
+// judge gives a row its class. A row whose content did not change since it was last judged keeps it.
+func (s *Scanner) judge(before record, now *row) (record, error) {
+	one := before
+	one.version, one.digest, one.stale = now.version, digestOf(now.secure), false
+	owner := s.ownerOf(one.name)
+	if owner == nil {
+		one.class = orphaned
+		return one, nil
 	}
-	known = known && before.class != orphaned
-	now.key = before.key
-	if known && before.version == one.version && before.digest == now.digest {
-		now.class = before.class
-		return now, nil
+	if before.class != unseen && before.digest == one.digest {
+		return one, nil
+	}
+	if was, known := s.options.Baseline.class(one.name, one.digest); known && s.tells(was) {
+		one.class, one.carried = s.nowIs(was), true
+		return one, nil
 	}
 	// What was rewritten is under the current key.
-	order := []class{current, previous}
-	if !known && s.lean.Load() < 0 {
-		order = []class{previous, current}
+	order := [2]class{current, previous}
+	if before.class == unseen && s.lean.Load() < 0 {
+		order = [2]class{previous, current}
 	}
-	err := s.open(&now, one.secure, []byte(owner.salt), order)
-	return now, err
+	one.carried = false
+	err := s.open(&one, now.secure, s.saltOf(owner), order)
+	return one, err
+}
+
+// tells says whether the baseline's class of an unchanged record is as good as opening it: that it is under the key that is
+// now the previous one never makes a rotation complete; anything else only where the caller asks for it.
+func (s *Scanner) tells(was class) bool {
+	switch s.options.Baseline.under {
+	case previous:
+		return was == current
+	case current:
+		return s.options.Carry && (was == current || was == unreadable)
+	default:
+		return false
+	}
+}
+
+func (s *Scanner) nowIs(was class) class {
+	if was == current {
+		return s.options.Baseline.under
+	}
+	return was
 }
 
 // open tries the keys in turn.
-func (s *Scanner) open(r *record, secure, salt []byte, order []class) error {
+func (s *Scanner) open(r *record, secure, salt []byte, order [2]class) error {
 	r.class = unreadable
 	for _, try := range order {
-		opens, err := s.opens(r, try, secure, salt)
+		opens, err := s.opens(try, secure, salt)
 		if err != nil {
+			r.class, r.stale = unseen, true
 			return err
 		}
 		if opens {
@@ -94,23 +171,16 @@ func (s *Scanner) open(r *record, secure, salt []byte, order []class) error {
 	return nil
 }
 
-// opens says whether a record is under one of the keys. A current key is derived once a record and kept; a previous one
-// is used once, because a record that is rewritten leaves it.
-func (s *Scanner) opens(r *record, try class, secure, salt []byte) (bool, error) {
-	if try == current {
-		if r.key == nil {
-			key, err := s.derive(s.keys.Current, salt)
-			if err != nil {
-				return false, err
-			}
-			r.key = key
+// opens says whether a record is under one of the keys.
+func (s *Scanner) opens(try class, secure, salt []byte) (bool, error) {
+	from := s.keys.Current
+	if try == previous {
+		from = s.keys.Previous
+		if from.IsEmpty() || from.Equal(s.keys.Current) {
+			return false, nil
 		}
-		return isUnder(r.key, secure), nil
 	}
-	if s.keys.Previous.IsEmpty() || s.keys.Previous.Equal(s.keys.Current) {
-		return false, nil
-	}
-	key, err := s.derive(s.keys.Previous, salt)
+	key, err := s.unlock(from, salt)
 	if err != nil {
 		return false, err
 	}
@@ -118,9 +188,9 @@ func (s *Scanner) opens(r *record, try class, secure, salt []byte) (bool, error)
 	return isUnder(key, secure), nil
 }
 
-func (s *Scanner) derive(from secret.Secret, salt []byte) (*sealed.Key, error) {
+func (s *Scanner) unlock(from secret.Secret, salt []byte) (*sealed.Key, error) {
 	s.derived.Add(1)
-	key, err := sealed.Derive([]byte(from.Reveal()), salt)
+	key, err := s.deriveKey([]byte(from.Reveal()), salt)
 	return &key, err
 }
 
@@ -138,4 +208,15 @@ func (s *Scanner) learn(found class) {
 	}
 	// Two workers may lose a step to each other: a guess need not be exact.
 	s.lean.Store(max(-leanMost, min(leanMost, s.lean.Load()+step)))
+}
+
+// unseenOrStale counts the records of which nothing is known, or not the last.
+func (s *Scanner) unseenOrStale() int {
+	left := 0
+	for i := range s.records.rows {
+		if s.records.rows[i].stale {
+			left++
+		}
+	}
+	return left
 }

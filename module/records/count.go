@@ -7,78 +7,102 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
-const shown = 100 // ids that a result lists at most
+const (
+	shown = 100    // ids that a result lists at most
+	kept  = 10_000 // unreadable records that are judged one by one; with more of them the key is wrong, or the database lost
+)
 
-// tally is what the records of the last scan add up to.
-type tally struct {
-	rotation.Records
-	created int // orphaned records that the baseline does not have
-	known   int // records that the baseline has
-}
-
-// count gives the numbers of the last scan. Its error is a fault for a baseline of another database.
-func (s *Scanner) count() (rotation.Records, error) {
-	t := s.add()
-	if err := s.options.Baseline.fits(t.known, s.db); err != nil {
-		return rotation.Records{}, err
-	}
-	t.Notes = append(t.Notes, s.db.schema.notes...)
-	if t.created > 0 {
-		t.Notes = append(t.Notes, createdNote(t.created, s.options.Baseline))
-	}
-	if strays := s.strays(); t.Orphaned > 0 && strays > 0 {
-		t.Notes = append(t.Notes, fmt.Sprintf("%d records have no credential, and %d credentials have no record: perhaps they belong together in a way that is not published", t.Orphaned, strays))
-	}
-	t.UnreadableIDs, t.NotRewritten = first(t.UnreadableIDs), first(t.NotRewritten)
-	return t.Records, nil
-}
-
-func (s *Scanner) add() tally {
-	t := tally{Records: rotation.Records{Database: s.db.identity, Total: len(s.records), UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}}
-	for id, one := range s.records {
-		was, known := s.options.Baseline.has(id)
-		if known {
-			t.known++
+// count adds up what is known of the records. Its error is a fault for a baseline of another database.
+func (s *Scanner) count(exact bool) (rotation.Records, error) {
+	s.records.sort()
+	s.settle()
+	r := rotation.Records{Database: s.db.identity, Total: len(s.records.rows), Exact: exact, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}
+	b := s.options.Baseline
+	created, known, carried := 0, 0, 0
+	for _, at := range s.records.index {
+		one := &s.records.rows[at]
+		was, before := b.find(one.name)
+		if before {
+			known++
+		} else {
+			created++
 		}
 		if one.deleted {
-			t.Deleted++
+			r.Deleted++
 		}
-		switch one.class {
-		case current:
-			t.Current++
-		case previous:
-			t.Previous++
-		case unreadable:
-			t.Unreadable++
-			t.UnreadableIDs = append(t.UnreadableIDs, id)
-		case orphaned:
-			t.Orphaned++
-			created := !known && s.options.Baseline != nil
-			if created {
-				t.created++
-			}
-			if (known && was != one.text()) || (created && s.options.Baseline.counts()) {
-				t.Rewritten++
-			} else {
-				t.NotRewritten = append(t.NotRewritten, id)
-			}
+		if one.carried {
+			carried++
+		}
+		s.tally(&r, one, was, before)
+	}
+	if err := b.fits(known, s.db); err != nil {
+		return rotation.Records{}, err
+	}
+	if b.taken() {
+		r.Before = &rotation.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: b.Total, Created: created, Removed: b.Total - known}
+	}
+	slices.Sort(r.UnreadableIDs)
+	slices.Sort(r.NotRewritten)
+	r.UnreadableIDs, r.NotRewritten = first(r.UnreadableIDs), first(r.NotRewritten)
+	r.Notes = append(r.Notes, s.notes(r, carried)...)
+	return r, nil
+}
+
+func (s *Scanner) tally(r *rotation.Records, one *record, was known, before bool) {
+	b := s.options.Baseline
+	switch one.class {
+	case unseen:
+		r.Unseen++
+	case current:
+		r.Current++
+	case previous:
+		r.Previous++
+	case unreadable:
+		r.Unreadable++
+		if len(r.Unread) < kept {
+			id := s.id(one.name)
+			r.UnreadableIDs = append(r.UnreadableIDs, id)
+			r.Unread = append(r.Unread, rotation.Unread{ID: id, Before: before && was.class == unreadable, Changed: before && was.digest != one.digest})
+		}
+	case orphaned:
+		r.Orphaned++
+		if before && was.digest != one.digest || !before && b.proves() {
+			r.Rewritten++
+		} else if len(r.NotRewritten) < kept {
+			r.NotRewritten = append(r.NotRewritten, s.id(one.name))
 		}
 	}
-	return t
+}
+
+// notes says what the numbers do not.
+func (s *Scanner) notes(r rotation.Records, carried int) []string {
+	list := slices.Clone(s.db.schema.notes)
+	b := s.options.Baseline
+	if b.taken() && !b.proves() {
+		list = append(list, fmt.Sprintf("the baseline of %s is empty: records that no credential accounts for are not counted as rewritten", stamp(b.TakenAt)))
+	}
+	if carried > 0 {
+		list = append(list, fmt.Sprintf("%d records are as the baseline of %s has them and were not opened again", carried, stamp(b.TakenAt)))
+	}
+	if strays := s.strays(); r.Orphaned > 0 && strays > 0 {
+		list = append(list, fmt.Sprintf("%d records have no credential, and %d credentials have no record: perhaps they belong together in a way that is not published", r.Orphaned, strays))
+	}
+	if r.Unseen > 0 {
+		list = append(list, fmt.Sprintf("%d records changed while they were read", r.Unseen))
+	}
+	return list
 }
 
 // strays counts the credentials, not deleted, whose record is not there.
 func (s *Scanner) strays() int {
-	strays := 0
-	for _, one := range s.links {
-		if _, ok := s.records[one.id]; !ok && !one.deleted {
+	strays := s.strangers
+	for i := range s.links.rows {
+		one := &s.links.rows[i]
+		if record, _ := s.records.find(one.record); record == nil && !one.deleted && one.length > 0 {
 			strays++
 		}
 	}
 	return strays
 }
 
-func first(ids []string) []string {
-	slices.Sort(ids)
-	return ids[:min(len(ids), shown)]
-}
+func first(ids []string) []string { return ids[:min(len(ids), shown)] }

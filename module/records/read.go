@@ -3,99 +3,141 @@ package records
 import (
 	"context"
 	"database/sql"
-	"slices"
-
-	"github.com/seqera-tools/crypto-rotation/module/sealed"
+	"strings"
+	"time"
 )
 
-const pageBytes = 4 << 20 // of ciphertext are held at a time, and one record more
+const (
+	pageBytes = 4 << 20 // of ciphertext are held at a time, and one record more
+	listPage  = 5000    // rows of id and version
+)
 
-// readLinks reads the credentials and computes, for new or changed ones, what their record is called. It gives them by
-// the record's id.
-func (s *Scanner) readLinks(ctx context.Context, connection *sql.Conn) (map[string]link, error) {
-	now, fresh, err := s.readCredentials(ctx, connection)
+// snapshot reads in one consistent view of the database.
+func (s *Scanner) snapshot(ctx context.Context, read func(*sql.Conn) error) error {
+	connection, err := s.db.pool.Conn(ctx)
 	if err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(fresh))
-	err = s.spread(ctx, len(fresh), func(i int) (err error) {
-		one := now[fresh[i]]
-		ids[i], err = sealed.ID(sealed.Path(one.user, fresh[i]), []byte(one.salt))
-		s.derived.Add(1)
 		return err
+	}
+	// No idle connection is kept, so this ends the connection, and with it the transaction.
+	defer func() { _ = connection.Close() }()
+	if _, err := connection.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+		return err
+	}
+	return read(connection)
+}
+
+// list reads id and version of every record and marks what is new or changed. It is what a poll costs when nothing is.
+func (s *Scanner) list(ctx context.Context, connection *sql.Conn) error {
+	return s.records.each(func(after *string) (string, bool, error) {
+		rows, err := page(ctx, connection, "SELECT id, version FROM tw_secret", after, listPage)
+		if err != nil {
+			return "", false, err
+		}
+		defer func() { _ = rows.Close() }()
+		count, last := 0, ""
+		var id sql.RawBytes
+		var version sql.NullInt64
+		for rows.Next() {
+			if err := rows.Scan(&id, &version); err != nil {
+				return "", false, err
+			}
+			if count++; count == listPage {
+				last = string(id)
+			}
+			if one := s.meet(id); one.version != version.Int64 {
+				one.stale = true
+			}
+		}
+		return last, count == listPage, rows.Err()
 	})
-	for i, credential := range fresh {
-		one := now[credential]
-		one.id = ids[i]
-		if one.id == "" {
-			delete(now, credential) // interrupted: the next scan computes it
-			continue
-		}
-		now[credential] = one
-	}
-	s.links = now
-	owners := make(map[string]link, len(now))
-	for _, one := range now {
-		if one.id != "" {
-			owners[one.id] = one
-		}
-	}
-	return owners, err
 }
 
-// readCredentials gives all credentials, those whose record's id is known with it, and the names of the others. One
-// without a user or a salt cannot account for a record.
-func (s *Scanner) readCredentials(ctx context.Context, connection *sql.Conn) (now map[string]link, fresh []string, err error) {
-	query := "SELECT id, user_id, salt, NULL FROM tw_credentials"
-	if s.db.schema.deleted {
-		query = "SELECT id, user_id, salt, deleted FROM tw_credentials"
-	}
-	rows, err := connection.QueryContext(ctx, query)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	now = map[string]link{}
-	for rows.Next() {
-		var id string
-		var user sql.NullInt64
-		var salt, deleted []byte
-		if err := rows.Scan(&id, &user, &salt, &deleted); err != nil {
-			return nil, nil, err
+// confirm reads every record whole and marks those that are not as they were judged.
+func (s *Scanner) confirm(ctx context.Context, connection *sql.Conn) error {
+	return s.records.each(func(after *string) (string, bool, error) {
+		rows, err := page(ctx, connection, "SELECT id, version, secure FROM tw_secret", after, s.options.Page)
+		if err != nil {
+			return "", false, err
 		}
-		one := link{user: user.Int64, salt: string(salt), deleted: isSet(deleted)}
-		before, known := s.links[id]
-		switch {
-		case !user.Valid || len(salt) == 0:
-		case known && before.user == one.user && before.salt == one.salt && before.id != "":
-			one.id = before.id
-		default:
-			fresh = append(fresh, id)
+		defer func() { _ = rows.Close() }()
+		count, size, last, more := 0, 0, "", false
+		var id, secure sql.RawBytes
+		var version sql.NullInt64
+		for !more && rows.Next() {
+			if err := rows.Scan(&id, &version, &secure); err != nil {
+				return "", false, err
+			}
+			one := s.meet(id)
+			one.stale = one.stale || one.version != version.Int64 || one.digest != digestOf(secure)
+			count, size = count+1, size+len(secure)
+			// The driver reads what is left of a page; a page of large records is left early.
+			if more = count == s.options.Page || size > pageBytes; more {
+				last = string(id)
+			}
 		}
-		now[id] = one
-	}
-	return now, fresh, rows.Err()
+		if err := rows.Err(); err != nil {
+			return "", false, err
+		}
+		return last, more, s.pace(ctx, count)
+	})
 }
 
-// isSet says whether the column deleted means deleted: a boolean, a bit or a time, depending on the version.
-func isSet(value []byte) bool {
-	return len(value) > 0 && !slices.Contains([]string{"0", "\x00", "false"}, string(value))
+// meet finds the record that a pass came to, or begins a new one.
+func (s *Scanner) meet(id []byte) *record {
+	n, plain := nameOf(id)
+	if known := s.records.see(n); known != nil {
+		return known
+	}
+	if !plain {
+		s.odd[n] = string(id)
+	}
+	added := s.records.add(n)
+	added.stale = true
+	s.fresh++
+	return added
+}
+
+// each makes one pass over a table: read reads the page after a key and gives the page's last key and whether there is more.
+func (r *roll[T]) each(read func(after *string) (last string, more bool, err error)) error {
+	r.begin()
+	var after *string
+	for {
+		last, more, err := read(after)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		after = &last
+	}
+	r.sweep()
+	return nil
+}
+
+// page reads rows in key order, as the column's own collation has it.
+func page(ctx context.Context, connection *sql.Conn, query string, after *string, limit int) (*sql.Rows, error) {
+	if after == nil {
+		return connection.QueryContext(ctx, query+" ORDER BY id LIMIT ?", limit)
+	}
+	return connection.QueryContext(ctx, query+" WHERE id > ? ORDER BY id LIMIT ?", *after, limit)
 }
 
 // row is one of tw_secret.
 type row struct {
-	id      string
+	name    name
 	version int64
 	secure  []byte
 }
 
-// readPage reads the rows after a key, in key order, as the column's own collation has it. A page ends early when it
-// would hold too many bytes.
-func (s *Scanner) readPage(ctx context.Context, connection *sql.Conn, after *string) (page []row, more bool, err error) {
-	query, args := "SELECT id, version, secure FROM tw_secret ORDER BY id LIMIT ?", []any{s.options.Page}
-	if after != nil {
-		query, args = "SELECT id, version, secure FROM tw_secret WHERE id > ? ORDER BY id LIMIT ?", []any{*after, s.options.Page}
+// fetch reads the records of these names. One that is gone meanwhile is not among what it gives; where they are large, the
+// last ones are not either, and are asked for again.
+func (s *Scanner) fetch(ctx context.Context, connection *sql.Conn, names []name) (found []row, more bool, err error) {
+	args := make([]any, len(names))
+	for i, n := range names {
+		args[i] = s.id(n)
 	}
+	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")" //nolint:gosec // marks alone
 	rows, err := connection.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, false, err
@@ -104,15 +146,32 @@ func (s *Scanner) readPage(ctx context.Context, connection *sql.Conn, after *str
 	size := 0
 	for rows.Next() {
 		if size > pageBytes {
-			return page, true, nil
+			return found, true, nil
 		}
-		var one row
+		var id sql.RawBytes
 		var version sql.NullInt64
-		if err := rows.Scan(&one.id, &version, &one.secure); err != nil {
+		one := row{}
+		if err := rows.Scan(&id, &version, &one.secure); err != nil {
 			return nil, false, err
 		}
+		one.name, _ = nameOf(id)
 		one.version = version.Int64
-		page, size = append(page, one), size+len(one.secure)
+		found, size = append(found, one), size+len(one.secure)
 	}
-	return page, len(page) == s.options.Page, rows.Err()
+	return found, false, rows.Err()
+}
+
+// pace waits as long as the limit of records a second wants.
+func (s *Scanner) pace(ctx context.Context, records int) error {
+	if s.options.PerSecond < 1 || records == 0 {
+		return nil
+	}
+	timer := time.NewTimer(time.Duration(records) * time.Second / time.Duration(s.options.PerSecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

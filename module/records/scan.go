@@ -13,46 +13,47 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
+// looks is how often a scan reads a database anew that changes under it.
+const looks = 10
+
 // Keys are the keys that a record may be under. Previous is empty outside a rotation.
 type Keys struct{ Current, Previous secret.Secret }
 
-// Options of a scan; zero values mean all cores, pages of at least 100 rows, and no baseline.
+// Options of a scan; zero values mean all cores, pages of at least 100 rows, no limit and no baseline.
 type Options struct {
-	Workers  int
-	Page     int // rows
-	Baseline *Baseline
+	Workers   int
+	Page      int // rows
+	PerSecond int // records whose content is read
+	Baseline  *Baseline
+	// Carry: a record that is as the baseline has it keeps the baseline's class and is not opened again, where the baseline
+	// was taken under the current key. For a second look shortly after the first; never for a proof.
+	Carry bool
 }
 
-// Scanner scans again and again, and derives a key only for what changed since the last time: a derivation costs some
-// 13 ms, all the rest nearly nothing. It holds about 250 bytes a record between scans. For one goroutine.
+// Scanner looks again and again, and derives a key only for what changed since the last time: a derivation costs some
+// 13 ms, all the rest nearly nothing. It holds about 100 bytes a record, and no derived key. For one goroutine, but for Looked.
 type Scanner struct {
 	db      *DB
 	keys    Keys
 	options Options
 
-	links   map[string]link // by credential
-	records map[string]record
-	scans   uint32
+	links     roll[link]
+	owners    []int32 // of links.rows, by the record that they account for
+	longSalts map[name][]byte
+	records   roll[record]
+	odd       map[name]string // ids that are not made from their names
+	strangers int             // credentials that cannot account for a record
+	fresh     int             // records met that were not known
+	unsettled bool            // links changed since owners was made
+
 	lean    atomic.Int32 // which key is likelier: positive for the current one
 	derived atomic.Int64 // key derivations so far
-}
+	looked  atomic.Int64
+	toLook  atomic.Int64
+	changes int // records judged since the scanner was made
 
-// link is what a credential says of its record.
-type link struct {
-	user    int64
-	salt    string
-	id      string // of the record; empty where the credential accounts for none
-	deleted bool
-}
-
-// record is what is remembered of a row of tw_secret.
-type record struct {
-	version int64
-	digest  digest
-	scan    uint32      // the last one that saw it
-	key     *sealed.Key // derived from the current key and the credential's salt; nil where it was not needed yet
-	class   class
-	deleted bool
+	deriveKey func(secretKey, salt []byte) (sealed.Key, error)
+	identify  func(path string, salt []byte) (string, error)
 }
 
 // NewScanner makes a scanner over an open database.
@@ -63,76 +64,104 @@ func NewScanner(db *DB, keys Keys, options Options) *Scanner {
 	if options.Page < 1 {
 		options.Page = max(100, 8*options.Workers) // enough for each worker, little to hold
 	}
-	return &Scanner{db: db, keys: keys, options: options, links: map[string]link{}, records: map[string]record{}}
-}
-
-// Close overwrites the derived keys. The database stays open.
-func (s *Scanner) Close() {
-	for _, one := range s.records {
-		one.wipe()
+	if options.PerSecond > 0 {
+		options.Page = max(1, min(options.Page, options.PerSecond))
 	}
-	clear(s.records)
-	clear(s.links)
-}
-
-func (r record) wipe() {
-	if r.key != nil {
-		clear(r.key[:])
+	if options.Baseline == nil {
+		options.Baseline = &Baseline{}
 	}
+	s := &Scanner{db: db, keys: keys, options: options, longSalts: map[name][]byte{}, odd: map[name]string{}, deriveKey: sealed.Derive, identify: sealed.ID}
+	s.records.head = func(r *record) *head { return &r.head }
+	s.links.head = func(l *link) *head { return &l.head }
+	s.links.rows = options.Baseline.links
+	options.Baseline.links = nil
+	return s
 }
 
-// Scan reads every record in one consistent snapshot and counts by class. A record "opens" when the padding is right and
-// the plaintext is a JSON object, since AES-CBC authenticates nothing. Its errors are faults: those of Open, and
-// invalid_options for a baseline of another database. After one, scan again: what was learnt is kept.
-func (s *Scanner) Scan(ctx context.Context) (rotation.Records, error) {
-	if err := s.scan(ctx); err != nil {
+// Poll reads which records are new or have another version, judges those, and counts. Where nothing changed it costs one
+// query and no derivation. What it counts is not of one instant: before a rotation is called complete, Scan.
+// Its errors are those of Scan.
+func (s *Scanner) Poll(ctx context.Context) (rotation.Records, error) {
+	err := s.poll(ctx)
+	if err != nil {
 		return rotation.Records{}, s.db.fault(ctx, err)
 	}
-	return s.count()
+	return s.count(false)
 }
 
-func (s *Scanner) scan(ctx context.Context) error {
-	connection, err := s.db.pool.Conn(ctx)
-	if err != nil {
+func (s *Scanner) poll(ctx context.Context) error {
+	s.fresh = 0
+	if err := s.snapshot(ctx, func(c *sql.Conn) error { return s.list(ctx, c) }); err != nil {
 		return err
 	}
-	// No idle connection is kept, so this ends the connection, and with it the transaction.
-	defer func() { _ = connection.Close() }()
-	if _, err := connection.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
-		return err
+	if s.fresh > 0 {
+		if err := s.link(ctx); err != nil {
+			return err
+		}
 	}
-	owners, err := s.readLinks(ctx, connection)
-	if err != nil {
-		return err
-	}
-	return s.readRecords(ctx, connection, owners)
+	return s.lookAtStale(ctx)
 }
 
-// readRecords reads tw_secret in key order, page by page, classifies what is new or changed, and forgets what is gone.
-func (s *Scanner) readRecords(ctx context.Context, connection *sql.Conn, owners map[string]link) error {
-	s.scans++
-	var after *string
-	for {
-		page, more, err := s.readPage(ctx, connection, after)
+func (s *Scanner) lookAtStale(ctx context.Context) error {
+	before := s.unseenOrStale()
+	err := s.look(ctx)
+	s.changes += before - s.unseenOrStale()
+	return err
+}
+
+// Scan reads every record and every credential in one consistent snapshot and counts by class. A record "opens" when the
+// padding is right and the plaintext is a JSON object, since AES-CBC authenticates nothing. The keys are derived outside the
+// snapshot: what it finds unknown or changed is judged, and then all is read once more, until a snapshot holds nothing that
+// was not judged. Its errors are faults: those of Open. After one, scan again: what was learnt is kept.
+func (s *Scanner) Scan(ctx context.Context) (rotation.Records, error) {
+	exact, err := s.scan(ctx)
+	if err != nil {
+		return rotation.Records{}, s.db.fault(ctx, err)
+	}
+	return s.count(exact)
+}
+
+func (s *Scanner) scan(ctx context.Context) (exact bool, err error) {
+	if len(s.records.rows) == 0 {
+		if err := s.poll(ctx); err != nil {
+			return false, err
+		}
+	}
+	for range looks {
+		unlinked := 0
+		err := s.snapshot(ctx, func(c *sql.Conn) (err error) {
+			if unlinked, err = s.credentials(ctx, c, false); err != nil {
+				return err
+			}
+			return s.confirm(ctx, c)
+		})
 		if err != nil {
-			return err
+			return false, err
 		}
-		if err := s.classify(ctx, page, owners); err != nil {
-			return err
+		if unlinked > 0 {
+			if err := s.link(ctx); err != nil {
+				return false, err
+			}
 		}
-		if !more {
-			break
+		s.settle()
+		if unlinked == 0 && s.unseenOrStale() == 0 {
+			return true, nil
 		}
-		after = &page[len(page)-1].id
+		if err := s.lookAtStale(ctx); err != nil {
+			return false, err
+		}
 	}
-	for id, one := range s.records {
-		if one.scan != s.scans {
-			one.wipe()
-			delete(s.records, id)
-		}
-	}
-	return nil
+	return false, nil
 }
+
+// Use goes on over another connection to the same database, after the first broke.
+func (s *Scanner) Use(db *DB) { s.db = db }
+
+// Looked says how many of the records that are to be judged now are, and how many these are. Any goroutine may ask.
+func (s *Scanner) Looked() (done, of int) { return int(s.looked.Load()), int(s.toLook.Load()) }
+
+// Changes counts the records that were found new or changed since the scanner was made.
+func (s *Scanner) Changes() int { return s.changes }
 
 // spread runs work for 0…n-1 on all workers and stops early when one fails or ctx ends. A panic becomes an error: the
 // protocol's recover does not reach these goroutines, and stderr is not for stack traces.

@@ -16,7 +16,7 @@ func TestAScanGivesTheSameWhateverItsWorkersAndPages(t *testing.T) {
 	for _, options := range []Options{{}, {Workers: 1}, {Workers: 7, Page: 3}, {Workers: 100, Page: 1}} {
 		got, err := NewScanner(db, keys(), options).Scan(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, rotation.Records{Database: "memory:0/tower", Total: 7, Previous: 7, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}, got)
+		assert.Equal(t, rotation.Records{Database: "memory:0/tower", Total: 7, Previous: 7, Exact: true, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}, got)
 	}
 }
 
@@ -41,19 +41,29 @@ func TestAWorkerThatPanicsIsAFaultAndNotATraceOnStderr(t *testing.T) {
 	require.ErrorContains(t, err, "five")
 }
 
-func TestCloseLeavesNoDerivedKeyBehind(t *testing.T) {
-	scanner := NewScanner(shelve(seeds(t, 6, 2)), Keys{Current: keys().Previous}, Options{})
+func TestAPollOfWhatDidNotChangeAsksOnceAndDerivesNothing(t *testing.T) {
+	scanner := NewScanner(shelve(seeds(t, 9, 2)), keys(), Options{})
+	first, err := scanner.Poll(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []int{9, 9, 9}, []int{first.Total, first.Previous, scanner.Changes()})
+	assert.False(t, first.Exact, "a poll is no scan")
+	derived := scanner.derived.Load()
+	again, err := scanner.Poll(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, first, again)
+	assert.Equal(t, derived, scanner.derived.Load())
+	assert.Equal(t, 9, scanner.Changes())
+	exact, err := scanner.Scan(t.Context())
+	require.NoError(t, err)
+	assert.True(t, exact.Exact)
+	assert.Equal(t, derived, scanner.derived.Load(), "what was judged is not judged again")
+}
+
+func TestNoTextOfAScannerShowsAKey(t *testing.T) {
+	scanner := NewScanner(shelve(seeds(t, 2, 2)), keys(), Options{})
 	_, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
-	var held []*[32]byte
-	for _, one := range scanner.records {
-		held = append(held, (*[32]byte)(one.key))
-		assert.NotZero(t, *one.key)
-	}
-	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", scanner, scanner.records, scanner.keys), fmt.Sprint(held[0][:8])[1:10])
-	scanner.Close()
-	assert.Len(t, held, 6)
-	for _, key := range held {
-		assert.Zero(t, *key)
-	}
+	text := fmt.Sprintf("%v %+v %#v", scanner, scanner, scanner.keys)
+	assert.NotContains(t, text, oldKey)
+	assert.NotContains(t, text, newKey)
 }

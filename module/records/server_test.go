@@ -139,7 +139,6 @@ func (p *platform) openAt(t *testing.T, where rotation.Database) *DB {
 func (p *platform) scan(t *testing.T, keys Keys, options Options) rotation.Records {
 	t.Helper()
 	scanner := NewScanner(p.open(t), keys, options)
-	defer scanner.Close()
 	got, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
 	return got

@@ -10,13 +10,15 @@ import (
 	"strings"
 )
 
-// shelf is a database in memory that answers the scanner's three questions, so that what the scanner itself does can be
+// shelf is a database in memory that answers the scanner's questions, so that what the scanner itself does can be
 // tested and measured without a server.
-type shelf struct{ seeds []seed }
+type shelf struct{ seeds, byCredential []seed }
 
 func shelve(seeds []seed) *DB {
 	slices.SortFunc(seeds, func(a, b seed) int { return strings.Compare(a.id, b.id) })
-	return &DB{pool: sql.OpenDB(shelf{seeds}), identity: "memory:0/tower", name: "tower"}
+	byCredential := slices.Clone(seeds)
+	slices.SortFunc(byCredential, func(a, b seed) int { return strings.Compare(a.credential, b.credential) })
+	return &DB{pool: sql.OpenDB(shelf{seeds, byCredential}), identity: "memory:0/tower", name: "tower"}
 }
 
 func (s shelf) Connect(context.Context) (driver.Conn, error) { return s, nil }
@@ -30,18 +32,41 @@ func (s shelf) ExecContext(context.Context, string, []driver.NamedValue) (driver
 }
 
 func (s shelf) QueryContext(_ context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	out := &answer{columns: 3}
-	if strings.Contains(query, "tw_credentials") {
-		out.columns = 4
+	columns, _, _ := strings.Cut(query, " FROM")
+	out := &answer{columns: strings.Count(columns, ",") + 1}
+	after, limit := "", int64(len(s.seeds))
+	among := map[string]bool{}
+	switch {
+	case strings.Contains(query, " IN ("):
+		for _, one := range args {
+			among[one.Value.(string)] = true
+		}
+	case len(args) == 2:
+		after = args[0].Value.(string)
+		fallthrough
+	default:
+		limit = args[len(args)-1].Value.(int64)
 	}
-	for _, one := range s.seeds {
-		switch {
-		case out.columns == 4:
+	table := s.seeds
+	if out.columns == 4 {
+		table = s.byCredential
+	}
+	for i := range table {
+		one := &table[i]
+		key := one.id
+		if out.columns == 4 {
+			key = one.credential
+		}
+		if (len(among) > 0 && !among[key]) || key <= after || int64(len(out.rows)) == limit {
+			continue
+		}
+		switch out.columns {
+		case 2:
+			out.rows = append(out.rows, []driver.Value{one.id, int64(0)})
+		case 3:
+			out.rows = append(out.rows, []driver.Value{one.id, int64(0), one.secure})
+		default:
 			out.rows = append(out.rows, []driver.Value{one.credential, one.user, one.salt, nil})
-		case len(args) == 1 || one.id > args[0].Value.(string):
-			if int64(len(out.rows)) < args[len(args)-1].Value.(int64) {
-				out.rows = append(out.rows, []driver.Value{one.id, int64(0), one.secure})
-			}
 		}
 	}
 	return out, nil

@@ -56,6 +56,9 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	steps := slices.Concat(begin.steps, escrow, open)
 	entry.Versions = map[string]int64{}
 	if c.omnibus {
+		if wish.Baseline != nil {
+			entry.Baseline = wish.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
+		}
 		text, err := rewriteOmnibus(w, wish, c)
 		if err != nil {
 			return Plan{}, omnibusFault(w.SSM.Omnibus.Name, err)
@@ -77,6 +80,7 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	plan.Baseline = entry.Baseline
 	plan.Steps = slices.Concat(steps, []Step{record}, end)
 	return plan, fit(plan.Steps, wish)
 }
@@ -172,7 +176,7 @@ func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 	}
 	entry := custody.Entry{
 		App: wish.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.print, Current: c.current.print,
-		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller,
+		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller, Baseline: wish.Baseline,
 	}
 	if wish.ChunkSize != nil {
 		entry.ChunkSize = &custody.ChunkSize{Omnibus: c.p.chunkSize}

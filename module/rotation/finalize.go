@@ -78,7 +78,7 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 			State: nothingWritten, Next: "Run state prepared again, then rotating.",
 		}
 	}
-	return wish.Proof.fits(wish, entry, p.current.Secret)
+	return wish.Proof.fits(w.Now, wish, entry, p.current.Secret)
 }
 
 // removal puts the steps of finalized into the contract's order of writes.
@@ -95,10 +95,14 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	plan.Warnings, plan.Steps = begin.warnings, begin.steps
 	if entry.Stage == custody.StagePrepared {
 		entry.Stage, entry.ProvedAt = custody.StageProved, w.Now
-		if entry.Proof, err = json.Marshal(wish.Proof); err != nil {
+		if entry.Proof, err = json.Marshal(wish.Proof.brief()); err != nil {
 			return Plan{}, err
 		}
-		step, err := ledgerPut(wish, entry, ActRecordProof, fmt.Sprintf("%d of %d records are proved to be under the new key", wish.Proof.Proved+wish.Proof.Rewritten, wish.Proof.Total))
+		entry.ProofDigest = wish.Proof.Digest()
+		if weaker := wish.Proof.weaker(); weaker != "" {
+			plan.Warnings = append(plan.Warnings, weaker)
+		}
+		step, err := ledgerPut(wish, entry, ActRecordProof, wish.Proof.says())
 		if err != nil {
 			return Plan{}, err
 		}

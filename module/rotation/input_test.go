@@ -119,22 +119,26 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		pending Code
 		code    Code
 	}{
-		{name: "all in order and every record new", records: &Records{Total: 3, Current: 2, Orphaned: 1, Rewritten: 1}, phase: PhaseRotated},
-		{name: "an empty database is complete", records: &Records{}, phase: PhaseRotated},
-		{name: "one record left", records: &Records{Total: 3, Current: 2, Previous: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
-		{name: "an orphan that nobody rewrote is not proved", records: &Records{Total: 3, Current: 2, Orphaned: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
-		{name: "an unreadable record while others are left waits", records: &Records{Total: 3, Current: 1, Previous: 1, Unreadable: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
-		{name: "only an unreadable record is left", records: &Records{Total: 3, Current: 2, Unreadable: 1, UnreadableIDs: []string{"x"}}, code: CodeRecordsUnreadable},
+		{name: "all in order and every record new", records: &Records{Exact: true, Total: 3, Current: 2, Orphaned: 1, Rewritten: 1}, phase: PhaseRotated},
+		{name: "an empty database is complete", records: &Records{Exact: true}, phase: PhaseRotated},
+		{name: "one record left", records: &Records{Exact: true, Total: 3, Current: 2, Previous: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "a count that is not of one instant is not a proof", records: &Records{Total: 3, Current: 3}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "a record that changed while it was read is not proved", records: &Records{Exact: true, Total: 3, Current: 2, Unseen: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "an orphan that nobody rewrote is not proved", records: &Records{Exact: true, Total: 3, Current: 2, Orphaned: 1, Before: &Before{Total: 3}}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "nor while others are left", records: &Records{Exact: true, Total: 3, Current: 1, Previous: 1, Orphaned: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "without a baseline waiting for an orphan is in vain", records: &Records{Exact: true, Total: 3, Current: 2, Orphaned: 1}, code: CodeBaselineMissing},
+		{name: "an unreadable record while others are left waits", records: &Records{Exact: true, Total: 3, Current: 1, Previous: 1, Unreadable: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
+		{name: "only an unreadable record is left", records: &Records{Exact: true, Total: 3, Current: 2, Unreadable: 1, Unread: []Unread{{ID: "x"}}}, code: CodeRecordsUnreadable},
 		{name: "backend started before the parameters changed", backend: func(s *Service) { s.StartedAt = at(-1) }, code: CodePlatformOrder},
 		{name: "backend not running yet", backend: func(s *Service) { s.State = "created" }, phase: PhasePrepared, pending: CodePlatformNotReady},
 		{name: "backend not ready yet", unready: true, phase: PhasePrepared, pending: CodePlatformNotReady},
 		{name: "cron not started yet", cron: func(s *Service) { s.State, s.StartedAt = "created", time.Time{} }, phase: PhasePrepared, pending: CodePlatformNotReady},
 		{name: "cron started before the backend", cron: func(s *Service) { s.StartedAt = at(0) }, code: CodePlatformOrder},
 		{name: "cron started before the backends were ready", readyAt: at(4), code: CodePlatformOrder},
-		{name: "cron started after the backends were ready", readyAt: at(2), records: &Records{Total: 1, Current: 1}, phase: PhaseRotated},
+		{name: "cron started after the backends were ready", readyAt: at(2), records: &Records{Exact: true, Total: 1, Current: 1}, phase: PhaseRotated},
 		{name: "cron fell over", cron: func(s *Service) { s.State, s.ExitCode, s.FinishedAt = "exited", 1, at(4) }, code: CodeCronFailed},
 		{name: "cron restarts", cron: func(s *Service) { s.RestartCount = 2 }, code: CodeCronFailed},
-		{name: "cron that ended well is no failure", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, records: &Records{Total: 1, Current: 1}, phase: PhaseRotated},
+		{name: "cron that ended well is no failure", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, records: &Records{Exact: true, Total: 1, Current: 1}, phase: PhaseRotated},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -163,7 +167,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 				require.Nil(t, plan.Pending)
 				require.NotNil(t, plan.Proof)
 				entry, _ := w.Custody.Entry("r1")
-				require.NoError(t, plan.Proof.fits(wishFor(StateFinalized), entry, secret.New(newKeyed)))
+				require.NoError(t, plan.Proof.fits(noon, wishFor(StateFinalized), entry, secret.New(newKeyed)))
 				return
 			}
 			require.NotNil(t, plan.Pending)

@@ -16,7 +16,7 @@ func observe(w World, wish Wish, p picture) Plan {
 	plan.Phase, plan.Msg = p.phase(w, wish, how)
 	plan.Before = plan.Phase
 	if w.Records != nil {
-		plan.Progress = progress(*w.Records)
+		plan.Progress = progress(*w.Records, 0)
 		plan.Warnings = w.Records.Notes
 	}
 	return plan

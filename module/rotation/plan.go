@@ -22,13 +22,16 @@ type Plan struct {
 	Evidence   []Evidence
 	Progress   *Progress
 	Proof      *Proof
-	Escrow     string // the parameter that holds the retiring key
+	Escrow     string            // the parameter that holds the retiring key
+	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
 
 	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
 	Needs Need
 	// Pending is not nil while what is wanted is not there yet but may still come (rotating with wait).
 	Pending *Fault
-	Born    time.Time // since when the current key is in use, as far as is known
+	// Unconfirmed: the counts say that it is complete, but they are not of one instant: read all once more.
+	Unconfirmed bool
+	Born        time.Time // since when the current key is in use, as far as is known
 }
 
 // Need is an observation that costs something and is made only when the answer depends on it.

@@ -66,7 +66,7 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 	if len(steps) == 0 && entry.Stage == custody.StagePrepared {
 		plan := nothing(PhasePrepared, entry.RotationID, w.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, p)
 		plan.Evidence = agreement(w, wish, p.current, p.previous)
-		plan.Escrow = custody.EscrowName(wish.Names.Custody, p.previous.print)
+		plan.Escrow, plan.Baseline = custody.EscrowName(wish.Names.Custody, p.previous.print), entry.Baseline
 		return plan, nil
 	}
 	return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous, standalone: steps})

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -16,22 +17,41 @@ import (
 // ProofFormat is the version of the proof document.
 const ProofFormat = 1
 
-// Proof says that every record of one installation is under the new key. It holds no secret. MAC binds the rest to
-// somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under secret.MACKey(new key, app).
+// clocksApart is how far a VM's clock may be ahead of the control node's.
+const clocksApart = 5 * time.Minute
+
+// Proof says that every record of one installation is under the new key, and how that is known. It holds no secret. MAC binds
+// the rest to somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under secret.MACKey(new key, app).
+//
+// With the way "database": Total = Proved + Rewritten + the number of Exceptions, and, where there was a baseline,
+// Total = Before.Total + Before.Created - Before.Removed.
 type Proof struct {
-	Format     int                `json:"format"`
-	App        string             `json:"app_name"`
-	RotationID string             `json:"rotation_id"`
-	Previous   secret.Fingerprint `json:"previous"`
-	Current    secret.Fingerprint `json:"current"`
-	Verify     []string           `json:"verify"`
-	Database   string             `json:"database"`
-	Total      int                `json:"total"`
-	Proved     int                `json:"proved"`    // opened by the new key
-	Rewritten  int                `json:"rewritten"` // nobody can open them, but they differ from the baseline
-	MadeAt     time.Time          `json:"made_at"`
-	Tool       string             `json:"tool"`
-	MAC        string             `json:"mac"`
+	Format      int                `json:"format"`
+	App         string             `json:"app_name"`
+	RotationID  string             `json:"rotation_id"`
+	Previous    secret.Fingerprint `json:"previous"`
+	Current     secret.Fingerprint `json:"current"`
+	Verify      []Verify           `json:"verify"`
+	Database    string             `json:"database,omitempty"`
+	Total       int                `json:"total"`
+	Proved      int                `json:"proved"`    // opened by the new key
+	Rewritten   int                `json:"rewritten"` // nobody can open them, but they differ from the baseline
+	Orphaned    int                `json:"orphaned"`  // of no credential; the same as Rewritten in a complete proof
+	Deleted     int                `json:"deleted"`   // of credentials that are marked deleted; also in Proved or Exceptions
+	Exceptions  []Exception        `json:"exceptions,omitempty"`
+	Before      *Before            `json:"before,omitempty"`
+	NotLookedAt []string           `json:"not_looked_at,omitempty"`
+	Log         *LogLine           `json:"log,omitempty"`         // of the way logs
+	AttestedBy  string             `json:"attested_by,omitempty"` // of the way attested
+	MadeAt      time.Time          `json:"made_at"`
+	Tool        string             `json:"tool"`
+	MAC         string             `json:"mac"`
+}
+
+// Exception is a record that is not under the new key, and why the rotation is complete all the same.
+type Exception struct {
+	ID     string `json:"id"` // tw_secret.id
+	Reason string `json:"reason"`
 }
 
 // Sign fills in MAC with the new key.
@@ -72,11 +92,44 @@ func ParseProof(document map[string]any) (*Proof, error) {
 	}
 }
 
+// Digest is the SHA-256 of the whole document, in hexadecimal.
+func (p Proof) Digest() string {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return "" // as in mac
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// brief is the proof without the parts that could outgrow a ledger entry; their number stays, and the digest of the whole.
+func (p Proof) brief() Proof {
+	if most := 10; len(p.Exceptions) > most {
+		p.Exceptions = []Exception{{ID: "", Reason: fmt.Sprintf("%d records, unreadable before the rotation, were passed over; their ids are in the proof that the run returned", len(p.Exceptions))}}
+	}
+	return p
+}
+
+// says is the proof in a line.
+func (p Proof) says() string {
+	if weaker := p.weaker(); weaker != "" {
+		return weaker
+	}
+	return fmt.Sprintf("%d of %d records are proved to be under the new key, %d are passed over", p.Proved+p.Rewritten, p.Total, len(p.Exceptions))
+}
+
+// weaker says what the proof does not rest on, or nothing.
+func (p Proof) weaker() string {
+	if slices.Contains(p.Verify, VerifyDatabase) {
+		return ""
+	}
+	return fmt.Sprintf("No record was opened for this proof: it rests on %q alone.", p.Verify)
+}
+
 // fits says whether the proof belongs to this rotation and is complete, each refusal with its own message.
-func (p *Proof) fits(wish Wish, entry custody.Entry, newKey secret.Secret) error {
-	next := "Run state rotating again on the Platform's VM and hand on the proof that it returns."
+func (p *Proof) fits(now time.Time, wish Wish, entry custody.Entry, newKey secret.Secret) error {
 	refuse := func(code Code, what string) error {
-		return &Fault{Code: code, What: what, State: nothingWritten, Next: next}
+		return &Fault{Code: code, What: what, State: nothingWritten, Next: "Run state rotating again on the Platform's VM and hand on the proof that it returns."}
 	}
 	if p == nil {
 		return refuse(CodeProofMissing, fmt.Sprintf("There is no proof that every record is under the new key; without one the previous key %s is never removed.", entry.Previous))
@@ -88,14 +141,48 @@ func (p *Proof) fits(wish Wish, entry custody.Entry, newKey secret.Secret) error
 		return refuse(CodeProofMismatch, fmt.Sprintf("The proof is of another rotation: %q, not %q.", p.RotationID, entry.RotationID))
 	case p.Previous != entry.Previous || p.Current != entry.Current:
 		return refuse(CodeProofMismatch, fmt.Sprintf("The proof is of other keys: from %s to %s, not from %s to %s.", p.Previous, p.Current, entry.Previous, entry.Current))
-	case len(p.Verify) == 0:
-		return refuse(CodeProofIncomplete, "The proof does not say how it was made.")
-	case p.Total < 0 || p.Proved < 0 || p.Rewritten < 0 || p.Proved+p.Rewritten != p.Total:
-		return refuse(CodeProofIncomplete, fmt.Sprintf("The proof is not complete: %d of %d records are under the new key.", p.Proved+p.Rewritten, p.Total))
+	}
+	if gap := p.gap(); gap != "" {
+		return refuse(CodeProofIncomplete, gap)
 	}
 	mac, err := hex.DecodeString(p.MAC)
 	if err != nil || !hmac.Equal(mac, p.mac(newKey)) {
 		return refuse(CodeProofMismatch, "The proof was changed after it was made, or was not made with the new key: its mac does not fit.")
 	}
+	if b := entry.Baseline; b != nil && p.Before != nil && b.Digest != p.Before.Digest {
+		return refuse(CodeProofMismatch, fmt.Sprintf("The proof rests on another baseline (%.16s) than the one that the ledger has of this rotation (%.16s).", p.Before.Digest, b.Digest))
+	}
+	age := now.Sub(p.MadeAt)
+	switch {
+	case wish.ProofMaxAge > 0 && age > wish.ProofMaxAge:
+		return refuse(CodeProofTooOld, fmt.Sprintf("The proof was made %s, %s ago: longer than proof_max_age (%s).", stamp(p.MadeAt), age.Round(time.Second), wish.ProofMaxAge))
+	case age < -clocksApart:
+		return refuse(CodeProofTooOld, fmt.Sprintf("The proof was made %s, which is %s in the future: the clocks of the VM and of this machine differ.", stamp(p.MadeAt), (-age).Round(time.Second)))
+	}
 	return nil
+}
+
+// gap says what is missing in a proof, or nothing.
+func (p *Proof) gap() string {
+	if len(p.Verify) == 0 {
+		return "The proof does not say how it was made."
+	}
+	for _, way := range p.Verify {
+		switch {
+		case way == VerifyLogs && p.Log == nil:
+			return "The proof rests on cron's log and does not quote it."
+		case way == VerifyAttested && p.AttestedBy == "":
+			return "The proof rests on somebody's word and does not name them."
+		}
+	}
+	if !slices.Contains(p.Verify, VerifyDatabase) {
+		return ""
+	}
+	if done := p.Proved + p.Rewritten + len(p.Exceptions); p.Total < 0 || p.Proved < 0 || p.Rewritten < 0 || done != p.Total {
+		return fmt.Sprintf("The proof is not complete: it accounts for %d of %d records (%d under the new key, %d rewritten, %d passed over).", done, p.Total, p.Proved, p.Rewritten, len(p.Exceptions))
+	}
+	if b := p.Before; b != nil && b.Total+b.Created-b.Removed != p.Total {
+		return fmt.Sprintf("The proof does not add up: %d records before, %d created, %d removed, but %d after.", b.Total, b.Created, b.Removed, p.Total)
+	}
+	return ""
 }

@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -13,6 +12,9 @@ func rotate(w World, wish Wish, p picture) (Plan, error) {
 	if err := ready(w, p); err != nil {
 		return Plan{}, err
 	}
+	if len(wish.Verify) == 0 {
+		wish.Verify = []Verify{VerifyDatabase}
+	}
 	plan := Plan{
 		Phase: PhasePrepared, Before: PhasePrepared, RotationID: wish.RotationID,
 		Current: p.standaloneCurrent.print, Previous: p.standalonePrevious.print,
@@ -20,7 +22,7 @@ func rotate(w World, wish Wish, p picture) (Plan, error) {
 			{Action: ActCheckParameters, Target: w.SSM.Switch.Name, Reason: "both keys and the switch must be there before anything starts", Done: true},
 			{Action: ActCheckBackends, Target: project(w), Reason: "all backends must run with both keys before cron starts"},
 			{Action: ActCheckCron, Target: project(w), Reason: "rotation runs inside cron, at its start"},
-			{Action: ActProveRecords, Target: database(w), Reason: "only records that open with the new key prove that the rotation is complete"},
+			{Action: ActProveRecords, Target: database(w), Reason: proves(wish)},
 		},
 		Evidence: []Evidence{{Check: "parameters", OK: true, Detail: fmt.Sprintf("current %s, previous %s, switch on; last changed %s", p.standaloneCurrent.print, p.standalonePrevious.print, stamp(changed(w)))}},
 	}
@@ -134,65 +136,6 @@ func cronTooEarly(cron Service, backendStart, readyAt time.Time) *Fault {
 		State: "Nothing was written by this module; cron may have begun to re-encrypt.",
 		Next:  "Both keys are in place: restart cron alone (docker compose restart cron), then run this again. A plain docker compose up starts cron first.",
 	}
-}
-
-// prove judges the scan.
-func prove(w World, wish Wish, p picture, plan Plan) (Plan, error) {
-	r := w.Records
-	if r == nil {
-		plan.Pending = notYet("the records were not scanned")
-		return plan, nil
-	}
-	plan.Progress = progress(*r)
-	plan.Warnings = slices.Clone(r.Notes)
-	left := r.Total - r.Current - r.Rewritten
-	plan.Evidence = append(plan.Evidence, Evidence{Check: "records", OK: left == 0, Detail: counted(*r)})
-	switch {
-	case left == 0:
-		proof := &Proof{
-			Format: ProofFormat, App: wish.App, RotationID: wish.RotationID, Previous: plan.Previous, Current: plan.Current, Verify: []string{"database"},
-			Database: r.Database, Total: r.Total, Proved: r.Current, Rewritten: r.Rewritten, MadeAt: w.Now.UTC().Truncate(time.Second), Tool: wish.Tool,
-		}
-		proof.Sign(p.standaloneCurrent.Secret)
-		plan.Proof, plan.Phase = proof, PhaseRotated
-		plan.Steps[3].Done = true
-		plan.Msg = fmt.Sprintf("All %d records are under the new key %s.", r.Total, plan.Current)
-	case r.Previous == 0 && r.Unreadable > 0:
-		// Nothing that cron could still do is left: waiting would not help.
-		return Plan{}, &Fault{
-			Code: CodeRecordsUnreadable, What: fmt.Sprintf("%d of %d records open with neither key: %s.", r.Unreadable, r.Total, strings.Join(r.UnreadableIDs, ", ")),
-			State: "Both keys stay in place; the other records are under the new key.",
-			Next:  "See the Encryption tab of the Admin panel for them; repair or remove these credentials, then run this again.",
-		}
-	default:
-		plan.Pending = &Fault{
-			Code: CodeWaitTimeout, What: fmt.Sprintf("The rotation is not complete: %s.", counted(*r)),
-			State: "Both keys are still in place and every record opens with one of them.",
-			Next:  "Look at cron's log; run this again, with a longer wait_timeout if it is still working.",
-		}
-		plan.Msg = plan.Pending.What
-	}
-	return plan, nil
-}
-
-func progress(r Records) *Progress {
-	percent := 100.0
-	if r.Total > 0 {
-		percent = float64((r.Current+r.Rewritten)*1000/r.Total) / 10
-	}
-	return &Progress{Total: r.Total, Current: r.Current, Previous: r.Previous, Unreadable: r.Unreadable, Orphaned: r.Orphaned, Rewritten: r.Rewritten, Percent: percent}
-}
-
-func counted(r Records) string {
-	text := fmt.Sprintf("%d records: %d under the current key, %d under the previous one, %d unreadable, %d orphaned (%d of them rewritten)",
-		r.Total, r.Current, r.Previous, r.Unreadable, r.Orphaned, r.Rewritten)
-	if len(r.UnreadableIDs) > 0 {
-		text += "; unreadable: " + strings.Join(r.UnreadableIDs, ", ")
-	}
-	if len(r.NotRewritten) > 0 {
-		text += "; orphaned and not rewritten: " + strings.Join(r.NotRewritten, ", ")
-	}
-	return text
 }
 
 func notYet(what string) *Fault {

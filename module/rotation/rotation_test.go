@@ -180,7 +180,7 @@ func wishFor(state State) Wish {
 
 func proofOf() *Proof {
 	proof := &Proof{
-		Format: ProofFormat, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []string{"database"},
+		Format: ProofFormat, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []Verify{VerifyDatabase},
 		Database: "db:3306/tower", Total: 10, Proved: 9, Rewritten: 1, MadeAt: noon,
 	}
 	proof.Sign(secret.New(newKeyed))

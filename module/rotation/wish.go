@@ -3,6 +3,7 @@ package rotation
 import (
 	"time"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -89,8 +90,14 @@ type Wish struct {
 	AllowAdvanced bool
 	Standalone    Standalone
 	Proof         *Proof
+	ProofMaxAge   time.Duration
+	Baseline      *custody.Baseline // prepared: what was taken before anything was written
 
-	BackendsReadyAt time.Time // rotating: when the role saw the backends ready; zero when not known
+	Verify          []Verify
+	Accept          []string  // ids of records that may stay unreadable if the baseline says that they were
+	LogPattern      string    // of cron's line that means the end, for VerifyLogs
+	AttestedBy      string    // who looked, for VerifyAttested
+	BackendsReadyAt time.Time // when the role saw the backends ready; zero when not known
 	Tool            string    // the tool's version, for the proof
 }
 

@@ -18,6 +18,16 @@ type World struct {
 	Custody  custody.Shelf // lock, ledger, escrow, as far as they were read
 	Platform *Platform
 	Records  *Records
+
+	BaselineLost string   // a sentence that says why there is no baseline although one was asked for
+	Log          *LogLine // the line of cron's log that matches the operator's pattern
+}
+
+// LogLine is what cron said. Known keys and passwords are masked in it.
+type LogLine struct {
+	Container string `json:"container"`
+	Pattern   string `json:"pattern"`
+	Line      string `json:"line"`
 }
 
 // Parameters are the Platform's SSM parameters.
@@ -88,7 +98,7 @@ type Readiness struct {
 }
 
 // Records is what a scan of the database found. Every row of tw_secret is in exactly one of Current, Previous,
-// Unreadable, Orphaned. Rewritten counts orphaned rows that differ from the baseline.
+// Unreadable, Orphaned, or Unseen. Rewritten counts orphaned rows whose content differs from the baseline's.
 type Records struct {
 	Database      string   `json:"database"` // host:port/name, never a login
 	Total         int      `json:"total"`
@@ -101,6 +111,27 @@ type Records struct {
 	UnreadableIDs []string `json:"unreadable_ids"` // tw_secret.id, ascending, at most 100
 	NotRewritten  []string `json:"not_rewritten"`  // ids of orphaned rows still as the baseline has them, at most 100
 	Notes         []string `json:"notes"`          // what was not looked at (an unknown column, another table)
+	Before        *Before  `json:"before,omitempty"`
+
+	Exact  bool     `json:"-"` // counted in one consistent snapshot, each record as it was judged
+	Unseen int      `json:"-"` // changed while they were read; in none of the classes
+	Unread []Unread `json:"-"` // the unreadable ones, at most 10,000
+}
+
+// Before compares the records with a baseline. Total after = Total + Created - Removed.
+type Before struct {
+	Digest  string    `json:"digest"` // of the baseline
+	TakenAt time.Time `json:"taken_at"`
+	Total   int       `json:"total"`
+	Created int       `json:"created"`
+	Removed int       `json:"removed"`
+}
+
+// Unread is an unreadable record, and what the baseline says of it.
+type Unread struct {
+	ID      string
+	Before  bool // it was unreadable then
+	Changed bool // its content is another one now
 }
 
 // Database is where the Platform's records are, and the login to read them with.

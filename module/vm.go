@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/records"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// vm is what is looked at on the Platform's VM, kept open between polls.
+type vm struct {
+	run      *run
+	asked    options.VM
+	engine   *platform.Engine
+	database *records.DB
+	scanner  *records.Scanner
+	carry    bool            // see records.Options
+	secrets  []secret.Secret // to be masked in what containers say
+	progress progress
+}
+
+// containers looks at the compose project and asks whether the Platform is ready.
+func (v *vm) containers(ctx context.Context) (platform.Found, error) {
+	if v.engine == nil {
+		engine, err := platform.Connect(ctx, v.asked.DockerHost)
+		if err != nil {
+			return platform.Found{}, err
+		}
+		v.engine = engine
+	}
+	s := v.asked.Services
+	found, err := v.engine.Find(ctx, platform.Query{
+		Project: v.asked.ComposeProject, Services: platform.Services{Migrate: s.Migrate, Backends: s.Backends, Cron: s.Cron},
+	})
+	if err != nil {
+		return found, err
+	}
+	found.Platform.Readiness = platform.Ready(ctx, nil, v.asked.HealthURL, v.run.now)
+	v.run.world.Platform = &found.Platform
+	return found, nil
+}
+
+// open makes the connection and the memory that last from poll to poll.
+func (v *vm) open(ctx context.Context, found platform.Found) error {
+	if v.database == nil {
+		where, err := v.where(ctx, found)
+		if err != nil {
+			return err
+		}
+		if v.database, err = records.Open(ctx, where); err != nil {
+			return err
+		}
+	}
+	if v.scanner != nil {
+		v.scanner.Use(v.database)
+		return nil
+	}
+	keys := v.keys()
+	baseline, lost, err := records.Recall(v.asked.Baseline, v.run.asked.AppName, keys, v.run.prints)
+	if err != nil {
+		return err
+	}
+	v.run.world.BaselineLost = lost
+	how := records.Options{Baseline: baseline, Carry: v.carry}
+	if limit := v.asked.MaxRecordsPerSecond; limit != nil {
+		how.PerSecond = *limit
+	}
+	v.scanner = records.NewScanner(v.database, keys, how)
+	return nil
+}
+
+// keys are the two that a record may be under. Where omnibus and standalone parameter differ, those two: the scan then
+// tells which of them the Platform's records are under.
+func (v *vm) keys() records.Keys {
+	ssm := v.run.world.SSM
+	keys := records.Keys{Current: ssm.Current.Value, Previous: ssm.Previous.Value}
+	if keys.Previous.IsEmpty() {
+		keys.Previous = rotation.OtherKey(v.run.world, v.run.wish, v.run.prints)
+	}
+	return keys
+}
+
+// where finds the database: the option, else the backend container's environment, with the login from SSM if that has none.
+func (v *vm) where(ctx context.Context, found platform.Found) (rotation.Database, error) {
+	var where rotation.Database
+	if d := v.asked.Database; d != nil {
+		where = rotation.Database{Host: d.Host, Port: d.Port, Name: d.Name, User: d.User, Password: d.Password, TLS: d.TLS}
+	} else {
+		var err error
+		if where, err = found.Database(); err != nil {
+			return where, err
+		}
+	}
+	if where.User == "" || where.Password.IsEmpty() {
+		user, password := v.run.asked.ConfigPrefix+"/datasources/default/username", v.run.asked.ConfigPrefix+"/datasources/default/password"
+		login, err := v.run.store.Read(ctx, user, password)
+		if err != nil {
+			return where, err
+		}
+		where.User, where.Password = login[user].Value.Reveal(), login[password].Value
+	}
+	v.secrets = append(v.secrets, where.Password)
+	return where, nil
+}
+
+// crons gives cron's containers.
+func (v *vm) crons() []rotation.Service {
+	var found []rotation.Service
+	for _, service := range v.run.world.Platform.Services {
+		if service.Role == rotation.RoleCron {
+			found = append(found, service)
+		}
+	}
+	return found
+}
+
+// search looks for the operator's pattern in what cron logged since its start.
+func (v *vm) search(ctx context.Context, text string) error {
+	pattern, err := regexp.Compile(text)
+	if err != nil {
+		return err
+	}
+	v.run.world.Log = nil
+	for _, cron := range v.crons() {
+		line, err := v.engine.Search(ctx, cron.Container, cron.StartedAt, pattern)
+		if err != nil {
+			return &rotation.Fault{
+				Code: rotation.CodeDockerUnavailable, What: "Cron's log cannot be read: " + err.Error() + ".", State: "Nothing was written.",
+				Next: "Check that the Engine keeps the logs of this container (its logging driver), then run again.", Cause: err,
+			}
+		}
+		if line != "" {
+			v.run.world.Log = &rotation.LogLine{Container: cron.Container, Pattern: text, Line: v.masked(line)}
+		}
+	}
+	return nil
+}
+
+// lastLines are what cron said last, in one line, with secrets masked; empty where it cannot be read.
+func (v *vm) lastLines(ctx context.Context) string {
+	var said []string
+	for _, cron := range v.crons() {
+		if tail, err := v.engine.Tail(ctx, cron.Container, 3); err == nil && tail != "" {
+			said = append(said, strings.ReplaceAll(strings.TrimSpace(tail), "\n", " | "))
+		}
+	}
+	return v.masked(strings.Join(said, " | "))
+}
+
+func (v *vm) masked(text string) string {
+	ssm := v.run.world.SSM
+	return secret.Scrub(text, append([]secret.Secret{ssm.Current.Value, ssm.Previous.Value}, v.secrets...)...)
+}
+
+// withLog adds cron's last lines to the news that it does not stay up.
+func (v *vm) withLog(ctx context.Context, err error) error {
+	var fault *rotation.Fault
+	if !errors.As(err, &fault) || fault.Code != rotation.CodeCronFailed {
+		return err
+	}
+	if lines := v.lastLines(ctx); lines != "" {
+		fault.What += " Its last lines: " + lines
+	}
+	return fault
+}
+
+// disconnect forgets a connection that broke: a container of the database that starts again has another address.
+func (v *vm) disconnect() {
+	if v.database != nil {
+		_ = v.database.Close()
+		v.database = nil
+	}
+}
+
+func (v *vm) close() {
+	v.progress.end()
+	v.disconnect()
+	if v.engine != nil {
+		v.engine.Close()
+	}
+}
+
+func after(seconds int) string { return (time.Duration(seconds) * time.Second).String() }

@@ -217,8 +217,20 @@ def test_a_line_comes_again_after_the_interval(clone):
 
 def test_a_module_that_says_nothing_is_not_taken_for_a_dead_one(clone):
     watched = clone.run(looks=1, pause=5, interval=2)
-    assert re.search(r"^vm-1: the module is running and has not said anything for [2-9] s$", watched.output, re.M), watched.output
+    assert re.search(r"^vm-1: the module has not said anything for [2-9] s; waiting$", watched.output, re.M), watched.output
     assert watched.result["msg"] == RESULT["msg"]
+
+
+def test_the_real_module_runs_in_the_background_and_fails_as_itself(clone):
+    clone.module.unlink()
+    clone.module.symlink_to(ROOT / "library" / "seqera_crypto_rotation")
+    options = {"state": "rotating", "app_name": "tower", "rotation_id": "r1", "verify": "attested"}  # by whom is not said
+    alone, watched = (clone.run(task=TASK | {"seqera_crypto_rotation": options | {"wait": wait}}) for wait in (False, True))
+    assert alone.result["error_code"] == "invalid_options" and "attested_by" in alone.result["msg"]
+    assert {key: value for key, value in watched.result.items() if key != "duration_seconds"} == {
+        key: value for key, value in alone.result.items() if key != "duration_seconds"
+    }
+    assert clone.left() == []
 
 
 @pytest.mark.parametrize("leave", [True, False])
@@ -246,7 +258,7 @@ def test_a_module_that_does_not_end_is_given_up(clone):
 
 def test_a_lost_connection_is_said_and_waited_for(clone):
     watched = clone.run(looks=3, cut=2)
-    lost = "the connection is lost, the module goes on, trying again: the network is down"
+    lost = "the machine cannot be asked, the module goes on, trying again: the network is down"
     assert watched.lines() == [*looks(1, of=3), lost, lost, *looks(2, 3, of=3)]
     assert watched.result["msg"] == RESULT["msg"] and not watched.result["failed"]
     assert clone.left() == []

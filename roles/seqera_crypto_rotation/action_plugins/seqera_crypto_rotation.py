@@ -24,7 +24,6 @@ INTERVAL = "seqera_crypto_rotation_progress_interval"  # variable: seconds betwe
 GRACE = 600  # seconds that the background job has beyond the module's own wait_timeout
 SLOWEST = 5  # seconds between two looks, at most
 NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # of async; a module run directly has none
-AGAIN = "It changes nothing in this state. Run the same playbook again: it goes on from here."
 
 
 class Lines:
@@ -45,10 +44,10 @@ class Lines:
             self.note = note
 
     def silence(self, patience: float) -> None:
-        """Says that the module runs and has not said anything for `patience` seconds or longer."""
+        """Says that the module has not said anything for `patience` seconds or longer."""
         quiet = time.monotonic() - self.heard
         if quiet >= max(self.interval, patience):
-            self.now_and_then(f"the module is running and has not said anything for {quiet:.0f} s")
+            self.now_and_then(f"the module has not said anything for {quiet:.0f} s; waiting")
 
     def now_and_then(self, text: str) -> None:
         """Shows a line, unless the last one is younger than the interval."""
@@ -69,8 +68,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the module's result, or a failure that says why there is none."""
-        result = super().run(tmp, task_vars)
-        args, variables = self._task.args, task_vars or {}
+        result, args, variables = super().run(tmp, task_vars), self._task.args, task_vars or {}
         timeout, pause = seconds(args.get("wait_timeout"), 3600), seconds(args.get("poll_interval"), 5)
         waits = args.get("state") == "rotating" and (args.get("wait") is None or boolean(args["wait"], strict=False))
         # What is no number of seconds the module refuses, better than this could.
@@ -83,17 +81,17 @@ class ActionModule(ActionBase):
         lines = Lines(str(variables.get("inventory_hostname")), interval, silent=bool(self._task.no_log))
         folder = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
         path = self._connection._shell.join_path(folder, f"progress-{secrets.token_hex(8)}")
-        self._task.async_val = limit = timeout + GRACE  # where async_wrapper's own limit is taken from
+        self._task.async_val = limit = timeout + GRACE  # where async_wrapper takes its limit from
         try:
             job = self._execute_module(module_args=args | {"progress_file": path}, task_vars=task_vars, wrap_async=True)
-            self._task.async_val = 0
+            self._task.async_val = 0  # the task itself has none: its executor must not poll as well
             if "ansible_job_id" not in job:
                 return result | job | {"failed": True, "changed": False}
-            ask = {"module_name": "ansible.legacy.async_status", "task_vars": task_vars}
-            ask["module_args"] = {"jid": job["ansible_job_id"], "_async_dir": folder}
+            args = {"jid": job["ansible_job_id"], "_async_dir": folder}
+            ask = {"module_name": "ansible.legacy.async_status", "module_args": args, "task_vars": task_vars}
             return result | verdict(self._watch(ask, path, limit, pause, lines), limit)
         finally:
-            self._task.async_val = 0  # the task itself has none: its executor must not poll as well
+            self._task.async_val = 0
             with contextlib.suppress(Exception):
                 self._low_level_execute_command(self._connection._shell.remove(path))
 
@@ -110,7 +108,7 @@ class ActionModule(ActionBase):
                     continue  # who writes is alive; asking async_status takes several commands
                 status = self._execute_module(**ask)
             except Exception as error:  # of whatever kind the connection's are, as async's own poll takes them
-                lines.now_and_then(f"the connection is lost, the module goes on, trying again: {str(error).strip()}")
+                lines.now_and_then(f"the machine cannot be asked, the module goes on, trying again: {str(error).strip()}")
                 with contextlib.suppress(Exception):
                     self._connection.reset()
                 continue
@@ -146,5 +144,6 @@ def verdict(status: dict[str, Any], limit: int) -> dict[str, Any]:
         code, why = "wait_timeout", f"did not end within {limit} s, longer than its wait_timeout, and was given up."
     elif str(status.get("msg")).startswith("Traceback"):
         why = "ended without a result: it was killed, or the machine is out of memory or was restarted."
-    result = {"failed": True, "changed": False, "msg": f"The module {why} {AGAIN}", "error_code": code}
+    again = "It changes nothing in this state. Run the same playbook again: it goes on from here."
+    result = {"failed": True, "changed": False, "msg": f"The module {why} {again}", "error_code": code}
     return result | {"module_stdout": status.get("data", ""), "module_stderr": status.get("stderr", "")}

@@ -78,16 +78,13 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode 
 // keep takes the baseline, into a file unless a rotation runs: then it would not be of before.
 func (v *vm) keep(plan rotation.Plan, out *info, checkMode bool) (err error) {
 	r := v.run
-	name := r.asked.AppName
-	if r.asked.RotationID != "" {
-		name += "-" + r.asked.RotationID
-	}
 	quiet := plan.Phase == rotation.PhaseIdle || plan.Phase == rotation.PhaseDue || plan.Phase == rotation.PhaseFinalized
 	if v.asked.BaselineDir == "" || checkMode || !quiet {
 		out.Baseline, err = v.scanner.Baseline(r.asked.AppName, r.prints, r.world.Now, io.Discard)
 		return err
 	}
-	path := filepath.Join(v.asked.BaselineDir, name+".baseline.gz")
+	// One file a key: what is seen under the next key does not replace what was seen before a rotation.
+	path := filepath.Join(v.asked.BaselineDir, fmt.Sprintf("%s-%s.baseline.gz", r.asked.AppName, plan.Current))
 	var unkept error
 	out.Baseline, unkept, err = v.scanner.Keep(r.asked.AppName, r.prints, r.world.Now, path)
 	if unkept != nil {

@@ -76,6 +76,16 @@ class Platform:
     def docker(self, *argv):
         return subprocess.run(["docker", *argv], env=self.environ, capture_output=True, text=True, check=True).stdout
 
+    def sql(self, statement):
+        """Rows of the database, as lists of text."""
+        out = self.docker("exec", f"{self.env['SANDBOX_PROJECT']}-db-1", "mariadb", "--batch", "--skip-column-names", "tower", "--execute", statement)
+        return [line.split("\t") for line in out.splitlines()]
+
+    def ledger(self, rotation="r1"):
+        """The ledger's entry of a rotation."""
+        [text] = [value for name, (value, _) in self.parameters().items() if name.endswith(f"/ledger/{rotation}")]
+        return json.loads(text)["body"]
+
     def compose(self, *argv):
         return self.sandbox("compose", self.name, *argv)
 
@@ -112,6 +122,7 @@ class Platform:
             "seqera_crypto_rotation_ready_timeout": 60,
             "seqera_crypto_rotation_wait_timeout": 120,
             "seqera_crypto_rotation_backups": ["backup-of-the-test"],
+            "seqera_crypto_rotation_baseline_dir": str(self.tmp / "baselines"),
         }
         path = self.tmp / "inventory.json"
         path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: variables | more}}}))

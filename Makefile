@@ -24,7 +24,7 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-sandbox lint fmt demo bench clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-sandbox lint fmt demo bench bench-records clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ fmt: ## write the Go files as gofumpt and gci want them
 
 demo: deps build ## the story: a stand-in Platform, its key rotated as a dry run, for real, and again
 	@.ci/demo
+
+bench-records: deps ## speed, memory and polls of the scan, beside OpenSSL and bare SQL, in one run
+	@BENCH_RECORDS=1 $(REAL) go test -count=1 -timeout 30m -v $(SMALLER) -run '^TestHow' ./module/records | grep -v '^=== RUN'
 
 bench: deps build ## speed and size as ratios, in one run
 	@.ci/bench

@@ -43,15 +43,9 @@ type record struct {
 // look reads and judges the records that are stale, page by page, on all workers. It holds no snapshot meanwhile: a
 // derivation costs some 13 ms, and a server must not keep old versions of its rows for as long as thousands of them last.
 func (s *Scanner) look(ctx context.Context) error {
-	var names []name
-	for i := range s.records.rows {
-		if s.records.rows[i].stale {
-			names = append(names, s.records.rows[i].name)
-		}
-	}
 	s.looked.Store(0)
-	s.toLook.Store(int64(len(names)))
-	if len(names) == 0 {
+	s.toLook.Store(int64(s.unseenOrStale()))
+	if s.toLook.Load() == 0 {
 		return nil
 	}
 	s.records.sort()
@@ -60,9 +54,12 @@ func (s *Scanner) look(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = connection.Close() }()
-	for len(names) > 0 {
-		size := min(len(names), s.options.Page)
-		found, more, err := s.fetch(ctx, connection, names[:size])
+	for at := 0; ; {
+		names, next := s.stale(at)
+		if len(names) == 0 {
+			return nil
+		}
+		found, more, err := s.fetch(ctx, connection, names)
 		if err != nil {
 			return err
 		}
@@ -74,22 +71,19 @@ func (s *Scanner) look(ctx context.Context) error {
 		}
 		s.looked.Add(int64(len(found)))
 		if !more {
-			names = names[size:]
-			continue
+			at = next // what is still stale is gone from the database
 		}
-		names = s.stillStale(names)
 	}
-	return nil
 }
 
-func (s *Scanner) stillStale(names []name) []name {
-	var left []name
-	for _, n := range names {
-		if one, _ := s.records.find(n); one.stale {
-			left = append(left, n)
+// stale gives the names of a page of stale records from a place in the list on, and the place after them.
+func (s *Scanner) stale(at int) (names []name, next int) {
+	for ; at < len(s.records.rows) && len(names) < s.options.Page; at++ {
+		if s.records.rows[at].stale {
+			names = append(names, s.records.rows[at].name)
 		}
 	}
-	return left
+	return names, at
 }
 
 // classify judges rows on all workers and remembers what it found, also when it was interrupted.

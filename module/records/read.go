@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"time"
 )
@@ -24,6 +25,18 @@ func (s *Scanner) snapshot(ctx context.Context, read func(*sql.Conn) error) erro
 		return err
 	}
 	return read(connection)
+}
+
+// expect makes room for as many rows as there are, so that the lists need not grow, which takes as much memory once more.
+func (s *Scanner) expect(ctx context.Context, connection *sql.Conn) error {
+	var credentials, records int
+	row := connection.QueryRowContext(ctx, "SELECT (SELECT COUNT(*) FROM tw_credentials), (SELECT COUNT(*) FROM tw_secret)")
+	if err := row.Scan(&credentials, &records); err != nil {
+		return err
+	}
+	s.links.rows = slices.Grow(s.links.rows, max(0, credentials-len(s.links.rows)))
+	s.records.rows = slices.Grow(s.records.rows, records)
+	return nil
 }
 
 // list reads id and version of every record and marks what is new or changed. It is what a poll costs when nothing is.

@@ -91,7 +91,15 @@ func (s *Scanner) Poll(ctx context.Context) (rotation.Records, error) {
 
 func (s *Scanner) poll(ctx context.Context) error {
 	s.fresh = 0
-	if err := s.snapshot(ctx, func(c *sql.Conn) error { return s.list(ctx, c) }); err != nil {
+	err := s.snapshot(ctx, func(c *sql.Conn) error {
+		if len(s.records.rows) == 0 {
+			if err := s.expect(ctx, c); err != nil {
+				return err
+			}
+		}
+		return s.list(ctx, c)
+	})
+	if err != nil {
 		return err
 	}
 	if s.fresh > 0 {

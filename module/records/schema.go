@@ -40,11 +40,14 @@ func lookAt(ctx context.Context, connection *sql.Conn, identity string) (schema,
 	return schema{deleted: slices.Contains(tables[tableCredentials], "deleted"), notes: notes(tables)}, nil
 }
 
-// readTables gives the columns of the tables whose names speak of secrets or credentials. The server shows only those on
+// readTables gives the columns of the tables whose names speak of secrets or credentials, or that have a column as the
+// published tables keep secrets in. The server shows only those on
 // which the user has rights.
 func readTables(ctx context.Context, connection *sql.Conn) (map[string][]string, error) {
 	rows, err := connection.QueryContext(ctx, `SELECT table_name, LOWER(column_name) FROM information_schema.columns WHERE table_schema = DATABASE()
-		AND (LOWER(table_name) LIKE '%secret%' OR LOWER(table_name) LIKE '%credential%') ORDER BY table_name, ordinal_position`)
+		AND (LOWER(table_name) LIKE '%secret%' OR LOWER(table_name) LIKE '%credential%' OR table_name IN
+			(SELECT table_name FROM information_schema.columns WHERE table_schema = DATABASE() AND LOWER(column_name) IN ('secure', 'salt')))
+		ORDER BY table_name, ordinal_position`)
 	if err != nil {
 		return nil, err
 	}

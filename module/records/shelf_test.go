@@ -32,6 +32,10 @@ func (s shelf) ExecContext(context.Context, string, []driver.NamedValue) (driver
 }
 
 func (s shelf) QueryContext(_ context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if strings.HasPrefix(query, "SELECT (SELECT COUNT") {
+		n := int64(len(s.seeds))
+		return &answer{columns: 2, rows: [][]driver.Value{{n, n}}}, nil
+	}
 	columns, _, _ := strings.Cut(query, " FROM")
 	out := &answer{columns: strings.Count(columns, ",") + 1}
 	after, limit := "", int64(len(s.seeds))

@@ -91,7 +91,7 @@ func (v *vm) keys() records.Keys {
 func (v *vm) where(ctx context.Context, found platform.Found) (rotation.Database, error) {
 	var where rotation.Database
 	if d := v.asked.Database; d != nil {
-		where = rotation.Database{Host: d.Host, Port: d.Port, Name: d.Name, User: d.User, Password: d.Password, TLS: d.TLS}
+		where = rotation.Database{Host: d.Host, Port: d.Port, Name: d.Name, User: d.User, Password: d.Password, TLS: d.TLS, CAFile: d.CAFile}
 	} else {
 		var err error
 		if where, err = found.Database(); err != nil {

@@ -163,7 +163,7 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		{"services", map[string]any{"cron": []any{""}}, "each element of services.cron must be a str that is not empty"},
 		{"database", map[string]any{}, "database.host is required: a str that is not empty"},
 		{"database", map[string]any{"host": "db", "port": "99999"}, `database.port must be an int from 1 to 65535, not "99999"`},
-		{"database", map[string]any{"host": "db", "tls": "requierd"}, `database.tls must be one of disabled, preferred, required, not "requierd" (did you mean "required"?)`},
+		{"database", map[string]any{"host": "db", "tls": "requierd"}, `database.tls must be one of disabled, preferred, required, verify-ca, not "requierd" (did you mean "required"?)`},
 		{"assume_role_arn", "role", `assume_role_arn must be the ARN of an IAM role, not "role"`},
 		{"validate_certs", "1.0", `validate_certs must be a bool (true or false), not "1.0"`},
 		{"access_key", "AKIA", "access_key needs secret_key"},

@@ -28,7 +28,8 @@ type Database struct {
 	Name     string        `json:"name" jsonschema:"minLength=1,default=tower" jsonschema_description:"Name of the database."`
 	User     string        `json:"user" jsonschema_description:"Login. Left out, it is read from SSM, as the Platform does."`
 	Password secret.Secret `json:"password" jsonschema_description:"Password. Left out, it is read from SSM, as the Platform does."`
-	TLS      string        `json:"tls" jsonschema:"enum=disabled,enum=preferred,enum=required,default=preferred" jsonschema_description:"Is the connection encrypted?"`
+	TLS      string        `json:"tls" jsonschema:"enum=disabled,enum=preferred,enum=required,enum=verify-ca,default=preferred" jsonschema_description:"Is the connection encrypted? verify-ca demands a certificate that ca_file, or one of the system's authorities, has signed; whose name is in it does not matter."`
+	CAFile   string        `json:"ca_file" jsonschema_extras:"x-type=path" jsonschema_description:"Path on the VM of a PEM file with the certificate authorities of tls: verify-ca, such as the bundle of RDS."`
 }
 
 // AWS is how SSM is reached: names, aliases and environment variables of the amazon.aws collection (its doc fragments

@@ -4,7 +4,6 @@ package records
 
 import (
 	"context"
-	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -23,6 +22,11 @@ const (
 	dialTimeout  = 10 * time.Second
 	readTimeout  = 2 * time.Minute // of one answer of the server
 	writeTimeout = 30 * time.Second
+
+	readOnly = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+	// A minute for a statement, on the server itself, and ten seconds for a table that a migration holds. MariaDB and MySQL call
+	// the first by different names; each takes the other's comment for one.
+	patience = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
 )
 
 // DB is the Platform's database, opened for reading alone. Between scans no connection is kept.
@@ -38,7 +42,10 @@ type DB struct {
 // Open connects and looks the schema up; a user that may SELECT is enough. Its errors are faults: database_unavailable,
 // database_login_refused, database_schema, interrupted; they name address and user, never the password.
 func Open(ctx context.Context, where rotation.Database) (*DB, error) {
-	settings := settingsFor(where)
+	settings, err := settingsFor(where)
+	if err != nil {
+		return nil, err
+	}
 	db := &DB{identity: settings.Addr + "/" + where.Name, name: where.Name, user: where.User, password: where.Password}
 	connector, err := mysql.NewConnector(settings)
 	if err != nil {
@@ -69,23 +76,13 @@ func (d *DB) look(ctx context.Context) (schema, error) {
 	return lookAt(ctx, connection, d.identity)
 }
 
-func settingsFor(where rotation.Database) *mysql.Config {
+func settingsFor(where rotation.Database) (*mysql.Config, error) {
 	settings := mysql.NewConfig()
 	settings.Net, settings.Addr = "tcp", net.JoinHostPort(where.Host, strconv.Itoa(where.Port))
 	settings.User, settings.Passwd, settings.DBName = where.User, where.Password.Reveal(), where.Name
 	settings.Timeout, settings.ReadTimeout, settings.WriteTimeout = dialTimeout, readTimeout, writeTimeout
 	settings.Logger = &mysql.NopLogger{} // its own writes to stderr, which a terminal joins with Ansible's stdout
-	switch where.TLS {
-	case "required":
-		// Encryption is demanded, the server's certificate is not verified: that needs a CA, and an option for it, which
-		// are to come together.
-		settings.TLS = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // see above
-	case "disabled":
-		settings.TLSConfig = "false"
-	default:
-		settings.TLSConfig = "preferred"
-	}
-	return settings
+	return settings, encrypt(settings, where)
 }
 
 // reading makes connections on which nothing can be written, whatever the user may do, and on which a snapshot holds:
@@ -102,9 +99,11 @@ func (r reading) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = connection.Close()
 		return nil, errors.New("the driver cannot set up a session")
 	}
-	if _, err := session.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", nil); err != nil {
-		_ = connection.Close()
-		return nil, err
+	for _, statement := range []string{readOnly, patience} {
+		if _, err := session.ExecContext(ctx, statement, nil); err != nil {
+			_ = connection.Close()
+			return nil, err
+		}
 	}
 	return connection, nil
 }

@@ -56,6 +56,12 @@ func (d *DB) answered(f *rotation.Fault, answer *mysql.MySQLError) {
 	case 1040, 1129, 1203, 1226: // too many connections, of all or of this user; too many failed ones from this host
 		f.What = fmt.Sprintf("The database %s takes no more connections (%s).", d.identity, said)
 		f.Next = "Wait, or look at its limits (max_connections, max_user_connections, FLUSH HOSTS); then run again."
+	case 1969, 3024: // ER_STATEMENT_TIMEOUT of MariaDB, ER_QUERY_TIMEOUT of MySQL
+		f.What = fmt.Sprintf("The database %s did not answer a statement within a minute (%s).", d.identity, said)
+		f.Next = "It is under heavy load, or its disk is slow. Run again when it is less busy; max_records_per_second makes the scan gentler."
+	case 1205: // ER_LOCK_WAIT_TIMEOUT
+		f.What = fmt.Sprintf("A table of the database %s is held by somebody else, perhaps a migration (%s).", d.identity, said)
+		f.Next = "Run again when that is over."
 	default:
 		f.What = fmt.Sprintf("The database %s answered with %s.", d.identity, said)
 		f.Next = "Look at the database's log; run again when it is well: the scan starts anew."
@@ -68,8 +74,11 @@ func (d *DB) unanswered(f *rotation.Fault, err error) {
 	var dns *net.DNSError
 	var network net.Error
 	switch {
+	case distrusted(err) != "":
+		f.What = fmt.Sprintf("The certificate of the database %s %s.", d.identity, distrusted(err))
+		f.Next = "Set database.ca_file to the authorities that sign it (of RDS: the bundle of its region). tls: required would take any certificate."
 	case errors.Is(err, mysql.ErrNoTLS):
-		f.What = fmt.Sprintf("The database %s does not speak TLS, and tls: required asks for it.", d.identity)
+		f.What = fmt.Sprintf("The database %s does not speak TLS, and the option database asks for it.", d.identity)
 		f.Next = "Turn TLS on in the database, or set the option database with tls: preferred."
 	case errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword):
 		f.Code = rotation.CodeDatabaseLoginRefused

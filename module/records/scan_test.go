@@ -221,7 +221,7 @@ func testReadsOnly(t *testing.T, s *server) {
 	db := p.openAt(t, wire.through(s.Reader(p.schema)))
 	_, err := NewScanner(db, keys(), Options{Page: 1}).Scan(t.Context())
 	require.NoError(t, err)
-	reading := regexp.MustCompile(`^(SELECT .*|SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY|START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY|command (1|14|23|25))(\s|$)`)
+	reading := regexp.MustCompile(`^(SELECT .*|SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY|SET SESSION lock_wait_timeout = 10 .*|START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY|command (1|14|23|25))(\s|$)`)
 	for _, statement := range wire.statements() {
 		assert.Regexp(t, reading, statement)
 	}

@@ -141,5 +141,6 @@ type Database struct {
 	Name     string
 	User     string
 	Password secret.Secret
-	TLS      string // disabled, preferred, required
+	TLS      string // disabled, preferred, required, verify-ca
+	CAFile   string // PEM, for verify-ca; empty: the system's certificate authorities
 }

@@ -34,8 +34,8 @@ func (s *Server) Reader(schema string) rotation.Database {
 	return rotation.Database{Host: "127.0.0.1", Port: s.Port, Name: schema, User: "reader", Password: secret.New("readers-pass"), TLS: "preferred"}
 }
 
-// Start runs mariadbd (Debian's mariadb-server) until the test ends.
-func Start(t *testing.T) *Server {
+// Start runs mariadbd (Debian's mariadb-server), with more arguments where a test has them, until it ends.
+func Start(t *testing.T, more ...string) *Server {
 	t.Helper()
 	install, err := exec.LookPath("mariadb-install-db")
 	program, err2 := exec.LookPath("mariadbd")
@@ -61,12 +61,15 @@ func Start(t *testing.T) *Server {
 	require.NoError(t, listener.Close())
 	s := &Server{Port: address.Port, dir: dir}
 	s.command = exec.CommandContext( //nolint:gosec // the test's own program
-		context.Background(), program, "--no-defaults", "--datadir="+dir, "--bind-address=127.0.0.1", user,
-		"--port="+strconv.Itoa(s.Port), "--socket="+filepath.Join(dir, "s"), "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--general-log=1", "--general-log-file="+s.Log())
+		context.Background(), program, append([]string{
+			"--no-defaults", "--datadir=" + dir, "--bind-address=127.0.0.1", user,
+			"--port=" + strconv.Itoa(s.Port), "--socket=" + filepath.Join(dir, "s"), "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--general-log=1", "--general-log-file=" + s.Log(),
+		}, more...)...)
 	require.NoError(t, s.command.Start())
 	t.Cleanup(s.Stop)
 	settings := mysql.NewConfig()
 	settings.Net, settings.Addr, settings.User, settings.MultiStatements, settings.Logger = "tcp", address.String(), "root", true, &mysql.NopLogger{}
+	settings.TLSConfig = "preferred"
 	connector, err := mysql.NewConnector(settings)
 	require.NoError(t, err)
 	s.Admin = sql.OpenDB(connector)

@@ -1,0 +1,135 @@
+package records
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/internal/mariadb"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+// authority signs certificates into files.
+type authority struct {
+	dir  string
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func newAuthority(t *testing.T, name string) authority {
+	t.Helper()
+	a := authority{dir: t.TempDir()}
+	a.key, a.cert = a.sign(t, name, time.Now().Add(time.Hour))
+	return a
+}
+
+func (a authority) file(name string) string { return filepath.Join(a.dir, name) }
+
+// sign makes name.pem and name.key; the first one signs itself.
+func (a authority) sign(t *testing.T, name string, until time.Time) (*ecdsa.PrivateKey, *x509.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: until.Add(-48 * time.Hour), NotAfter: until,
+		IsCA: a.cert == nil, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	parent, signer := a.cert, a.key
+	if parent == nil {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(a.file(name+".pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(a.file(name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	certificate, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return key, certificate
+}
+
+func TestEncryptedConnectionsAreVerifiedAsFarAsIsAsked(t *testing.T) {
+	ours, other := newAuthority(t, "ours"), newAuthority(t, "other")
+	ours.sign(t, "server", time.Now().Add(time.Hour))
+	require.NoError(t, os.WriteFile(ours.file("empty.pem"), []byte("nothing"), 0o600))
+	s := mariadb.Start(t, "--ssl-cert="+ours.file("server.pem"), "--ssl-key="+ours.file("server.key"), "--require-secure-transport=ON")
+	s.Schema(t, "tower")
+	for name, test := range map[string]struct {
+		tls, file string
+		code      rotation.Code
+		says      string
+	}{
+		"required":                            {"required", "", "", ""},
+		"preferred":                           {"preferred", "", "", ""},
+		"disabled":                            {"disabled", "", rotation.CodeDatabaseLoginRefused, "refused user"},
+		"verify-ca, signed by it":             {"verify-ca", ours.file("ours.pem"), "", ""},
+		"verify-ca, signed by another":        {"verify-ca", other.file("other.pem"), rotation.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
+		"verify-ca, by the system's list":     {"verify-ca", "", rotation.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
+		"verify-ca, a file that is not there": {"verify-ca", ours.file("none.pem"), rotation.CodeInvalidOptions, "cannot be read: no such file"},
+		"verify-ca, a file without any":       {"verify-ca", ours.file("empty.pem"), rotation.CodeInvalidOptions, "no certificate in it"},
+		"a file that is not used":             {"required", ours.file("ours.pem"), rotation.CodeInvalidOptions, "with tls: verify-ca alone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			where := s.Reader("tower")
+			where.TLS, where.CAFile = test.tls, test.file
+			db, err := Open(t.Context(), where)
+			if test.code != "" {
+				assert.Equal(t, test.code, faultOf(t, err).Code)
+				assert.ErrorContains(t, err, test.says)
+				return
+			}
+			require.NoError(t, err)
+			defer func() { assert.NoError(t, db.Close()) }()
+			var cipher string
+			require.NoError(t, db.pool.QueryRowContext(t.Context(), "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'").Scan(&cipher))
+			assert.NotEmpty(t, cipher, "not encrypted")
+		})
+	}
+}
+
+func TestAnExpiredCertificateIsNamed(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	ours.sign(t, "server", time.Now().Add(-time.Hour))
+	s := mariadb.Start(t, "--ssl-cert="+ours.file("server.pem"), "--ssl-key="+ours.file("server.key"))
+	s.Schema(t, "tower")
+	where := s.Reader("tower")
+	where.TLS, where.CAFile = "verify-ca", ours.file("ours.pem")
+	_, err := Open(t.Context(), where)
+	assert.ErrorContains(t, err, "has expired")
+}
+
+func TestTheServerItselfEndsAStatementThatTakesTooLong(t *testing.T) {
+	s := mariadb.Start(t)
+	s.Schema(t, "tower")
+	db, err := Open(t.Context(), s.Reader("tower"))
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, db.Close()) }()
+	var statement, lock float64
+	require.NoError(t, db.pool.QueryRowContext(t.Context(), "SELECT @@max_statement_time, @@lock_wait_timeout").Scan(&statement, &lock))
+	assert.InDelta(t, 60, statement, 0)
+	assert.InDelta(t, 10, lock, 0)
+}
+
+func TestSelectOnTwoTablesIsEnough(t *testing.T) {
+	s := mariadb.Start(t)
+	s.Schema(t, "tower")
+	s.Exec(t, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM reader@'%'; GRANT SELECT ON tower.tw_credentials TO reader@'%'; GRANT SELECT ON tower.tw_secret TO reader@'%'")
+	db, err := Open(t.Context(), s.Reader("tower"))
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, db.Close()) }()
+	got, err := NewScanner(db, keys(), Options{}).Scan(t.Context())
+	require.NoError(t, err)
+	assert.True(t, got.Exact)
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
 	"github.com/seqera-tools/crypto-rotation/module/records"
@@ -25,6 +26,9 @@ type info struct {
 	Platform        *rotation.Platform  `json:"platform,omitempty"`
 	Records         *rotation.Records   `json:"records,omitempty"`
 	Baseline        *records.Baseline   `json:"baseline,omitempty"`
+	Untouched       *rotation.Proof     `json:"untouched,omitempty"`
+	Escrow          []escrowed          `json:"escrow,omitempty"`
+	Ledger          []custody.Entry     `json:"ledger,omitempty"`
 	Progress        *rotation.Progress  `json:"progress,omitempty"`
 	Evidence        []rotation.Evidence `json:"evidence"`
 	Warnings        []string            `json:"warnings,omitempty"`
@@ -55,7 +59,10 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode 
 	if err := r.observe(ctx); err != nil {
 		return err
 	}
-	if r.wish.Names.Omnibus != "" {
+	if err := v.custody(ctx, asked, out); err != nil {
+		return err
+	}
+	if r.wish.Names.Omnibus != "" && !r.world.Custody.Complete {
 		// Only the operator may read escrow, and only there is the age of a key that we brought.
 		if err := r.readEscrow(ctx); err != nil {
 			return err
@@ -69,8 +76,12 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode 
 		return err
 	}
 	v.tell(plan, out)
-	if v.scanner == nil {
+	if v.scanner == nil || !v.escrowed.IsEmpty() {
 		return nil
+	}
+	var why string
+	if out.Untouched, why = rotation.Untouched(r.world, r.wish, r.prints); why != "" {
+		out.Evidence = append(out.Evidence, rotation.Evidence{Check: "untouched", Detail: "the rotation cannot be aborted: " + why})
 	}
 	return v.keep(plan, out, checkMode)
 }

@@ -54,6 +54,7 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 		RotationID: asked.RotationID, NewKey: asked.NewSecret, MaxAgeDays: asked.MaxAgeDays, Backups: asked.Backups, BackupsWaived: asked.BackupsWaived,
 		ChunkSize: asked.ChunkSize, AllowAdvanced: asked.AllowAdvancedTier, Standalone: rotation.Standalone(asked.Standalone), Proof: proof, Tool: version,
 		ProofMaxAge: time.Duration(asked.ProofMaxAge) * time.Second, Accept: asked.AcceptUnreadable, LogPattern: asked.CompleteLogPattern, AttestedBy: asked.AttestedBy,
+		FromEscrow: secret.Fingerprint(asked.NewSecretFromEscrow), EscrowKeyID: asked.EscrowKMSKeyID,
 	}
 	for _, way := range asked.Verify {
 		r.wish.Verify = append(r.wish.Verify, rotation.Verify(way))

@@ -22,6 +22,7 @@ type vm struct {
 	database *records.DB
 	scanner  *records.Scanner
 	carry    bool            // see records.Options
+	escrowed secret.Secret   // key_from_escrow: the one to open records with
 	secrets  []secret.Secret // to be masked in what containers say
 	progress progress
 }
@@ -79,6 +80,9 @@ func (v *vm) open(ctx context.Context, found platform.Found) error {
 // keys are the two that a record may be under. Where omnibus and standalone parameter differ, those two: the scan then
 // tells which of them the Platform's records are under.
 func (v *vm) keys() records.Keys {
+	if !v.escrowed.IsEmpty() {
+		return records.Keys{Current: v.escrowed}
+	}
 	ssm := v.run.world.SSM
 	keys := records.Keys{Current: ssm.Current.Value, Previous: ssm.Previous.Value}
 	if keys.Previous.IsEmpty() {

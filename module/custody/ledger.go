@@ -16,7 +16,8 @@ const (
 	StagePrepared Stage = "prepared" // omnibus and standalone parameters hold both keys and the switch
 	StageProved   Stage = "proved"   // the proof is on record; removal may have begun
 	StageFinished Stage = "finished" // no trace is left
-	StageAborted  Stage = "aborted"
+	StageAborting Stage = "aborting" // it is proved that no record is under the new key; going back may have begun
+	StageAborted  Stage = "aborted"  // the old key is back, no trace is left
 )
 
 // Over says whether the rotation has ended.
@@ -38,6 +39,7 @@ type Entry struct {
 	PreparedAt    time.Time          `json:"prepared_at,omitzero"`
 	ProvedAt      time.Time          `json:"proved_at,omitzero"`
 	FinishedAt    time.Time          `json:"finished_at,omitzero"`
+	AbortedAt     time.Time          `json:"aborted_at,omitzero"`
 	By            Holder             `json:"by"`
 	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
 	Baseline      *Baseline          `json:"baseline,omitempty"`

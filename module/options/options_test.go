@@ -113,9 +113,9 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		given  any
 		want   string
 	}{
-		{"state", nil, "state is required: one of prepared, rotating, finalized"},
-		{"state", "prepard", `state must be one of prepared, rotating, finalized, not "prepard" (did you mean "prepared"?)`},
-		{"state", []any{"prepared"}, "state must be one of prepared, rotating, finalized, not a list"},
+		{"state", nil, "state is required: one of prepared, rotating, finalized, aborted"},
+		{"state", "prepard", `state must be one of prepared, rotating, finalized, aborted, not "prepard" (did you mean "prepared"?)`},
+		{"state", []any{"prepared"}, "state must be one of prepared, rotating, finalized, aborted, not a list"},
 		{"app_name", nil, "app_name is required: 1 to 64 letters, digits and _ . -"},
 		{"app_name", "", `app_name must be 1 to 64 letters, digits and _ . -, not ""`},
 		{"app_name", "my app", `app_name must be 1 to 64 letters, digits and _ . -, not "my app"`},
@@ -254,6 +254,10 @@ func TestOnlyWhatAStateNeedsIsRequired(t *testing.T) {
 		"logs with half a pattern":            {map[string]any{"state": "rotating", "verify": "logs", "complete_log_pattern": "(done"}, false},
 		"attested by nobody":                  {map[string]any{"state": "rotating", "verify": "attested"}, false},
 		"attested by somebody":                {map[string]any{"state": "rotating", "verify": "attested", "attested_by": "Ada Lovelace"}, true},
+		"aborted needs an omnibus":            {map[string]any{"state": "aborted"}, false},
+		"prepared with a key of escrow":       {map[string]any{"state": "prepared", "omnibus_parameter": "/o", "backups_waived": true, "new_secret_from_escrow": "0123456789abcdef"}, true},
+		"prepared with two new keys":          {map[string]any{"state": "prepared", "omnibus_parameter": "/o", "backups_waived": true, "new_secret_from_escrow": "0123456789abcdef", "new_secret": goodKey}, false},
+		"prepared with half a fingerprint":    {map[string]any{"state": "prepared", "omnibus_parameter": "/o", "backups_waived": true, "new_secret_from_escrow": "0123"}, false},
 		"prepared with a new key alone":       {map[string]any{"state": "prepared", "omnibus_parameter": "/o", "backups_waived": true, "new_secret": goodKey}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -275,6 +279,6 @@ func TestInfoAsksForParametersUnlessToldOtherwise(t *testing.T) {
 	assert.Equal(t, []string{"records", "platform"}, i.Gather)
 
 	_, err = ParseInfo(map[string]any{"app_name": "a", "gather": "record", "state": "prepared"}, nil)
-	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, records, not "record" (did you mean "records"?)`)
+	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, records, escrow, ledger, not "record" (did you mean "records"?)`)
 	assert.ErrorContains(t, err, `unknown option "state"`)
 }

@@ -9,7 +9,7 @@ import (
 
 // rotationRules are what no option alone can say. An option that was given wrongly is not called missing as well.
 func rotationRules(r Rotation, w *walk) {
-	if (r.State == "prepared" || r.State == "finalized") && !w.has("omnibus_parameter") {
+	if (r.State == "prepared" || r.State == "finalized" || r.State == "aborted") && !w.has("omnibus_parameter") {
 		w.invalid.add("omnibus_parameter", fmt.Sprintf("omnibus_parameter is required when state is %s", r.State))
 	}
 	if r.State == "prepared" {
@@ -35,13 +35,19 @@ func verifyRules(r Rotation, w *walk) {
 }
 
 func infoRules(i Info, w *walk) {
+	if i.KeyFromEscrow != "" && !w.has("database") {
+		w.invalid.add("key_from_escrow", "key_from_escrow needs database: a key of escrow is tried on a database that was restored, not on the Platform's")
+	}
 	placeRules(i.AppName, i.ConfigPrefix, i.PreviousKeyName, i.CustodyPrefix, w)
 	loginRules(i.AWS, w)
 }
 
 func preparedRules(r Rotation, w *walk) {
-	if !w.has("new_secret") && !w.has("rotation_id") && !w.has("max_age_days") {
+	if !w.has("new_secret") && !w.has("new_secret_from_escrow") && !w.has("rotation_id") && !w.has("max_age_days") {
 		w.invalid.add("rotation_id", "state prepared needs at least one of new_secret, rotation_id, max_age_days, or every run would rotate again")
+	}
+	if w.has("new_secret") && w.has("new_secret_from_escrow") {
+		w.invalid.add("new_secret_from_escrow", "new_secret and new_secret_from_escrow cannot be used together: which key is it to be?")
 	}
 	if len(r.Backups) == 0 && !w.spoilt["backups"] && !r.BackupsWaived && !w.spoilt["backups_waived"] {
 		w.invalid.add("backups", "state prepared needs backups, the identifiers of the database backups that the retiring key opens, or backups_waived: true")

@@ -76,7 +76,7 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	}
 	maps.DeleteFunc(entry.Versions, func(_ string, version int64) bool { return version == 0 })
 	entry.Stage, entry.PreparedAt = custody.StagePrepared, w.Now
-	record, err := ledgerPut(wish, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
+	record, err := ledgerPut(w, wish, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
 	if err != nil {
 		return Plan{}, err
 	}
@@ -104,7 +104,7 @@ func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
 			App: wish.App, Fingerprint: c.previous.print, Key: c.previous.Secret, Origin: custody.OriginCaptured, Source: wish.Names.Omnibus,
 			SourceAt: w.SSM.Omnibus.Version, RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller, Backups: wish.Backups,
 		}
-		write, err := create(w, custody.EscrowName(wish.Names.Custody, c.previous.print), deposit)
+		write, err := create(w, wish, custody.EscrowName(wish.Names.Custody, c.previous.print), deposit)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
 	if c.fresh {
 		origin = custody.OriginMade
 	}
-	write, err := create(w, custody.EscrowName(wish.Names.Custody, c.current.print), custody.Deposit{
+	write, err := create(w, wish, custody.EscrowName(wish.Names.Custody, c.current.print), custody.Deposit{
 		App: wish.App, Fingerprint: c.current.print, Key: c.current.Secret, Origin: origin,
 		RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller,
 	})
@@ -148,7 +148,7 @@ func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, er
 		return nil, nil
 	}
 	name := custody.TieName(wish.Names.Custody, c.previous.print, fmt.Sprintf("%s.%d", c.entry.RotationID, len(retiring.Ties)+1))
-	write, err := create(w, name, custody.Tie{Fingerprint: c.previous.print, RotationID: c.entry.RotationID, Backups: untied, At: w.Now, By: w.Caller})
+	write, err := create(w, wish, name, custody.Tie{Fingerprint: c.previous.print, RotationID: c.entry.RotationID, Backups: untied, At: w.Now, By: w.Caller})
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 			entry.ChunkSize.Standalone = &was
 		}
 	}
-	write, err := create(w, custody.LedgerName(wish.Names.Custody, entry.RotationID), entry)
+	write, err := create(w, wish, custody.LedgerName(wish.Names.Custody, entry.RotationID), entry)
 	if err != nil {
 		return entry, nil, err
 	}
@@ -193,22 +193,30 @@ func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 	return entry, []Step{{Action: ActOpenLedger, Target: write.Name, Write: write, Reason: "no other rotation of this installation can begin until this one is over"}}, nil
 }
 
-func ledgerPut(wish Wish, entry custody.Entry, action Action, reason string) (Step, error) {
+func ledgerPut(w World, wish Wish, entry custody.Entry, action Action, reason string) (Step, error) {
 	document, err := custody.Encode(entry)
 	if err != nil {
 		return Step{}, err
 	}
 	name := custody.LedgerName(wish.Names.Custody, entry.RotationID)
-	return Step{Action: action, Target: name, Reason: reason, Write: &Write{Kind: Put, Name: name, Value: document, Type: "SecureString", After: entry.Version}}, nil
+	return Step{Action: action, Target: name, Reason: reason, Write: &Write{Kind: Put, Name: name, Value: document, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: entry.Version}}, nil
 }
 
-// create writes a document of custody for the first time, under the KMS key that protects the omnibus.
-func create(w World, name string, document any) (*Write, error) {
+// create writes a document of custody for the first time, under escrow_kms_key_id, else the KMS key that protects the omnibus.
+func create(w World, wish Wish, name string, document any) (*Write, error) {
 	value, err := custody.Encode(document)
 	if err != nil {
 		return nil, err
 	}
-	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", KeyID: w.SSM.Omnibus.KeyID}, nil
+	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish)}, nil
+}
+
+// custodyKeyID is the KMS key of what is new under custody_prefix.
+func custodyKeyID(w World, wish Wish) string {
+	if wish.EscrowKeyID != "" {
+		return wish.EscrowKeyID
+	}
+	return w.SSM.Omnibus.KeyID
 }
 
 // over writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is

@@ -17,6 +17,9 @@ func finalize(w World, wish Wish, p picture) (Plan, error) {
 		id = wish.Proof.RotationID
 	}
 	entry, known := w.Custody.Entry(id)
+	if known && entry.Stage == custody.StageAborted {
+		return alreadyOver(p, entry)
+	}
 	if known && entry.Stage.Over() && !leftovers(w, p, entry) {
 		return alreadyOver(p, entry)
 	}
@@ -73,6 +76,9 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 		return nil
 	}
 	if entry.Stage != custody.StagePrepared {
+		if entry.Stage == custody.StageAborting {
+			return aborting(entry)
+		}
 		return &Fault{
 			Code: CodeNotPrepared, What: fmt.Sprintf("Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage),
 			State: nothingWritten, Next: "Run state prepared again, then rotating.",
@@ -102,7 +108,7 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		if weaker := wish.Proof.weaker(); weaker != "" {
 			plan.Warnings = append(plan.Warnings, weaker)
 		}
-		step, err := ledgerPut(wish, entry, ActRecordProof, wish.Proof.says())
+		step, err := ledgerPut(w, wish, entry, ActRecordProof, wish.Proof.says())
 		if err != nil {
 			return Plan{}, err
 		}
@@ -110,7 +116,7 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		entry.Version++
 	}
 	if p.traced() {
-		text, err := clearOmnibus(w, entry)
+		text, err := clearOmnibus(w, entry, nil)
 		if err != nil {
 			return Plan{}, omnibusFault(w.SSM.Omnibus.Name, err)
 		}
@@ -122,7 +128,7 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	plan.Steps = slices.Concat(plan.Steps, removeStandalones(w, wish, entry))
 	if !entry.Stage.Over() {
 		entry.Stage, entry.FinishedAt = custody.StageFinished, w.Now
-		record, err := ledgerPut(wish, entry, ActRecordFinished, "no trace of the rotation is left in the parameters")
+		record, err := ledgerPut(w, wish, entry, ActRecordFinished, "no trace of the rotation is left in the parameters")
 		if err != nil {
 			return Plan{}, err
 		}
@@ -132,8 +138,8 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	return plan, fit(plan.Steps, wish)
 }
 
-// clearOmnibus gives back the document of before, with only the key changed: page step 4.2.
-func clearOmnibus(w World, entry custody.Entry) ([]byte, error) {
+// clearOmnibus gives back the document of before, with only the key changed (page step 4.2), or with the old key as well.
+func clearOmnibus(w World, entry custody.Entry, old *secret.Secret) ([]byte, error) {
 	document, err := omnibus.Parse([]byte(w.SSM.Omnibus.Value.Reveal()))
 	if err != nil {
 		return nil, err
@@ -159,6 +165,11 @@ func clearOmnibus(w World, entry custody.Entry) ([]byte, error) {
 			if err := document.Remove(name); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if old != nil {
+		if err := document.SetValue(EntryCurrent, old.Reveal()); err != nil {
+			return nil, err
 		}
 	}
 	return document.Bytes(), nil

@@ -25,7 +25,7 @@ func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
 	}
 	lock := custody.Lock{Holder: w.Caller, RotationID: rotationID, State: string(wish.State), AcquiredAt: w.Now, ExpiresAt: w.Now.Add(custody.Lease)}
 	name := custody.LockName(wish.Names.Custody, claim.Number)
-	write, err := create(w, name, lock)
+	write, err := create(w, wish, name, lock)
 	if err != nil {
 		return taking{}, nil, err
 	}
@@ -46,7 +46,7 @@ func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
 	if err != nil {
 		return taking{}, nil, err
 	}
-	end := Step{Action: ActUnlock, Target: name, Reason: "marked released; it stays as the last number", Write: &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: w.SSM.Omnibus.KeyID, After: 1}}
+	end := Step{Action: ActUnlock, Target: name, Reason: "marked released; it stays as the last number", Write: &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: 1}}
 	return begin, []Step{end}, nil
 }
 
@@ -56,5 +56,5 @@ func Renewal(w World, wish Wish, name, rotationID string, now time.Time) (*Write
 	if err != nil {
 		return nil, err
 	}
-	return &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: w.SSM.Omnibus.KeyID, After: 1}, nil
+	return &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: 1}, nil
 }

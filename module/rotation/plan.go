@@ -78,6 +78,8 @@ func Make(w World, wish Wish, prints Prints) (Plan, error) {
 		plan, err = rotate(w, wish, p)
 	case StateFinalized:
 		plan, err = finalize(w, wish, p)
+	case StateAborted:
+		plan, err = abort(w, wish, p)
 	case StateObserved:
 		plan = observe(w, wish, p)
 	default:

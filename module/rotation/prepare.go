@@ -23,6 +23,9 @@ func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 		return nothing(PhaseRotated, entry.RotationID, w.SSM.Omnibus.Name,
 			"rotation "+entry.RotationID+" is already proved; state finalized is next", p), nil
 	}
+	if known && entry.Stage == custody.StageAborting {
+		return Plan{}, aborting(entry)
+	}
 	if p.traced() {
 		return prepareOn(w, wish, p, entry, known)
 	}
@@ -33,9 +36,14 @@ func alreadyOver(p picture, entry custody.Entry) (Plan, error) {
 	if p.traced() && p.current.print == entry.Current {
 		return Plan{}, &Fault{
 			Code:  CodeInconsistent,
-			What:  fmt.Sprintf("The ledger says that rotation %s is finished, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, p.current.print, p.previous.print),
+			What:  fmt.Sprintf("The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, p.current.print, p.previous.print),
 			State: nothingWritten, Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
 		}
+	}
+	if entry.Stage == custody.StageAborted {
+		plan := nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s and is not done again", entry.RotationID, day(entry.AbortedAt)), p)
+		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted; to rotate, name another rotation_id.", entry.RotationID)}
+		return plan, nil
 	}
 	return nothing(PhaseFinalized, entry.RotationID, custodyTarget(entry),
 		fmt.Sprintf("rotation %s was finished on %s and is not done again", entry.RotationID, day(entry.FinishedAt)), p), nil
@@ -76,6 +84,9 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 func prepareAnew(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 	if err := agree(w, p); err != nil {
 		return Plan{}, err
+	}
+	if wish.FromEscrow != "" && wish.FromEscrow == p.current.print && wish.RotationID == "" {
+		return nothing(PhaseFinalized, "", w.SSM.Current.Name, fmt.Sprintf("the key in use is %s already", wish.FromEscrow), p), nil
 	}
 	due, err := isDue(w, wish, p)
 	if err != nil || due.Needs != NeedNothing || len(due.Steps) > 0 {
@@ -159,6 +170,16 @@ func isDue(w World, wish Wish, p picture) (Plan, error) {
 // newKey finds the key to rotate to. A key that a cut-off run put into escrow is used again, whatever was made since.
 func newKey(w World, wish Wish, p picture, entry custody.Entry, prints Prints) (key, bool, error) {
 	next, fresh := wish.NewKey, false
+	if wish.FromEscrow != "" {
+		deposit, ok := w.Custody.Find(wish.FromEscrow)
+		if !ok {
+			return key{}, false, &Fault{
+				Code: CodeEscrowMissing, What: fmt.Sprintf("Escrow has no key %s (new_secret_from_escrow) of %s.", wish.FromEscrow, wish.App),
+				State: nothingWritten, Next: "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
+			}
+		}
+		next = deposit.Key
+	}
 	if deposit, ok := w.Custody.Made(entry.RotationID); ok {
 		if !next.IsEmpty() && !next.Equal(deposit.Key) {
 			return key{}, false, &Fault{
@@ -167,6 +188,8 @@ func newKey(w World, wish Wish, p picture, entry custody.Entry, prints Prints) (
 			}
 		}
 		next = deposit.Key
+	} else if begun, ok := w.Custody.Find(entry.Current); ok && next.IsEmpty() {
+		next = begun.Key // a cut-off rotation to a key of escrow goes on with it
 	} else if next.IsEmpty() {
 		next, fresh = wish.MadeKey, true
 	}
@@ -184,6 +207,13 @@ func newKey(w World, wish Wish, p picture, entry custody.Entry, prints Prints) (
 		}
 	}
 	return found, fresh, nil
+}
+
+func aborting(entry custody.Entry) *Fault {
+	return &Fault{
+		Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is being aborted, and that was cut off.", entry.RotationID),
+		State: nothingWritten, Next: "Run state aborted again (playbooks/abort-crypto.yml); it goes on from there.",
+	}
 }
 
 func rotationOpen(open custody.Entry, wished string) *Fault {

@@ -27,6 +27,7 @@ const clocksApart = 5 * time.Minute
 // Total = Before.Total + Before.Created - Before.Removed.
 type Proof struct {
 	Format      int                `json:"format"`
+	Kind        ProofKind          `json:"kind,omitempty"`
 	App         string             `json:"app_name"`
 	RotationID  string             `json:"rotation_id"`
 	Previous    secret.Fingerprint `json:"previous"`
@@ -48,6 +49,15 @@ type Proof struct {
 	MAC         string             `json:"mac"`
 }
 
+// ProofKind is what a proof proves.
+type ProofKind string
+
+// The kinds of proofs.
+const (
+	ProofComplete  ProofKind = ""          // every record is under the new key
+	ProofUntouched ProofKind = "untouched" // none is; Proved counts those under the previous one, and that key signs
+)
+
 // Exception is a record that is not under the new key, and why the rotation is complete all the same.
 type Exception struct {
 	ID     string `json:"id"` // tw_secret.id
@@ -58,6 +68,8 @@ type Exception struct {
 func (p *Proof) Sign(newKey secret.Secret) {
 	p.MAC = hex.EncodeToString(p.mac(newKey))
 }
+
+func (p Proof) signed(key secret.Secret) string { return hex.EncodeToString(p.mac(key)) }
 
 func (p Proof) mac(newKey secret.Secret) []byte {
 	p.MAC = ""
@@ -135,6 +147,8 @@ func (p *Proof) fits(now time.Time, wish Wish, entry custody.Entry, newKey secre
 		return refuse(CodeProofMissing, fmt.Sprintf("There is no proof that every record is under the new key; without one the previous key %s is never removed.", entry.Previous))
 	}
 	switch {
+	case p.Kind != ProofComplete:
+		return refuse(CodeProofMismatch, "The proof says that no record is under the new key, not that every one is.")
 	case p.App != wish.App:
 		return refuse(CodeProofMismatch, fmt.Sprintf("The proof is of another installation: %q, not %q.", p.App, wish.App))
 	case p.RotationID != entry.RotationID:
@@ -152,10 +166,14 @@ func (p *Proof) fits(now time.Time, wish Wish, entry custody.Entry, newKey secre
 	if b := entry.Baseline; b != nil && p.Before != nil && b.Digest != p.Before.Digest {
 		return refuse(CodeProofMismatch, fmt.Sprintf("The proof rests on another baseline (%.16s) than the one that the ledger has of this rotation (%.16s).", p.Before.Digest, b.Digest))
 	}
+	return p.young(now, wish.ProofMaxAge, refuse)
+}
+
+func (p *Proof) young(now time.Time, most time.Duration, refuse func(Code, string) error) error {
 	age := now.Sub(p.MadeAt)
 	switch {
-	case wish.ProofMaxAge > 0 && age > wish.ProofMaxAge:
-		return refuse(CodeProofTooOld, fmt.Sprintf("The proof was made %s, %s ago: longer than proof_max_age (%s).", stamp(p.MadeAt), age.Round(time.Second), wish.ProofMaxAge))
+	case most > 0 && age > most:
+		return refuse(CodeProofTooOld, fmt.Sprintf("The proof was made %s, %s ago: longer than %s.", stamp(p.MadeAt), age.Round(time.Second), most))
 	case age < -clocksApart:
 		return refuse(CodeProofTooOld, fmt.Sprintf("The proof was made %s, which is %s in the future: the clocks of the VM and of this machine differ.", stamp(p.MadeAt), (-age).Round(time.Second)))
 	}

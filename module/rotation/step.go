@@ -27,6 +27,7 @@ const (
 	ActDeletePrevious  Action = "delete_previous_key"
 	ActDeleteLegacy    Action = "delete_legacy_previous_key"
 	ActRecordFinished  Action = "record_finished"
+	ActRecordAborted   Action = "record_aborted"
 	ActUnlock          Action = "release_lock"
 	ActCheckParameters Action = "check_parameters"
 	ActCheckBackends   Action = "check_backends"

@@ -15,6 +15,7 @@ const (
 	StatePrepared  State = "prepared"
 	StateRotating  State = "rotating"
 	StateFinalized State = "finalized"
+	StateAborted   State = "aborted"
 	StateObserved  State = "" // the info module wishes for nothing: its plan is the phase alone
 )
 
@@ -29,6 +30,7 @@ const (
 	PhaseRotating     Phase = "rotating"     // cron re-encrypts
 	PhaseRotated      Phase = "rotated"      // every record is proved, the entries are still there
 	PhaseFinalized    Phase = "finalized"    // this rotation is over
+	PhaseAborted      Phase = "aborted"      // this rotation was taken back
 	PhaseInconsistent Phase = "inconsistent" // nothing explains what was found
 )
 
@@ -82,7 +84,9 @@ type Wish struct {
 	RotationID    string // empty: the open rotation's, else MadeID
 	MadeID        string // the id to use when a rotation begins without a name
 	NewKey        secret.Secret
-	MadeKey       secret.Secret // a fresh key, used only where NewKey is empty and escrow holds none for this rotation
+	FromEscrow    secret.Fingerprint // of an escrowed key to rotate to
+	EscrowKeyID   string             // KMS key of what is new under custody_prefix; empty: the omnibus's
+	MadeKey       secret.Secret      // a fresh key, used only where NewKey is empty and escrow holds none for this rotation
 	MaxAgeDays    *int
 	Backups       []string
 	BackupsWaived bool

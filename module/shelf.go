@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// escrowed is a key in escrow as a result shows it: everything but the key.
+type escrowed struct {
+	Fingerprint   secret.Fingerprint `json:"fingerprint"`
+	Parameter     string             `json:"parameter"`
+	Held          bool               `json:"held"` // false: backups are tied to a key that is not there
+	InUse         bool               `json:"in_use"`
+	Origin        custody.Origin     `json:"origin,omitempty"`
+	Source        string             `json:"source,omitempty"` // the parameter that it was captured from
+	SourceVersion int64              `json:"source_version,omitempty"`
+	RotationID    string             `json:"rotation_id,omitempty"`
+	CapturedAt    time.Time          `json:"captured_at,omitzero"`
+	By            string             `json:"by,omitempty"`
+	Backups       []string           `json:"backups"`
+}
+
+// custody looks at escrow and ledger, which only the operator may read.
+func (v *vm) custody(ctx context.Context, asked options.Info, out *info) error {
+	r := v.run
+	wants := func(what string) bool { return slices.Contains(asked.Gather, what) }
+	if !wants("escrow") && !wants("ledger") && asked.KeyFromEscrow == "" {
+		return nil
+	}
+	shelf, err := r.readShelf(ctx)
+	if err != nil {
+		return err
+	}
+	r.world.Custody = shelf
+	if wants("escrow") {
+		out.Escrow = r.escrow()
+	}
+	if wants("ledger") {
+		out.Ledger = slices.Clone(shelf.Ledger)
+		slices.SortFunc(out.Ledger, func(a, b custody.Entry) int { return a.OpenedAt.Compare(b.OpenedAt) })
+	}
+	if asked.KeyFromEscrow == "" {
+		return nil
+	}
+	deposit, err := take(shelf, asked.KeyFromEscrow)
+	if err != nil {
+		return err
+	}
+	v.escrowed = deposit.Key
+	out.Evidence = append(out.Evidence, rotation.Evidence{
+		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s of escrow, tied to %q", deposit.Fingerprint, backups(deposit)),
+	})
+	return nil
+}
+
+func (r *run) escrow() []escrowed {
+	inUse := rotation.InUse(r.world, r.wish, r.prints)
+	list := []escrowed{}
+	for _, d := range r.world.Custody.Escrow {
+		one := escrowed{
+			Fingerprint: d.Fingerprint, Parameter: custody.EscrowName(r.wish.Names.Custody, d.Fingerprint), Held: d.Held, InUse: slices.Contains(inUse, d.Fingerprint),
+			Origin: d.Origin, Source: d.Source, SourceVersion: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, Backups: backups(d),
+		}
+		if d.Held {
+			one.By = d.By.Who()
+		}
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b escrowed) int { return a.CapturedAt.Compare(b.CapturedAt) })
+	return list
+}
+
+// backups gives all that are tied to a key, in the order in which they were.
+func backups(d custody.Deposit) []string {
+	list := slices.Concat([]string{}, d.Backups)
+	for _, tie := range d.Ties {
+		list = append(list, tie.Backups...)
+	}
+	return list
+}
+
+// take finds a key by its fingerprint, or by a backup that is tied to it.
+func take(shelf custody.Shelf, which string) (custody.Deposit, error) {
+	var found []custody.Deposit
+	backup, byBackup := strings.CutPrefix(which, "backup:")
+	for _, d := range shelf.Escrow {
+		if d.Held && (d.Fingerprint == secret.Fingerprint(which) || byBackup && slices.Contains(backups(d), backup)) {
+			found = append(found, d)
+		}
+	}
+	fault := &rotation.Fault{
+		Code: rotation.CodeEscrowMissing, State: "Nothing was written.",
+		What: fmt.Sprintf("Escrow has no key %q.", which), Next: "gather: escrow lists the keys and the backups that are tied to them.",
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		fault.What = fmt.Sprintf("The backup %q is tied to %d keys.", backup, len(found))
+		fault.Next = "Name the key by its fingerprint; gather: escrow shows when each tie was made."
+	case byBackup:
+		fault.What = fmt.Sprintf("No key in escrow is tied to the backup %q.", backup)
+	}
+	return custody.Deposit{}, fault
+}

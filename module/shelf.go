@@ -80,7 +80,7 @@ func (r *run) escrow() []escrowed {
 
 // backups gives all that are tied to a key, in the order in which they were.
 func backups(d custody.Deposit) []string {
-	list := slices.Concat([]string{}, d.Backups)
+	list := append([]string{}, d.Backups...) // never null
 	for _, tie := range d.Ties {
 		list = append(list, tie.Backups...)
 	}

@@ -128,20 +128,20 @@ class Platform:
         path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: variables | more}}}))
         return path
 
-    def start(self, *argv, **variables):
+    def start(self, *argv, playbook="rotate-crypto.yml", **variables):
         """Starts the playbook; the output goes to a file."""
         log = self.tmp / f"run-{time.monotonic_ns()}.txt"
-        command = [VENV / "ansible-playbook", "-i", self.inventory(**variables), ROOT / "playbooks" / "rotate-crypto.yml", *argv]
+        command = [VENV / "ansible-playbook", "-i", self.inventory(**variables), ROOT / "playbooks" / playbook, *argv]
         with log.open("w") as out:
             process = subprocess.Popen(
                 command, env=self.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, cwd=self.tmp, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )
         return process, log
 
-    def run(self, *argv, **variables):
+    def run(self, *argv, playbook="rotate-crypto.yml", **variables):
         """Runs the playbook from another directory than the clone's, watched by eyes that look for keys."""
         with Eyes() as eyes:
-            process, log = self.start(*argv, **variables)
+            process, log = self.start(*argv, playbook=playbook, **variables)
             code = process.wait(timeout=400)
         output = log.read_text()
         self.seen += [output, eyes.text()]

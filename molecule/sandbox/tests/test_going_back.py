@@ -1,0 +1,106 @@
+"""Ways back: a rotation that is aborted, one that is rotated back, a database that was restored."""
+
+import os
+import signal
+
+import pytest
+from test_playbook import module, same_but_the_key
+from test_proof import rewritten, until
+
+
+def current(platform):
+    return platform.value(f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")
+
+
+def custody(platform, gather):
+    return module(
+        platform, "seqera_crypto_rotation_info", app_name=platform.env["SANDBOX_APP_NAME"], omnibus_parameter=platform.env["SANDBOX_OMNIBUS"], gather=gather
+    )  # fmt: skip
+
+
+@pytest.mark.sandbox("--records", "40", "--orphaned", "2", "--set", "SANDBOX_CRON_RECORD_DELAY=200ms")
+def test_a_rotation_is_aborted_until_a_record_is_under_the_new_key(platform):
+    omnibus = platform.env["SANDBOX_OMNIBUS"]
+    before, old = platform.parameters(), current(platform)
+    nothing = platform.run(playbook="abort-crypto.yml")
+    assert nothing.code == 0 and "Nothing was done" in nothing.output and nothing.recap["changed"] == 0
+    process, log = platform.start()
+    until(lambda: "TASK [seqera_crypto_rotation : Migrate" in log.read_text() or process.poll() is not None)
+    assert process.poll() is None, log.read_text()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    platform.seen.append(log.read_text())
+    assert current(platform) != old, "the rotation was prepared"
+    platform.remember_keys()
+
+    dry = platform.run("--check", playbook="abort-crypto.yml")
+    assert dry.code == 0 and "would be aborted" in dry.output, dry.output
+    aborted = platform.run(playbook="abort-crypto.yml")
+    assert aborted.code == 0, aborted.output
+    after = platform.parameters()
+    assert after[omnibus][0] == before[omnibus][0] and current(platform) == old
+    assert [name for name in after if "secret-rotation" in name] == []
+    assert platform.ledger()["stage"] == "aborted"
+    counted = platform.check()
+    assert counted["current"] + counted["orphaned_current"] == counted["total"]
+    again = platform.run(playbook="abort-crypto.yml")
+    assert again.code == 0 and again.recap["changed"] == 0
+
+    process, log = platform.start(seqera_crypto_rotation_rotation_id="r2")
+    until(lambda: process.poll() is not None or "Wait until every record" in log.read_text() and rewritten(platform) > 0)
+    assert process.poll() is None, log.read_text()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    refused = platform.run(playbook="abort-crypto.yml")
+    words = " ".join(refused.output.split())
+    assert refused.code != 0 and "cannot be aborted" in words and "Finish the rotation" in words, words
+    platform.sandbox("set", platform.name, "SANDBOX_CRON_RECORD_DELAY=")
+    finished = platform.run(seqera_crypto_rotation_rotation_id="r2")
+    assert finished.code == 0, finished.output
+    assert platform.leaks() == []
+
+
+@pytest.mark.sandbox("--records", "30")
+def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its_key(platform):
+    omnibus, first = platform.env["SANDBOX_OMNIBUS"], current(platform)
+    before = platform.parameters()
+    dump = platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", "mariadb-dump", "--single-transaction", "--hex-blob", "tower")
+    assert platform.run(seqera_crypto_rotation_backups=["dump-1"]).code == 0
+    second = current(platform)
+    platform.remember_keys()
+    listed = custody(platform, ["escrow", "ledger"])
+    keys = {one["fingerprint"]: one for one in listed["escrow"]}
+    [old] = [one for one in keys.values() if one["backups"] == ["dump-1"]]
+    assert len(keys) == 2 and not old["in_use"] and old["held"] and [one["stage"] for one in listed["ledger"]] == ["finished"]
+
+    back = platform.run(
+        seqera_crypto_rotation_rotation_id="r2", seqera_crypto_rotation_new_secret_from_escrow=old["fingerprint"], seqera_crypto_rotation_backups=["dump-2"]
+    )
+    assert back.code == 0, back.output
+    assert current(platform) == first and same_but_the_key(before[omnibus][0], platform.value(omnibus), first, first)
+    counted = platform.check()
+    assert counted["current"] == counted["total"]
+
+    forth = platform.run(seqera_crypto_rotation_rotation_id="r3", seqera_crypto_rotation_backups=["dump-3"])
+    assert forth.code == 0, forth.output
+    platform.remember_keys()
+    platform.compose("stop", "backend", "cron")
+    restore(platform, dump)
+    platform.compose("start", "backend", "cron")
+    platform.wait_ready()
+    unknown = platform.run(playbook="restore-crypto.yml", seqera_crypto_restore_backup="dump-9", seqera_crypto_rotation_rotation_id="r4")
+    assert unknown.code != 0 and "Known backups" in unknown.output
+    restored = platform.run(playbook="restore-crypto.yml", seqera_crypto_restore_backup="dump-1", seqera_crypto_rotation_rotation_id="r4")
+    assert restored.code == 0, restored.output
+    assert current(platform) == first != second
+    counted = platform.check()
+    assert counted["current"] == counted["total"]
+    assert platform.leaks() == []
+
+
+def restore(platform, dump):
+    path = platform.tmp / "dump.sql"
+    path.write_text(dump)
+    container = f"{platform.env['SANDBOX_PROJECT']}-db-1"
+    platform.docker("cp", str(path), f"{container}:/tmp/dump.sql")
+    platform.docker("exec", container, "sh", "-c", "mariadb tower < /tmp/dump.sql")

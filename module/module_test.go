@@ -97,7 +97,7 @@ type answer struct {
 		Done   bool   `json:"done"`
 	} `json:"steps"`
 	Diff     []map[string]string `json:"diff"`
-	Escrow   map[string]any      `json:"escrow"`
+	Escrow   any                 `json:"escrow"`
 	APICalls map[string]int      `json:"api_calls"`
 	Evidence []map[string]any    `json:"evidence"`
 	text     string
@@ -229,7 +229,7 @@ func TestPreparedGivesExactlyWhatPageStepTwoDescribes(t *testing.T) {
 	assert.Equal(t, newKey, value(t, server, config+"/tower/crypto/secretKey"))
 	assert.Equal(t, oldKey, value(t, server, config+"/tower/secret-rotation/previous-key"))
 	assert.Equal(t, "true", value(t, server, config+"/tower/secret-rotation/enabled"))
-	escrow := value(t, server, a.Escrow["parameter"].(string))
+	escrow := value(t, server, a.Escrow.(map[string]any)["parameter"].(string))
 	assert.Contains(t, escrow, oldKey)
 	assert.Contains(t, escrow, "snap-1")
 	assert.Regexp(t, "^[0-9a-f]{16}$", a.Fingerprints["current"])

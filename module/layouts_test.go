@@ -1,19 +1,16 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // The documents of module/omnibus/testdata: the installer's shape in some twenty layouts, before and after step 2.1.
@@ -61,16 +58,7 @@ func TestEachLayoutIsPreparedAsThePageSaysAndGivenBackByteForByteButForTheKey(t 
 // proofFor is a proof as rotating makes it on the VM, where the new key is in use.
 func proofFor(t *testing.T, prepared answer, newKey string) map[string]any {
 	t.Helper()
-	proof := rotation.Proof{
-		Format: rotation.ProofFormat, App: "tower-example", RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
-		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []rotation.Verify{rotation.VerifyDatabase}, Database: "db:3306/tower", Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
-	}
-	proof.Sign(secret.New(newKey))
-	text, err := json.Marshal(proof)
-	require.NoError(t, err)
-	var document map[string]any
-	require.NoError(t, json.Unmarshal(text, &document))
-	return document
+	return proofOf(t, "tower-example", prepared, newKey, rotation.ProofComplete)
 }
 
 func file(t *testing.T, name string) string {

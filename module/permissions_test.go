@@ -79,14 +79,14 @@ func lifecycle(t *testing.T, server *moto.Server) []answer {
 	t.Helper()
 	answers := []answer{call(t, server, "seqera_crypto_rotation", prepare(args{"chunk_size": 20}))}
 	if !answers[0].Failed {
-		proof := proofOf(t, answers[0], newKey, rotation.ProofComplete)
+		proof := proofOf(t, "tower-template", answers[0], newKey, rotation.ProofComplete)
 		answers = append(answers, call(t, server, "seqera_crypto_rotation", finalize(args{"proof": proof})))
 	}
 	second := prepare(args{"rotation_id": "r2", "new_secret": nil, "new_secret_from_escrow": answers[0].Fingerprints["previous"]})
 	answers = append(answers, call(t, server, "seqera_crypto_rotation", second))
 	last := answers[len(answers)-1]
 	if !last.Failed {
-		back := prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "rotation_id": "r2", "proof": proofOf(t, last, newKey, rotation.ProofUntouched)})
+		back := prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "rotation_id": "r2", "proof": proofOf(t, "tower-template", last, newKey, rotation.ProofUntouched)})
 		answers = append(answers, call(t, server, "seqera_crypto_rotation", back))
 	}
 	return append(answers, call(t, server, "seqera_crypto_rotation_info", args{
@@ -96,10 +96,10 @@ func lifecycle(t *testing.T, server *moto.Server) []answer {
 }
 
 // proofOf is a proof as the VM makes it: of completion under the new key, that nothing is touched under the old one.
-func proofOf(t *testing.T, prepared answer, signer string, kind rotation.ProofKind) map[string]any {
+func proofOf(t *testing.T, app string, prepared answer, signer string, kind rotation.ProofKind) map[string]any {
 	t.Helper()
 	proof := rotation.Proof{
-		Format: rotation.ProofFormat, Kind: kind, App: "tower-template", RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
+		Format: rotation.ProofFormat, Kind: kind, App: app, RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
 		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []rotation.Verify{rotation.VerifyDatabase}, Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
 	}
 	proof.Sign(secret.New(signer))

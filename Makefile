@@ -24,10 +24,10 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-sandbox lint fmt demo bench bench-records clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-sandbox lint fmt demo bench bench-records clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@.ci/deps
@@ -40,7 +40,7 @@ build: ## the binary under its two names into library/ (for another machine: mak
 	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
 	@cp -f $(BINARY) $(BINARY)_info
 
-test: deps build lint test-unit test-race test-module test-sandbox ## everything
+test: deps build lint test-unit test-race test-module test-cuts test-sandbox ## everything
 
 test-unit: ## the rooms that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
@@ -55,6 +55,12 @@ test-race: ## the rooms with goroutines, under the race detector
 
 test-module: build ## the module against moto_server and a real database
 	@$(REAL) $(VISIBLY) "module tests" .ci/test-module $(call tests_of,)
+
+test-cuts: ## a run dies at each write to SSM and at every third read; two operators begin at once, 30 times
+	@$(REAL) $(VISIBLY) "cuts" .ci/test-cuts some
+
+test-cuts-all: ## the same at every call, and 200 times
+	@$(REAL) $(VISIBLY) "all cuts" .ci/test-cuts all
 
 test-sandbox: build ## the playbook in the sandbox
 	@$(REAL) $(VISIBLY) "sandbox tests" .ci/test-sandbox

@@ -55,7 +55,7 @@ func (r *run) plan(ctx context.Context) (rotation.Plan, error) {
 		if err != nil || plan.Needs == rotation.NeedNothing {
 			return plan, err
 		}
-		if err := r.fetch(ctx, plan.Needs); err != nil {
+		if err := r.fetch(ctx, plan.Needs, plan.Lock); err != nil {
 			return rotation.Plan{}, err
 		}
 	}
@@ -72,11 +72,13 @@ func (r *run) observe(ctx context.Context) error {
 }
 
 // fetch reads what costs more and is wanted only sometimes.
-func (r *run) fetch(ctx context.Context, need rotation.Need) error {
+func (r *run) fetch(ctx context.Context, need rotation.Need, lock int) error {
 	var err error
 	switch need {
 	case rotation.NeedEscrow:
 		err = r.readEscrow(ctx)
+	case rotation.NeedLock:
+		err = r.readLock(ctx, lock)
 	case rotation.NeedShelf:
 		r.world.Custody, err = r.readShelf(ctx)
 	case rotation.NeedDescription:
@@ -140,7 +142,7 @@ func (r *run) applyStep(ctx context.Context, plan *rotation.Plan, at int) error 
 
 // renew prolongs the lease when a third of it is over: SSM's quota may make a run wait.
 func (r *run) renew(ctx context.Context, plan rotation.Plan) error {
-	if r.now().Sub(r.renewed) < lease/3 {
+	if r.now().Sub(r.renewed) < lease/3 || plan.Steps[0].Action != rotation.ActLock {
 		return nil
 	}
 	write, err := rotation.Renewal(r.world, r.wish, plan.Steps[0].Write.Name, plan.RotationID, r.now())

@@ -145,6 +145,19 @@ func (r *run) readEscrow(ctx context.Context) error {
 	return nil
 }
 
+// readLock reads one lock by its number.
+func (r *run) readLock(ctx context.Context, number int) error {
+	name := custody.LockName(r.wish.Names.Custody, number)
+	found, err := r.store.Read(ctx, name)
+	if err != nil {
+		return err
+	}
+	r.world.Custody.Locked = true
+	err = parameters.AddTo(&r.world.Custody, r.wish.Names.Custody, found[name])
+	r.mark(&r.world.Custody)
+	return err
+}
+
 func (r *run) readShelf(ctx context.Context) (custody.Shelf, error) {
 	shelf, err := r.store.ReadShelf(ctx, r.wish.Names.Custody)
 	r.mark(&shelf)

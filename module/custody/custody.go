@@ -53,6 +53,7 @@ type Shelf struct {
 	Locks    []Lock
 	Ledger   []Entry
 	Escrow   []Deposit
+	Locked   bool // the lock that a ledger's entry names was read
 	Asked    bool // the escrow of the keys in use was read by name
 	Complete bool // everything was listed
 }
@@ -154,6 +155,16 @@ func (s *Shelf) Entry(rotationID string) (Entry, bool) {
 		}
 	}
 	return Entry{}, false
+}
+
+// Lock gives the lock with this number.
+func (s *Shelf) Lock(number int) (Lock, bool) {
+	for _, lock := range s.Locks {
+		if lock.Number == number {
+			return lock, true
+		}
+	}
+	return Lock{}, false
 }
 
 // Open gives the entry of a rotation that is not over; there is at most one.

@@ -44,6 +44,7 @@ type Entry struct {
 	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
 	Baseline      *Baseline          `json:"baseline,omitempty"`
 	Proof         json.RawMessage    `json:"proof,omitempty"`
+	Lock          int                `json:"lock,omitempty"`         // the number under which it was last written
 	ProofDigest   string             `json:"proof_digest,omitempty"` // SHA-256 of the proof as it was handed over
 }
 

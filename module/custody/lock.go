@@ -58,6 +58,11 @@ func Decide(locks []Lock, now time.Time) Claim {
 	return claim
 }
 
+// Dead says whether a lock is not released and nobody holds it any more.
+func (l Lock) Dead(now time.Time) bool {
+	return l.ReleasedAt.IsZero() && ((l.Holder.Local && !l.Holder.Alive) || now.After(l.ExpiresAt))
+}
+
 // LockName gives <prefix>/lock/<n>.
 func LockName(prefix string, number int) string {
 	return prefix + "/lock/" + strconv.Itoa(number)

@@ -35,7 +35,7 @@ func abort(w World, wish Wish, p picture) (Plan, error) {
 	}
 	switch entry.Stage {
 	case custody.StageAborted:
-		return nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), p), nil
+		return tidy(w, entry, wish, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), p))
 	case custody.StageProved, custody.StageFinished:
 		return Plan{}, &Fault{
 			Code: CodeTooLateToAbort, What: fmt.Sprintf("Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current),
@@ -84,7 +84,7 @@ func goBack(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings, plan.Steps = begin.warnings, begin.steps
+	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, begin.steps, begin.number
 	if !unused && !proved {
 		entry.Stage, entry.ProofDigest = custody.StageAborting, wish.Proof.Digest()
 		if entry.Proof, err = json.Marshal(wish.Proof.brief()); err != nil {

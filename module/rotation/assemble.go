@@ -54,6 +54,7 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 		return Plan{}, err
 	}
 	steps := slices.Concat(begin.steps, escrow, open)
+	entry.Lock = begin.number
 	entry.Versions = map[string]int64{}
 	if c.omnibus {
 		if wish.Baseline != nil {

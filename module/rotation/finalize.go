@@ -17,11 +17,12 @@ func finalize(w World, wish Wish, p picture) (Plan, error) {
 		id = wish.Proof.RotationID
 	}
 	entry, known := w.Custody.Entry(id)
-	if known && entry.Stage == custody.StageAborted {
-		return alreadyOver(p, entry)
-	}
-	if known && entry.Stage.Over() && !leftovers(w, p, entry) {
-		return alreadyOver(p, entry)
+	if known && (entry.Stage == custody.StageAborted || entry.Stage.Over() && !leftovers(w, p, entry)) {
+		plan, err := alreadyOver(p, entry)
+		if err != nil {
+			return plan, err
+		}
+		return tidy(w, entry, wish, plan)
 	}
 	if !known && !w.Custody.Complete {
 		return Plan{Needs: NeedShelf}, nil
@@ -98,7 +99,7 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings, plan.Steps = begin.warnings, begin.steps
+	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, begin.steps, begin.number
 	if entry.Stage == custody.StagePrepared {
 		entry.Stage, entry.ProvedAt = custody.StageProved, w.Now
 		if entry.Proof, err = json.Marshal(wish.Proof.brief()); err != nil {

@@ -8,6 +8,7 @@ import (
 )
 
 type taking struct {
+	number   int
 	steps    []Step
 	warnings []string
 }
@@ -29,7 +30,7 @@ func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
 	if err != nil {
 		return taking{}, nil, err
 	}
-	begin := taking{steps: []Step{{Action: ActLock, Target: name, Write: write, Reason: "one rotation of an installation at a time; " + claim.Reason}}}
+	begin := taking{number: claim.Number, steps: []Step{{Action: ActLock, Target: name, Write: write, Reason: "one rotation of an installation at a time; " + claim.Reason}}}
 	if claim.TakenFrom != nil {
 		begin.warnings = append(begin.warnings, fmt.Sprintf("The lock was taken over from %s, who held it since %s: %s.",
 			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason))
@@ -57,4 +58,31 @@ func Renewal(w World, wish Wish, name, rotationID string, now time.Time) (*Write
 		return nil, err
 	}
 	return &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: 1}, nil
+}
+
+// tidy adds to a plan that has nothing to do the release of the lock that a run left which died after its last record was
+// written. Which lock that is, the ledger's entry says: all of them are not listed for it.
+func tidy(w World, entry custody.Entry, wish Wish, plan Plan) (Plan, error) {
+	if entry.Lock == 0 {
+		return plan, nil
+	}
+	lock, found := w.Custody.Lock(entry.Lock)
+	if !found && !w.Custody.Complete && !w.Custody.Locked {
+		return Plan{Needs: NeedLock, Lock: entry.Lock}, nil
+	}
+	if !found || !lock.Dead(w.Now) {
+		return plan, nil
+	}
+	name, version := custody.LockName(wish.Names.Custody, lock.Number), lock.Version
+	lock.ReleasedAt = w.Now
+	value, err := custody.Encode(lock)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan.Msg += " The lock of a run that died is released."
+	plan.Steps = append(plan.Steps, Step{
+		Action: ActUnlock, Target: name, Reason: lock.Holder.Who() + " died before it could",
+		Write: &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: version},
+	})
+	return plan, nil
 }

@@ -27,6 +27,7 @@ type Plan struct {
 
 	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
 	Needs Need
+	Lock  int // for NeedLock
 	// Pending is not nil while what is wanted is not there yet but may still come (rotating with wait).
 	Pending *Fault
 	// Unconfirmed: the counts say that it is complete, but they are not of one instant: read all once more.
@@ -41,6 +42,7 @@ type Need int
 const (
 	NeedNothing     Need = iota
 	NeedEscrow           // escrow/<fingerprint> of the keys in use: one read
+	NeedLock             // the lock that Plan.Lock numbers: one read
 	NeedShelf            // everything under custody_prefix: a read for each ten names
 	NeedDescription      // DescribeParameters: KMS keys, tiers and policies, which only writes need
 )

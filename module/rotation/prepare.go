@@ -14,7 +14,11 @@ import (
 func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 	entry, known := w.Custody.Entry(wish.RotationID)
 	if known && entry.Stage.Over() {
-		return alreadyOver(p, entry)
+		plan, err := alreadyOver(p, entry)
+		if err != nil {
+			return plan, err
+		}
+		return tidy(w, entry, wish, plan)
 	}
 	if !known && wish.RotationID == "" {
 		entry, known = w.Custody.Open()
@@ -75,7 +79,7 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 		plan := nothing(PhasePrepared, entry.RotationID, w.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, p)
 		plan.Evidence = agreement(w, wish, p.current, p.previous)
 		plan.Escrow, plan.Baseline = custody.EscrowName(wish.Names.Custody, p.previous.print), entry.Baseline
-		return plan, nil
+		return tidy(w, entry, wish, plan)
 	}
 	return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous, standalone: steps})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 	"github.com/seqera-tools/crypto-rotation/module/options"
@@ -19,6 +20,8 @@ func main() {
 	if len(os.Args) == 2 && (os.Args[1] == "--schema" || os.Args[1] == "--version") {
 		os.Exit(tell(os.Args[1]))
 	}
+	// A core file would hold the keys. Where the limit cannot be set there is no other limit to respect.
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	// Of many records little is held for long: collect early rather than hold twice as much (make bench-records).
 	debug.SetGCPercent(25)
 	os.Exit(ansible.Run(context.Background(), os.Args, os.Stdout, handle))

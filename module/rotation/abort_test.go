@@ -195,3 +195,27 @@ func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, same.Writes(), "the key is in use already")
 }
+
+func TestABackupThatTurnsUpLaterIsTiedToTheKeyThatWasRetired(t *testing.T) {
+	s := prepared(t)
+	finish, err := Make(s.world(t), wishFor(StateFinalized), quick{})
+	require.NoError(t, err)
+	for _, step := range finish.Steps {
+		s.carry(t, step)
+	}
+	wish := wishFor(StatePrepared)
+	wish.Backups = []string{"snap-1", "found in a drawer"}
+	plan, err := Make(s.world(t), wish, quick{})
+	require.NoError(t, err)
+	for _, step := range plan.Steps {
+		s.carry(t, step)
+	}
+	w := s.world(t)
+	retired, _ := w.Custody.Find(printOf(oldKey))
+	assert.Empty(t, retired.Untied(wish.Backups))
+	assert.Equal(t, []string{"found in a drawer"}, retired.Ties[0].Backups)
+	again, err := Make(w, wish, quick{})
+	require.NoError(t, err)
+	assert.False(t, again.Writes())
+	assert.Equal(t, PhaseFinalized, again.Phase)
+}

@@ -153,7 +153,34 @@ func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, er
 	if err != nil {
 		return nil, err
 	}
-	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the retiring key is in escrow already" + tied(untied)}}, nil
+	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is in escrow already" + tied(untied)}}, nil
+}
+
+// tieLater ties backups that turned up after a rotation was finished to the key that it retired. Nothing else is to be done.
+func tieLater(w World, wish Wish, p picture, entry custody.Entry, over Plan) (Plan, error) {
+	if !w.Custody.Complete {
+		return Plan{Needs: NeedShelf}, nil
+	}
+	if !w.SSM.Described {
+		return Plan{Needs: NeedDescription}, nil
+	}
+	retired, held := w.Custody.Find(entry.Previous)
+	untied := retired.Untied(wish.Backups)
+	if !held || len(untied) == 0 {
+		return tidy(w, entry, wish, over)
+	}
+	tie, err := tieStep(w, wish, change{p: p, entry: entry, previous: key{print: entry.Previous}}, retired)
+	if err != nil {
+		return Plan{}, err
+	}
+	begin, end, err := locked(w, wish, entry.RotationID)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := over
+	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retired.", untied, entry.Previous, entry.RotationID)
+	plan.Warnings, plan.Steps = begin.warnings, slices.Concat(begin.steps, tie, end)
+	return plan, fit(plan.Steps, wish)
 }
 
 func tied(backups []string) string {

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,10 @@ func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 		plan, err := alreadyOver(p, entry)
 		if err != nil {
 			return plan, err
+		}
+		later := slices.ContainsFunc(wish.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
+		if later && entry.Stage == custody.StageFinished {
+			return tieLater(w, wish, p, entry, plan)
 		}
 		return tidy(w, entry, wish, plan)
 	}

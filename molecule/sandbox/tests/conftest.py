@@ -36,6 +36,7 @@ class Platform:
         self.env = json.loads(self.sandbox("env", name, "--json"))
         self.environ = os.environ | self.env
         self.seen = []  # every text in which no key may be found
+        self.public = []  # of these, what may not even hold the database's password: outputs and command lines
         self.keys = {self.value(f"{self.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")}
 
     @staticmethod
@@ -145,6 +146,7 @@ class Platform:
             code = process.wait(timeout=400)
         output = log.read_text()
         self.seen += [output, eyes.text()]
+        self.public += [output, *eyes.commands]
         recap = re.search(rf"^{self.name} +: (.*)$", output, re.M)
         counts = dict(pair.split("=") for pair in recap.group(1).split()) if recap else {}
         return Run(code, output, {name: int(count) for name, count in counts.items()})
@@ -174,7 +176,7 @@ class Eyes:
     """Samples the command line and environment of every process while a playbook runs."""
 
     def __enter__(self):
-        self.samples, self.done = set(), threading.Event()
+        self.samples, self.commands, self.done = set(), set(), threading.Event()
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
         return self
@@ -188,9 +190,12 @@ class Eyes:
             for path in glob.glob("/proc/[0-9]*/cmdline"):
                 for one in (path, path.replace("cmdline", "environ")):
                     try:
-                        self.samples.add(pathlib.Path(one).read_text(errors="replace"))
+                        text = pathlib.Path(one).read_text(errors="replace")
                     except OSError:
                         continue
+                    self.samples.add(text)
+                    if one == path:
+                        self.commands.add(text)
 
     def text(self):
         return "\n".join(self.samples)

@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(moto.Main(m))
 }
 
-// document is an omnibus as the installer's template has it, tab-indented, with a key filled in.
-func document(key string) string {
+// document is an omnibus as the installer's template has it, tab-indented, with the old key.
+func document() string {
 	return strings.ReplaceAll(`{
 	"TOWER_LICENSE": {
 		"ssm_key": "/config/tower-template/tower/license",
@@ -53,7 +53,7 @@ func document(key string) string {
 		"value": "smtp",
 		"description": "The SMTP user."
 	}
-}`, "KEY", key)
+}`, "KEY", oldKey)
 }
 
 const preparedDocument = `{
@@ -115,7 +115,7 @@ func (a answer) actions() []string {
 func installation(t *testing.T) *moto.Server {
 	t.Helper()
 	server := moto.Start(t)
-	server.Put(t, name, document(oldKey))
+	server.Put(t, name, document())
 	server.Put(t, config+"/tower/crypto/secretKey", oldKey)
 	return server
 }
@@ -321,7 +321,7 @@ func TestBadInputIsOneClearMessageAndNothingWritten(t *testing.T) {
 		{"new key equal to the old one", nil, args{"new_secret": oldKey}, "key_unchanged", ""},
 		{"omnibus absent", func(t *testing.T, s *moto.Server) { t.Helper(); s.Delete(t, name) }, nil, "omnibus_missing", name},
 		{"omnibus not JSON", put(name, "TOWER_CRYPTO_SECRET="+oldKey), nil, "omnibus_not_json", name},
-		{"omnibus of another app", put(name, strings.ReplaceAll(document(oldKey), "tower-template", "other")), nil, "app_mismatch", "other"},
+		{"omnibus of another app", put(name, strings.ReplaceAll(document(), "tower-template", "other")), nil, "app_mismatch", "other"},
 		{"standalone missing", func(t *testing.T, s *moto.Server) { t.Helper(); s.Delete(t, config+"/tower/crypto/secretKey") }, nil, "standalone_missing", "secretKey"},
 		{"standalone different", put(config+"/tower/crypto/secretKey", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"), nil, "key_mismatch", "fingerprint"},
 		{"no permission is not absent", denied, nil, "access_denied", "ssm:GetParameters"},
@@ -430,7 +430,7 @@ func TestInfoReadsAndNeverWrites(t *testing.T) {
 
 func TestWhatSomebodyWroteJustBeforeTheLockIsKept(t *testing.T) {
 	server := installation(t)
-	theirs := strings.Replace(document(oldKey), "a <licence> & more", "a new licence", 1)
+	theirs := strings.Replace(document(), "a <licence> & more", "a new licence", 1)
 	once := false
 	server.After(func(one moto.Call) {
 		if one.Action == "PutParameter" && strings.Contains(one.Names[0], "/lock/") && !once {

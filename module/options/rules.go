@@ -54,6 +54,9 @@ func preparedRules(r Rotation, w *walk) {
 	}
 }
 
+// maxLevels is SSM's limit of a hierarchy (PutParameter, HierarchyLevelLimitExceededException).
+const maxLevels = 15
+
 // placeRules keep our parameters off the Platform's, and the keys in custody away from the VM: the installer's instance
 // role reads /config/<app>* and /seqera/<app>/*.
 func placeRules(app, config, previous, custody string, w *walk) {
@@ -63,6 +66,16 @@ func placeRules(app, config, previous, custody string, w *walk) {
 	}
 	if w.spoilt["app_name"] || w.spoilt["config_prefix"] || w.spoilt["custody_prefix"] {
 		return
+	}
+	// The deepest names are <custody_prefix>/escrow/<fingerprint>/backups/<rotation_id> and <config_prefix>/<previous_key_name>.
+	deepest := strings.Count("/"+previous, "/")
+	for _, place := range []struct {
+		option, prefix string
+		below          int
+	}{{"custody_prefix", custody, 4}, {"config_prefix", config, max(3, deepest)}} {
+		if levels := strings.Count(place.prefix, "/") + place.below; levels > maxLevels {
+			w.invalid.add(place.option, fmt.Sprintf("%s makes names of %d levels, and SSM takes %d at most", place.option, levels, maxLevels))
+		}
 	}
 	for _, readable := range []string{config, "/config/" + app, "/seqera/" + app + "/"} {
 		if strings.HasPrefix(custody+"/", readable) {

@@ -36,8 +36,14 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 		case strings.Contains(code, "ExpiredToken") || strings.Contains(code, "UnrecognizedClient") || code == "InvalidClientTokenId" || code == "SignatureDoesNotMatch":
 			f.Code = rotation.CodeAWSCredentials
 			f.What, f.Next = fmt.Sprintf("AWS refused the credentials: %s.", code), "Renew them (aws sso login, a new session token) and run again."
-		case code == "InvalidKeyId" || strings.HasPrefix(code, "KMS"):
-			f.Next = "The KMS key of this parameter is disabled, deleted or unknown to the region; enable it and run again."
+		case code == "InvalidSignatureException" || code == "RequestExpired" || code == "RequestTimeTooSkewed":
+			f.Code = rotation.CodeAWSCredentials
+			f.What = fmt.Sprintf("AWS refused the signature of %s: %s.", action, code)
+			f.Next = "Signatures hold for minutes: set this machine's clock (timedatectl), check the secret key, and run again."
+		default:
+			if next := advice(code); next != "" {
+				f.Next = next
+			}
 		}
 	case strings.Contains(err.Error(), "credentials"):
 		f.Code = rotation.CodeAWSCredentials
@@ -46,4 +52,19 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 		f.What, f.Next = fmt.Sprintf("SSM could not be reached for %s on %s.", action, on), "Check the network, region and endpoint_url, and run again."
 	}
 	return f
+}
+
+// advice is what to do about errors that are told by their name alone.
+func advice(code string) string {
+	switch {
+	case code == "ParameterMaxVersionLimitExceeded":
+		return "SSM keeps 100 versions and drops the oldest, but not one that has a label: move that label (aws ssm label-parameter-version) and run again."
+	case code == "ParameterLimitExceeded":
+		return "The account holds as many Standard parameters in this region as it may: remove some, or raise the quota, and run again."
+	case strings.HasPrefix(code, "HierarchyLevelLimitExceeded"):
+		return "A name has more than 15 levels: choose a shorter custody_prefix or config_prefix and run again."
+	case code == "InvalidKeyId" || strings.HasPrefix(code, "KMS"):
+		return "The KMS key of this parameter is disabled, deleted or unknown to the region; enable it and run again."
+	}
+	return ""
 }

@@ -100,6 +100,15 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		return Plan{}, err
 	}
 	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, begin.steps, begin.number
+	if p.traced() {
+		// Whoever emptied escrow meanwhile took the only other place of the key that is removed next.
+		wish.Backups = entry.Backups
+		kept, err := escrowSteps(w, wish, change{p: p, entry: entry, current: p.current, previous: p.previous})
+		if err != nil {
+			return Plan{}, err
+		}
+		plan.Steps = append(plan.Steps, kept...)
+	}
 	if entry.Stage == custody.StagePrepared {
 		entry.Stage, entry.ProvedAt = custody.StageProved, w.Now
 		if entry.Proof, err = json.Marshal(wish.Proof.brief()); err != nil {

@@ -49,13 +49,18 @@ type Fault int
 
 // The faults.
 const (
-	None       Fault = iota
-	Denied           // AccessDeniedException
-	Throttled        // ThrottlingException
-	TooMany          // TooManyUpdates
-	Invalid          // ValidationException that quotes the value, as AWS does
-	CutBefore        // the connection breaks before the call is carried out
-	LoseAnswer       // the call is carried out, its answer lost
+	None            Fault = iota
+	Denied                // AccessDeniedException
+	Throttled             // ThrottlingException
+	TooMany               // TooManyUpdates
+	Invalid               // ValidationException that quotes the value, as AWS does
+	CutBefore             // the connection breaks before the call is carried out
+	LoseAnswer            // the call is carried out, its answer lost
+	KeyDisabled           // InvalidKeyId, as for a KMS key that is disabled or not there
+	NoDecrypt             // AccessDeniedException of KMS
+	TooManyVersions       // ParameterMaxVersionLimitExceeded
+	TooSkewed             // InvalidSignatureException, as for a clock that is an hour off
+	TooManyNames          // ParameterLimitExceeded
 )
 
 // process is the one moto_server of a test binary: starting it takes seconds, so tests share it, reset.
@@ -235,7 +240,13 @@ func refused(w http.ResponseWriter, fault Fault, call Call) bool {
 		Denied:    {"AccessDeniedException", "User: arn:aws:iam::1:user/u is not authorized to perform: ssm:" + call.Action},
 		Throttled: {"ThrottlingException", "Rate exceeded"},
 		TooMany:   {"TooManyUpdates", "There are concurrent updates for a resource"},
-		Invalid:   {"ValidationException", "1 validation error detected: Value '" + value + "' at 'value' failed to satisfy constraint"},
+		NoDecrypt: {"AccessDeniedException", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."},
+		TooSkewed: {"InvalidSignatureException", "Signature expired: 20261124T080000Z is now earlier than 20261124T085500Z"},
+
+		KeyDisabled:     {"InvalidKeyId", "arn:aws:kms:us-east-1:1:key/1 is disabled."},
+		TooManyVersions: {"ParameterMaxVersionLimitExceeded", "The oldest version has a label"},
+		TooManyNames:    {"ParameterLimitExceeded", "too many"},
+		Invalid:         {"ValidationException", "1 validation error detected: Value '" + value + "' at 'value' failed to satisfy constraint"},
 	}
 	code, ok := codes[fault]
 	if !ok {
@@ -277,6 +288,13 @@ func (s *Server) Put(t *testing.T, name, value string) {
 	_, err := s.Client().PutParameter(t.Context(), &ssm.PutParameterInput{
 		Name: aws.String(name), Value: aws.String(value), Type: types.ParameterTypeSecureString, Overwrite: aws.Bool(true),
 	})
+	require.NoError(t, err)
+}
+
+// PutString writes a parameter that is not encrypted.
+func (s *Server) PutString(t *testing.T, name, value string) {
+	t.Helper()
+	_, err := s.Client().PutParameter(t.Context(), &ssm.PutParameterInput{Name: aws.String(name), Value: aws.String(value), Type: types.ParameterTypeString})
 	require.NoError(t, err)
 }
 

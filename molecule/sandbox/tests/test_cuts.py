@@ -1,0 +1,61 @@
+"""The playbook killed at each of its steps on the VM, and run again. `make test-cuts-all` asks for it."""
+
+import os
+import re
+import signal
+
+import pytest
+from conftest import ROOT
+from test_proof import until
+
+TASKS = ROOT / "roles" / "seqera_crypto_rotation" / "tasks"
+# What touches the Engine or the database, as it is called in the files below.
+TOUCHES = re.compile(r"^ *- name: (?P<name>.*)\n(?: *#.*\n)* *(?:community\.docker\.\w+|seqera_crypto_rotation(?:_info)?|ansible\.builtin\.shell):$", re.M)
+FILES = ["backup_mysqldump", "outage", "ssm", "migrate", "start", "ready", "rotating", "restart", "look"]
+
+
+def steps(output):
+    """Those tasks of an undisturbed run, in order, with how many of the same name came before."""
+    wanted = []
+    for file in FILES:
+        text = (TASKS / f"{file}.yml").read_text()
+        wanted += [re.sub(r"\\{\\{.*?\\}\\}", ".*", re.escape(name.strip('"'))) for name in TOUCHES.findall(text)]
+    told = re.findall(r"^TASK \[(?:seqera_crypto_rotation : )?(.*)\] \*", output, re.M)
+    return [(name, told[:i].count(name)) for i, name in enumerate(told) if any(re.fullmatch(pattern, name) for pattern in wanted)]
+
+
+@pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="it takes a quarter of an hour: make test-cuts-all asks for it")
+@pytest.mark.sandbox("--records", "25")
+def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
+    made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.tmp / "backups")}
+    whole = platform.run(seqera_crypto_rotation_rotation_id="whole", **made)
+    assert whole.code == 0, whole.output
+    cuts = steps(whole.output)
+    assert len(cuts) > 10, cuts
+    names, table, failures = set(platform.parameters()), [], []
+    for n, (name, earlier) in enumerate(cuts):
+        rotation = f"cut-{n}"
+        process, log = platform.start(seqera_crypto_rotation_rotation_id=rotation, **made)
+        until(lambda: log.read_text().count(f"{name}] *") > earlier or process.poll() is not None, seconds=180)
+        reached = process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        platform.seen.append(log.read_text())
+        again = platform.run(seqera_crypto_rotation_rotation_id=rotation, **made)
+        counted, found = platform.check(), platform.parameters()
+        left = [one for one in found if one not in names and "/ledger/" not in one and "/escrow/" not in one and "/lock/" not in one]
+        held = [one for one, (value, _) in found.items() if "/lock/" in one and "released_at" not in value]
+        good = {
+            "it was reached": reached,
+            "the next run ended well": again.code == 0,
+            "every record is under the key in use": counted["current"] == counted["total"],
+            "the ledger says so": again.code == 0 and platform.ledger(rotation)["stage"] == "finished",
+            "nothing is left behind": not left and not held,
+        }
+        wrong = [what for what, ok in good.items() if not ok]
+        table.append(f"{name[:70]:<72} {'survived' if not wrong else 'NOT: ' + ', '.join(wrong)}")
+        if wrong:
+            failures.append((name, wrong, again.output[-3000:]))
+    print(f"\nthe playbook killed at each step on the VM: {len(cuts)} cuts, {len(cuts) - len(failures)} survived", *table, sep="\n")
+    assert not failures, failures
+    assert platform.leaks() == []

@@ -24,7 +24,7 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-sandbox lint fmt demo bench bench-records clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-sandbox test-molecule lint fmt demo bench bench-records clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ test-cuts-all: ## the same at every call, and 200 times
 
 test-sandbox: build ## the playbook in the sandbox
 	@$(REAL) $(VISIBLY) "sandbox tests" .ci/test-sandbox
+
+test-molecule: build ## the molecule scenarios (one: make test-molecule SCENARIO=abort)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
 
 lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
 	@.ci/deps venv

@@ -32,7 +32,7 @@ def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
     assert whole.code == 0, whole.output
     cuts = steps(whole.output)
     assert len(cuts) > 10, cuts
-    names, table, failures = set(platform.parameters()), [], []
+    names, table = set(platform.parameters()), []
     for n, (name, earlier) in enumerate(cuts):
         rotation = f"cut-{n}"
         process, log = platform.start(seqera_crypto_rotation_rotation_id=rotation, **made)
@@ -42,7 +42,7 @@ def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
         process.wait()
         platform.seen.append(log.read_text())
         again = platform.run(seqera_crypto_rotation_rotation_id=rotation, **made)
-        counted, found = platform.check(), platform.parameters()
+        counted, found = platform.check() if again.code == 0 else {"current": 0, "total": -1}, platform.parameters()
         left = [one for one in found if one not in names and "/ledger/" not in one and "/escrow/" not in one and "/lock/" not in one]
         held = [one for one, (value, _) in found.items() if "/lock/" in one and "released_at" not in value]
         good = {
@@ -54,8 +54,6 @@ def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
         }
         wrong = [what for what, ok in good.items() if not ok]
         table.append(f"{name[:70]:<72} {'survived' if not wrong else 'NOT: ' + ', '.join(wrong)}")
-        if wrong:
-            failures.append((name, wrong, again.output[-3000:]))
-    print(f"\nthe playbook killed at each step on the VM: {len(cuts)} cuts, {len(cuts) - len(failures)} survived", *table, sep="\n")
-    assert not failures, failures
+        assert not wrong, f"{table[-1]}\n{again.output[-6000:]}"
+    print(f"\nthe playbook killed at each step on the VM: {len(cuts)} cuts, all survived", *table, sep="\n")
     assert platform.leaks() == []

@@ -59,8 +59,9 @@ test-module: build ## the module against moto_server and a real database
 test-cuts: ## a run dies at each write to SSM and at every third read; two operators begin at once, 30 times
 	@$(REAL) $(VISIBLY) "cuts" .ci/test-cuts some
 
-test-cuts-all: ## the same at every call, and 200 times
+test-cuts-all: build ## the same at every call, and 200 times; and the playbook dies at each of its steps on the VM
 	@$(REAL) $(VISIBLY) "all cuts" .ci/test-cuts all
+	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" .ci/test-sandbox -s -k test_the_playbook_may_die
 
 test-sandbox: build ## the playbook in the sandbox
 	@$(REAL) $(VISIBLY) "sandbox tests" .ci/test-sandbox

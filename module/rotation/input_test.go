@@ -76,6 +76,24 @@ func TestALargerTierNeedsTheOperatorsWord(t *testing.T) {
 	}
 }
 
+func TestALedgerEntryThatWouldOutgrowItsTierKeepsTheProofsDigest(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		world := prepared(t).world(t)
+		if long {
+			world.Custody.Ledger[0].Backups = []string{strings.Repeat("b", 3500)}
+		}
+		plan, err := Make(world, wishFor(StateFinalized), quick{})
+		require.NoError(t, err)
+		for _, step := range plan.Steps {
+			if step.Action == ActRecordProof || step.Action == ActRecordFinished {
+				assert.LessOrEqual(t, step.Write.Value.Len(), standardLimit)
+				assert.Contains(t, step.Write.Value.Reveal(), `"proof_digest"`)
+				assert.Equal(t, !long, strings.Contains(step.Write.Value.Reveal(), `"proof":`))
+			}
+		}
+	}
+}
+
 func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
 	tests := []struct {
 		name string

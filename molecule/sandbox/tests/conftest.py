@@ -133,10 +133,9 @@ class Platform:
         """Starts the playbook; the output goes to a file."""
         log = self.tmp / f"run-{time.monotonic_ns()}.txt"
         command = [VENV / "ansible-playbook", "-i", self.inventory(**variables), ROOT / "playbooks" / playbook, *argv]
+        environ = self.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOG_PATH": str(self.tmp / "ansible.log")}
         with log.open("w") as out:
-            process = subprocess.Popen(
-                command, env=self.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}, cwd=self.tmp, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
+            process = subprocess.Popen(command, env=environ, cwd=self.tmp, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         return process, log
 
     def run(self, *argv, playbook="rotate-crypto.yml", **variables):

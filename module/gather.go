@@ -6,7 +6,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/options"
@@ -116,13 +115,9 @@ func (v *vm) tell(plan rotation.Plan, out *info) {
 		out.Warnings = append(out.Warnings, r.world.BaselineLost)
 	}
 	out.Platform, out.Records = r.world.Platform, r.world.Records
-	if !plan.Born.IsZero() {
-		age := int(r.world.Now.Sub(plan.Born) / (24 * time.Hour))
-		out.KeyAgeDays = &age
-		if r.wish.MaxAgeDays != nil {
-			due := age >= *r.wish.MaxAgeDays
-			out.Due = &due
-		}
+	if out.KeyAgeDays = r.keyAge(plan); out.KeyAgeDays != nil && r.wish.MaxAgeDays != nil {
+		due := *out.KeyAgeDays >= *r.wish.MaxAgeDays
+		out.Due = &due
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -19,8 +20,11 @@ type result struct {
 	RotationID      string              `json:"rotation_id"`
 	Fingerprints    fingerprints        `json:"fingerprints"`
 	Steps           []rotation.Step     `json:"steps"`
+	Then            []rotation.Step     `json:"then,omitempty"`
 	Diff            []rotation.Diff     `json:"diff,omitempty"`
 	Warnings        []string            `json:"warnings,omitempty"`
+	KeyAgeDays      *int                `json:"key_age_days,omitempty"`
+	KeyRotationID   string              `json:"key_rotation_id,omitempty"`
 	Progress        *rotation.Progress  `json:"progress,omitempty"`
 	Evidence        []rotation.Evidence `json:"evidence"`
 	Proof           *rotation.Proof     `json:"proof,omitempty"`
@@ -49,7 +53,7 @@ type calls struct {
 func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) result {
 	out := result{
 		Msg: plan.Msg, Phase: plan.Phase, RotationID: plan.RotationID, Fingerprints: fingerprints{plan.Current, plan.Previous},
-		Steps: plan.Steps, Warnings: plan.Warnings, Progress: plan.Progress, Evidence: plan.Evidence, Proof: plan.Proof, Baseline: plan.Baseline,
+		Steps: plan.Steps, Then: plan.Then, KeyAgeDays: r.keyAge(plan), KeyRotationID: plan.BroughtBy, Warnings: plan.Warnings, Progress: plan.Progress, Evidence: plan.Evidence, Proof: plan.Proof, Baseline: plan.Baseline,
 		DurationSeconds: seconds(r.now().Sub(r.began).Seconds()),
 	}
 	out.APICalls.Reads, out.APICalls.Writes = r.store.Calls()
@@ -77,6 +81,15 @@ func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) 
 		out.Escrow = &escrow{Parameter: plan.Escrow, Version: 1}
 	}
 	return out
+}
+
+// keyAge is the current key's age in whole days; nil where the plan did not need to know it.
+func (r *run) keyAge(plan rotation.Plan) *int {
+	if plan.Born.IsZero() {
+		return nil
+	}
+	age := int(r.world.Now.Sub(plan.Born) / (24 * time.Hour))
+	return &age
 }
 
 func wrote(steps []rotation.Step) bool {

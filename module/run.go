@@ -35,7 +35,26 @@ func handle(ctx context.Context, request ansible.Request) (any, error) {
 		applied = true
 		plan, err = r.apply(ctx, plan)
 	}
+	if err == nil && request.CheckMode && asked.State == string(rotation.StatePrepared) {
+		plan.Then, err = r.foretell(ctx, plan)
+	}
 	return r.result(plan, request, applied), err
+}
+
+// foretell plans the end of a rotation that is under way or due, for a dry run: by the plan of finalized itself.
+func (r *run) foretell(ctx context.Context, plan rotation.Plan) ([]rotation.Step, error) {
+	if !plan.Writes() && plan.Phase != rotation.PhasePrepared && plan.Phase != rotation.PhaseRotated {
+		return nil, nil
+	}
+	for {
+		end, err := rotation.Foretell(r.world, r.wish, plan, r.prints)
+		if err != nil || end.Needs == rotation.NeedNothing {
+			return end.Steps, err
+		}
+		if err := r.fetch(ctx, end.Needs, end.Lock); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // decide observes what the plan needs, and no more, until there is a plan; for rotating it polls until all is proved.

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +90,16 @@ func (s *Shelf) Add(prefix, name string, value secret.Secret, version int64) err
 		return s.addEscrow(name, rest, value, version)
 	}
 	return nil
+}
+
+// Replace makes the shelf what it is once the parameter is written, or is gone. Keys in escrow are added, never replaced.
+func (s *Shelf) Replace(prefix, name string, exists bool, value secret.Secret, version int64) error {
+	s.Locks = slices.DeleteFunc(s.Locks, func(l Lock) bool { return LockName(prefix, l.Number) == name })
+	s.Ledger = slices.DeleteFunc(s.Ledger, func(e Entry) bool { return LedgerName(prefix, e.RotationID) == name })
+	if !exists {
+		return nil
+	}
+	return s.Add(prefix, name, value, version)
 }
 
 func (s *Shelf) addEscrow(name, rest string, value secret.Secret, version int64) error {

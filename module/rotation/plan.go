@@ -22,6 +22,7 @@ type Plan struct {
 	Evidence   []Evidence
 	Progress   *Progress
 	Proof      *Proof
+	Then       []Step            // what finalized would do after this one; see Foretell
 	Escrow     string            // the parameter that holds the retiring key
 	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
 
@@ -33,6 +34,7 @@ type Plan struct {
 	// Unconfirmed: the counts say that it is complete, but they are not of one instant: read all once more.
 	Unconfirmed bool
 	Born        time.Time // since when the current key is in use, as far as is known
+	BroughtBy   string    // the rotation that brought the current key; empty if none of ours did, or escrow was not read
 }
 
 // Need is an observation that costs something and is made only when the answer depends on it.

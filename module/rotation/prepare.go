@@ -170,8 +170,13 @@ func isDue(w World, wish Wish, p picture) (Plan, error) {
 	}
 	since, how := born(w, p)
 	if age := int(w.Now.Sub(since) / (24 * time.Hour)); age < *wish.MaxAgeDays {
-		return nothing(PhaseIdle, wish.RotationID, w.SSM.Current.Name,
-			fmt.Sprintf("the key is %d days old (%s), less than the %d of max_age_days", age, how, *wish.MaxAgeDays), p), nil
+		plan := nothing(PhaseIdle, wish.RotationID, w.SSM.Current.Name,
+			fmt.Sprintf("the key is %d days old (%s), less than the %d of max_age_days", age, how, *wish.MaxAgeDays), p)
+		plan.Born = since
+		if deposit.Origin != custody.OriginCaptured {
+			plan.BroughtBy = deposit.RotationID
+		}
+		return plan, nil
 	}
 	return Plan{}, nil
 }

@@ -1,0 +1,84 @@
+package rotation
+
+import (
+	"slices"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Foretell plans the state finalized for the world as it will be once the plan of prepared is carried out and every record
+// is proved: what a dry run shows of the end. It is Make itself that plans; only the world and the proof are imagined. A plan
+// that needs something comes back as Make's does.
+func Foretell(w World, wish Wish, plan Plan, prints Prints) (Plan, error) {
+	after, err := w.after(wish, plan)
+	if err != nil {
+		return Plan{}, err
+	}
+	last := wish
+	last.State, last.RotationID, last.NewKey, last.FromEscrow, last.MaxAgeDays = StateFinalized, plan.RotationID, secret.Secret{}, "", nil
+	p, err := look(after, last, prints)
+	if err != nil {
+		return Plan{}, err
+	}
+	if wish.Standalone == StandaloneDelete && plan.Writes() {
+		after = after.terraformed(p)
+	}
+	entry, _ := after.Custody.Entry(plan.RotationID)
+	proof := Proof{
+		Format: ProofFormat, App: wish.App, RotationID: plan.RotationID, Previous: entry.Previous, Current: entry.Current,
+		Verify: []Verify{VerifyDatabase}, MadeAt: w.Now,
+	}
+	if b := entry.Baseline; b != nil {
+		proof.Before = &Before{Digest: b.Digest}
+	}
+	proof.Sign(p.current.Secret)
+	last.Proof = &proof
+	return Make(after, last, prints)
+}
+
+// after is the world once the plan's writes are carried out.
+func (w World) after(wish Wish, plan Plan) (World, error) {
+	w.Custody.Locks, w.Custody.Ledger, w.Custody.Escrow = slices.Clone(w.Custody.Locks), slices.Clone(w.Custody.Ledger), slices.Clone(w.Custody.Escrow)
+	for _, step := range plan.Steps {
+		if step.Write == nil {
+			continue
+		}
+		if err := w.write(wish.Names.Custody, *step.Write); err != nil {
+			return World{}, err
+		}
+	}
+	return w, nil
+}
+
+// write does to the observed world what Apply does to SSM.
+func (w *World) write(prefix string, write Write) error {
+	names := write.Names
+	if write.Kind != Delete {
+		names = []string{write.Name}
+	}
+	for _, name := range names {
+		for _, parameter := range w.SSM.all() {
+			if parameter.Name == name {
+				parameter.Exists, parameter.Value, parameter.Type, parameter.Version = write.Kind != Delete, write.Value, write.Type, write.After+1
+			}
+		}
+		if err := w.Custody.Replace(prefix, name, write.Kind != Delete, write.Value, write.After+1); err != nil {
+			return &Fault{Code: CodeInternal, What: err.Error(), State: nothingWritten, Cause: err}
+		}
+	}
+	return nil
+}
+
+// terraformed is what `terraform apply` leaves: a parameter for each of the omnibus's entries that matter here.
+func (w World) terraformed(p picture) World {
+	for parameter, value := range map[*Parameter]secret.Secret{&w.SSM.Current: p.current.Secret, &w.SSM.Previous: p.previous.Secret, &w.SSM.Switch: secret.New("true")} {
+		if !parameter.Exists {
+			parameter.Exists, parameter.Value, parameter.Type = true, value, "SecureString"
+		}
+	}
+	return w
+}
+
+func (p *Parameters) all() []*Parameter {
+	return []*Parameter{&p.Omnibus, &p.Current, &p.Previous, &p.LegacyPrevious, &p.Switch, &p.ChunkSize}
+}

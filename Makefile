@@ -24,7 +24,7 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-sandbox test-molecule lint fmt demo bench bench-records clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-molecule lint fmt demo bench bench-records clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ build: ## the binary under its two names into library/ (for another machine: mak
 	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
 	@cp -f $(BINARY) $(BINARY)_info
 
-test: deps build lint test-unit test-race test-module test-cuts test-sandbox ## everything
+test: deps build lint test-unit test-race test-module test-cuts test-pages test-sandbox ## everything
 
 test-unit: ## the rooms that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
@@ -62,6 +62,9 @@ test-cuts: ## a run dies at each write to SSM and at every third read; two opera
 test-cuts-all: build ## the same at every call, and 200 times; and the playbook dies at each of its steps on the VM
 	@$(REAL) $(VISIBLY) "all cuts" .ci/test-cuts all
 	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" .ci/test-sandbox -s -k test_the_playbook_may_die
+
+test-pages: ## the pages of reports and status, in a browser
+	@$(REAL) $(VISIBLY) "pages" .venv/bin/python -m pytest --quiet molecule/sandbox/pages
 
 test-sandbox: build ## the playbook in the sandbox
 	@$(REAL) $(VISIBLY) "sandbox tests" .ci/test-sandbox

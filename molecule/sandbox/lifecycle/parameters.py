@@ -58,6 +58,13 @@ def invent(app, db_user, db_password):
     }
 
 
+def seed_key(ssm, app, omnibus):
+    """Writes an omnibus and of its entries the crypto key alone: an installation as far as SSM's writers see it."""
+    entries = invent(app, "tower", alphanumerics(24))
+    ssm.put(omnibus, json.dumps(entries, indent="\t"))
+    ssm.put(entries["TOWER_CRYPTO_SECRET"]["ssm_key"], entries["TOWER_CRYPTO_SECRET"]["value"])
+
+
 def seed(ssm, app, entries):
     """Writes the omnibus and its entries, and keeps the first crypto key aside for tests that count records by key."""
     ssm.put(OMNIBUS, json.dumps(entries, indent="\t"))

@@ -25,7 +25,13 @@ class Run:
     code: int
     output: str
     recap: dict
-    result: dict = field(default_factory=dict)
+    report: dict = field(default_factory=dict)  # the JSON report that this run wrote, if it wrote one
+
+    @property
+    def host(self):
+        """What the report says of the one host."""
+        [one] = self.report["hosts"]
+        return one
 
 
 class Platform:
@@ -140,6 +146,7 @@ class Platform:
 
     def run(self, *argv, playbook="rotate-crypto.yml", **variables):
         """Runs the playbook from another directory than the clone's, watched by eyes that look for keys."""
+        known = self.reports()
         with Eyes() as eyes:
             process, log = self.start(*argv, playbook=playbook, **variables)
             code = process.wait(timeout=400)
@@ -148,7 +155,17 @@ class Platform:
         self.public += [output, *eyes.commands]
         recap = re.search(rf"^{self.name} +: (.*)$", output, re.M)
         counts = dict(pair.split("=") for pair in recap.group(1).split()) if recap else {}
-        return Run(code, output, {name: int(count) for name, count in counts.items()})
+        return Run(code, output, {name: int(count) for name, count in counts.items()}, self.report(known))
+
+    def reports(self):
+        return set((self.tmp / "reports").glob("2*.json"))
+
+    def report(self, known):
+        """The report that was not there before."""
+        new = self.reports() - known
+        self.seen += [path.read_text() for one in new for path in one.parent.glob(f"{one.stem}.*")]
+        assert len(new) < 2, new
+        return json.loads(new.pop().read_text()) if new else {}
 
     def remember_keys(self):
         for name, (value, _) in self.parameters().items():

@@ -48,7 +48,7 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     assert platform.parameters() == before, "check mode wrote a parameter"
     assert platform.started() == started, "check mode restarted a container"
     assert platform.check() == records, "check mode changed a record"
-    for word in ("put_omnibus", "docker compose down", "cron last", f"each of {records['total']} records"):
+    for word in ("put_omnibus", "docker compose down", "start: cron, last", f"each of {records['total']} records"):
         assert word in dry.output
 
     real = platform.run("--diff", "-vvvv")
@@ -216,7 +216,7 @@ def test_wrong_variables_are_one_sentence(platform):
     before, started = platform.parameters(), platform.started()
     for variables, words in (
         ({"seqera_crypto_rotation_backups": []}, "backups"),
-        ({"seqera_crypto_rotation_rotation_id": ""}, "Nothing says when to rotate"),
+        ({"seqera_crypto_rotation_rotation_id": ""}, "needs at least one of"),
         ({"seqera_crypto_rotation_services": {"migrate": ["migrate"], "backends": ["no-such"], "cron": ["cron"]}}, "no service no-such"),
         ({"seqera_crypto_rotation_compose_dir": "/no/such/dir"}, "/no/such/dir"),
         ({"seqera_crypto_rotation_second_outage": "never"}, "now"),

@@ -1,0 +1,92 @@
+"""What check mode foretells is what the run then does, element by element; and what it needs and leaves."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+from test_playbook import TERRAFORM
+
+
+def foretold_and_done(platform, **variables):
+    """The steps of the dry run and those of the run after it, which must be the same."""
+    before, started = platform.parameters(), platform.started()
+    dry = platform.run("--check", "--diff", **variables)
+    assert dry.code == 0, dry.output
+    assert platform.parameters() == before and platform.started() == started, "a dry run touched something"
+    real = platform.run(**variables)
+    assert real.code == 0, real.output
+    assert dry.host["outcome"] == "foreseen" and dry.report["run"]["check_mode"]
+    # Where nobody names the rotation, the module makes a name of the time.
+    named = [re.sub(r"\d{8}T\d{6}Z-\w{4}", "<made>", step) for run in (dry, real) for step in run.host["steps"]]
+    assert named[: len(named) // 2] == named[len(named) // 2 :]
+    shown = " ".join(dry.output.split())
+    assert [line for line in dry.host["steps"] if line not in shown] == [], "the dry run shows them"
+    return dry, real
+
+
+@pytest.mark.sandbox("--records", "30", "--orphaned", "2")
+def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
+    dry, real = foretold_and_done(platform)
+    actions = [step.partition(": ")[0] for step in real.host["steps"]]
+    assert list(dict.fromkeys(actions)) == ["backup", "outage", "prepare", "start", "watch", "second outage", "finalize", "restart", "verify"]
+    assert any(step.startswith("prepare: put_omnibus") for step in real.host["steps"])
+    assert any(step.startswith("finalize: delete_previous_key") for step in real.host["steps"])
+    assert dry.host["expected"]["outage_seconds"] is None, "nothing was measured yet"
+    assert real.host["outcome"] == "done" and real.host["records"] == platform.check()["total"]
+    names = [span["name"] for span in real.host["timeline"]]
+    assert names == ["outage 1", "prepare", "backends ready", "re-encryption", "outage 2", "restart"]
+    assert all(real.report["run"]["begun"] <= span["begin"] <= span["end"] <= real.report["run"]["ended"] for span in real.host["timeline"])
+
+    # By age and forced, with a chunk size, the last rotation's key already in escrow; only key holders are restarted.
+    dry, real = foretold_and_done(
+        platform, seqera_crypto_rotation_rotation_id="", seqera_crypto_rotation_force=True, seqera_crypto_rotation_chunk_size=7, seqera_crypto_rotation_allow_advanced_tier=True,
+        seqera_crypto_rotation_restart_scope="key_holders",
+    )  # fmt: skip
+    assert real.host["steps"][-2:] == ["restart: backend, cron", "verify: no trace left, every record opens with the key in use"]
+    assert "second outage: docker compose down" not in real.host["steps"]
+    assert dry.host["expected"]["outage_seconds"] > 0 and dry.host["expected"]["reencryption_seconds"] > 0, "measured by the first run"
+    counted = platform.check()
+    assert counted["current"] + counted["orphaned_current"] == counted["total"]
+    again = platform.run("--check")
+    assert again.code == 0 and not again.report and again.recap["changed"] == 0, "nothing is due: no report"
+    assert platform.leaks() == []
+
+
+@pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=30ms")
+def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
+    for until in ("Put both keys and the switch into SSM", "Prove the order of start"):
+        process, log = platform.start()
+        deadline = time.monotonic() + 120
+        while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None, log.read_text()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        platform.seen.append(log.read_text())
+        dry = platform.run("--check", seqera_crypto_rotation_second_outage="later")
+        assert dry.code == 0, dry.output
+    dry, real = foretold_and_done(platform, seqera_crypto_rotation_second_outage="later")
+    assert real.host["outcome"] == "waiting" and real.host["phase"] == "rotated"
+    started, before = platform.started(), platform.parameters()
+    again = platform.run(seqera_crypto_rotation_second_outage="later")
+    assert again.code == 0 and again.host["outcome"] == "waiting" and platform.started() == started and platform.parameters() == before
+    late = platform.run(seqera_crypto_rotation_not_after="2026-01-01T05:00:00+01:00")
+    assert late.code != 0 and late.host["outcome"] == "not_begun" and "the window is over" in late.host["reason"]
+    assert platform.started() == started and platform.parameters() == before
+    dry, real = foretold_and_done(platform)
+    assert real.host["outcome"] == "done" and real.host["phase"] == "finalized"
+    assert platform.leaks() == []
+
+
+@pytest.mark.sandbox("--records", "12")
+def test_and_those_with_terraform_and_with_a_dump(platform):
+    tasks = platform.tmp / "terraform.yml"
+    tasks.write_text(TERRAFORM)
+    variables = {"seqera_crypto_rotation_standalone": "delete", "seqera_crypto_rotation_after_prepare_tasks": str(tasks)}
+    foretold_and_done(platform, **variables)
+    variables = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backups": [], "seqera_crypto_rotation_backup_dir": str(platform.tmp / "dumps")}
+    dry, real = foretold_and_done(platform, seqera_crypto_rotation_rotation_id="r2", **variables)
+    assert real.host["steps"][0] == "backup: mysqldump"
+    assert platform.leaks() == []

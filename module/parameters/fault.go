@@ -29,9 +29,9 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 			f.Code = rotation.CodeAccessDenied
 			f.What = fmt.Sprintf("%s on %s is not allowed to these credentials.", action, on)
 			f.Next = "Grant it (README, Permissions); a SecureString also needs kms:Decrypt, and kms:Encrypt or kms:GenerateDataKey to write, on its KMS key."
-		case strings.Contains(code, "Throttl") || code == "TooManyUpdates" || code == "RequestLimitExceeded":
+		case throttled(code):
 			f.Code = rotation.CodeThrottled
-			f.What = fmt.Sprintf("SSM throttled %s on %s %d times.", action, on, Attempts)
+			f.What = fmt.Sprintf("SSM throttled %s on %s for minutes.", action, on)
 			f.Next = "The quota (3 puts, 40 reads a second) is shared by the account and region: run again when it is less busy."
 		case strings.Contains(code, "ExpiredToken") || strings.Contains(code, "UnrecognizedClient") || code == "InvalidClientTokenId" || code == "SignatureDoesNotMatch":
 			f.Code = rotation.CodeAWSCredentials
@@ -52,6 +52,11 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 		f.What, f.Next = fmt.Sprintf("SSM could not be reached for %s on %s.", action, on), "Check the network, region and endpoint_url, and run again."
 	}
 	return f
+}
+
+// throttled says whether a call may be carried out once there is room for it.
+func throttled(code string) bool {
+	return strings.Contains(code, "Throttl") || code == "TooManyUpdates" || code == "RequestLimitExceeded" || code == "TooManyRequestsException"
 }
 
 // advice is what to do about errors that are told by their name alone.

@@ -3,9 +3,11 @@
 package parameters
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -22,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
@@ -39,6 +42,7 @@ type Config struct {
 	AssumeRoleARN string
 	CABundle      string // path of a PEM file
 	ValidateCerts bool
+	Throttles     int // how often a throttled call is tried; 0 for Throttles
 }
 
 // Store is SSM of one account and region, with counters of the calls made. It is for one goroutine.
@@ -51,9 +55,12 @@ type Store struct {
 	lock    held
 }
 
-// Attempts is how often a call is tried when SSM throttles or a connection breaks: its quota of 3 puts a second is
-// shared by everybody in the account and region.
-const Attempts = 10
+// How often a call is tried. A broken connection is given up soon. SSM's quota of 3 puts a second is shared by everybody in
+// the account and region, so that in a fleet many wait their turn: about nine minutes long.
+const (
+	Attempts  = 10
+	Throttles = 600
+)
 
 // Open makes the clients. It makes no call that needs the network, unless a role is to be assumed.
 func Open(ctx context.Context, c Config) (*Store, error) {
@@ -63,7 +70,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
-		config.WithRetryer(retryer),
+		config.WithRetryer(func() aws.Retryer { return retryer(cmp.Or(c.Throttles, Throttles)) }),
 	}
 	if c.Region != "" {
 		options = append(options, config.WithRegion(c.Region))
@@ -116,18 +123,26 @@ func (s *Store) Caller(ctx context.Context) string {
 
 // retryer tries throttled calls and broken connections again with a jittered back-off. TooManyUpdates is not in the SDK's
 // own set; its client-side quota of retries would give up on a busy account.
-func retryer() aws.Retryer {
+func retryer(throttles int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = Attempts
-		o.Backoff = retry.BackoffDelayerFunc(backoff)
+		o.MaxAttempts = 0 // backoff ends it
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, err error) (time.Duration, error) { return backoff(attempt, throttles, err) })
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TooManyUpdates": {}}})
 	})
 }
 
-// backoff waits a random part of 100 ms, 200 ms, … 2 s: short enough that SSM's quota is not idle while somebody waits.
-func backoff(attempt int, _ error) (time.Duration, error) {
-	most := min(100*time.Millisecond<<min(attempt, 5), 2*time.Second)
+// backoff waits a random part of 100 ms, 200 ms, … 1.5 s: short enough that SSM's quota is not idle while somebody waits, at
+// most one and a half calls a second and process while there are many. It gives the error back when it is time to give up.
+func backoff(attempt, throttles int, err error) (time.Duration, error) {
+	limit := Attempts
+	if api := smithy.APIError(nil); errors.As(err, &api) && throttled(api.ErrorCode()) {
+		limit = throttles
+	}
+	if attempt >= limit {
+		return 0, err
+	}
+	most := min(100*time.Millisecond<<min(attempt, 5), 1500*time.Millisecond)
 	return most/4 + rand.N(most*3/4), nil //nolint:gosec // a back-off is no secret
 }
 

@@ -140,6 +140,30 @@ func TestThrottlingIsWaitedOut(t *testing.T) {
 	}
 }
 
+func TestACallWaitsItsTurnLongerThanABrokenConnectionAndNotForEver(t *testing.T) {
+	server := moto.Start(t)
+	server.Put(t, "/omnibus", "before")
+	server.On(func(n int, _ moto.Call) moto.Fault {
+		if n <= Attempts+2 {
+			return moto.TooMany
+		}
+		return moto.None
+	})
+	_, err := open(t, server).Read(t.Context(), "/omnibus")
+	require.NoError(t, err)
+	assert.Len(t, server.Calls(), Attempts+3)
+
+	server.Reset()
+	server.On(func(int, moto.Call) moto.Fault { return moto.Throttled })
+	store, err := Open(t.Context(), Config{
+		Region: "us-east-1", AccessKey: "testing", SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true, Throttles: 3,
+	})
+	require.NoError(t, err)
+	_, err = store.Read(t.Context(), "/omnibus")
+	assert.Equal(t, rotation.CodeThrottled, codeOf(t, err))
+	assert.Len(t, server.Calls(), 3)
+}
+
 func TestAnotherWriterInBetweenStopsTheRunAndIsNamed(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")

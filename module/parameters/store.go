@@ -125,21 +125,28 @@ func (s *Store) Caller(ctx context.Context) string {
 // own set; its client-side quota of retries would give up on a busy account.
 func retryer(throttles int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = 0 // backoff ends it
-		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, err error) (time.Duration, error) { return backoff(attempt, throttles, err) })
+		o.MaxAttempts = throttles
+		o.Backoff = &patience{throttles: throttles}
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TooManyUpdates": {}}})
 	})
 }
 
-// backoff waits a random part of 100 ms, 200 ms, … 1.5 s: short enough that SSM's quota is not idle while somebody waits, at
-// most one and a half calls a second and process while there are many. It gives the error back when it is time to give up.
-func backoff(attempt, throttles int, err error) (time.Duration, error) {
-	limit := Attempts
+// patience says how long to wait before a call is tried again, and when to give up. It is for one goroutine, as the store.
+type patience struct {
+	throttles int
+	broken    int // connections in a row: what broke after a hundred throttled tries is not given up at once
+}
+
+// BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s: short enough that SSM's quota is not idle while somebody waits,
+// about one call a second and process while there are many. It gives the error back when it is time to give up.
+func (p *patience) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	if api := smithy.APIError(nil); errors.As(err, &api) && throttled(api.ErrorCode()) {
-		limit = throttles
+		p.broken = 0
+	} else if p.broken++; attempt == 1 {
+		p.broken = 1
 	}
-	if attempt >= limit {
+	if p.broken >= Attempts || attempt >= p.throttles {
 		return 0, err
 	}
 	most := min(100*time.Millisecond<<min(attempt, 5), 1500*time.Millisecond)

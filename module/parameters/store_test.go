@@ -144,14 +144,17 @@ func TestACallWaitsItsTurnLongerThanABrokenConnectionAndNotForEver(t *testing.T)
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	server.On(func(n int, _ moto.Call) moto.Fault {
-		if n <= Attempts+2 {
+		switch {
+		case n == Attempts+2:
+			return moto.CutBefore
+		case n <= Attempts+3:
 			return moto.TooMany
 		}
 		return moto.None
 	})
 	_, err := open(t, server).Read(t.Context(), "/omnibus")
 	require.NoError(t, err)
-	assert.Len(t, server.Calls(), Attempts+3)
+	assert.Len(t, server.Calls(), Attempts+4)
 
 	server.Reset()
 	server.On(func(int, moto.Call) moto.Fault { return moto.Throttled })

@@ -30,6 +30,15 @@ class Bucket:
         return True
 
 
+class Server(ThreadingHTTPServer):
+    """As many at once as a fleet's forks."""
+
+    daemon_threads, request_queue_size = True, 256
+
+    def handle_error(self, request, client_address):
+        """A client that goes away is no error of ours."""
+
+
 class Quota:
     """A server on loopback that hands on to moto what the quota allows, and counts."""
 
@@ -50,8 +59,7 @@ class Quota:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -24,7 +24,7 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-molecule lint fmt demo bench bench-records clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -89,6 +89,9 @@ bench-records: deps ## speed, memory and polls of the scan, beside OpenSSL and b
 
 bench: deps build ## speed and size as ratios, in one run
 	@.ci/bench
+
+bench-fleet: deps build ## many installations: SSM's quota, nothing due, outages beside bare compose (HOSTS=200)
+	@.ci/bench-fleet
 
 clean: ## end every sandbox; remove what was built and reported
 	@for name in $$(molecule/sandbox/sandbox list); do molecule/sandbox/sandbox down "$$name"; done

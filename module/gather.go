@@ -75,6 +75,9 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode 
 		return err
 	}
 	v.tell(plan, out)
+	if !slices.Contains(asked.Gather, "platform") {
+		out.Platform = nil // looked at for the database's address alone
+	}
 	if v.scanner == nil || !v.escrowed.IsEmpty() {
 		return nil
 	}
@@ -127,7 +130,7 @@ func (v *vm) lookAtVM(ctx context.Context, asked options.Info) error {
 	var found platform.Found
 	if slices.Contains(asked.Gather, "platform") || (scan && asked.Database == nil) {
 		var err error
-		if found, err = v.containers(ctx); err != nil {
+		if found, err = v.containers(ctx, slices.Contains(asked.Gather, "platform")); err != nil {
 			return err
 		}
 	}

@@ -27,8 +27,9 @@ type vm struct {
 	progress progress
 }
 
-// containers looks at the compose project and asks whether the Platform is ready.
-func (v *vm) containers(ctx context.Context) (platform.Found, error) {
+// containers looks at the compose project and, where that counts, asks whether the Platform is ready: one that is stopped may
+// take seconds to say no.
+func (v *vm) containers(ctx context.Context, asksHealth bool) (platform.Found, error) {
 	if v.engine == nil {
 		engine, err := platform.Connect(ctx, v.asked.DockerHost)
 		if err != nil {
@@ -43,7 +44,9 @@ func (v *vm) containers(ctx context.Context) (platform.Found, error) {
 	if err != nil {
 		return found, err
 	}
-	found.Platform.Readiness = platform.Ready(ctx, nil, v.asked.HealthURL, v.run.now)
+	if asksHealth {
+		found.Platform.Readiness = platform.Ready(ctx, nil, v.asked.HealthURL, v.run.now)
+	}
 	v.run.world.Platform = &found.Platform
 	return found, nil
 }

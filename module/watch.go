@@ -62,7 +62,7 @@ func (v *vm) poll(ctx context.Context) (rotation.Plan, error) {
 		return rotation.Plan{}, err
 	}
 	r.world.Now, r.world.Records = r.now(), nil
-	found, err := v.containers(ctx)
+	found, err := v.containers(ctx, true)
 	if err != nil {
 		return rotation.Plan{}, err
 	}

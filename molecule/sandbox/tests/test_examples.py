@@ -1,0 +1,51 @@
+"""The examples for AWX and schedulers name what there is."""
+
+import configparser
+import json
+import re
+
+import yaml
+from conftest import ROOT
+
+ROLE = ROOT / "roles" / "seqera_crypto_rotation"
+SPECS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+OPTIONS = {name: option for entry in SPECS.values() for name, option in entry["options"].items()}
+OF_THE_PLAYS = {"seqera_crypto_rotation_hosts", "seqera_crypto_rotation_serial", "seqera_crypto_rotation_strategy"}
+OF_RESULTS = {"seqera_crypto_rotation_report", "seqera_crypto_rotation_report_files", "seqera_crypto_rotation_status"}
+
+
+def test_the_survey_asks_for_options_that_there_are_and_offers_their_defaults():
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    for question in json.loads((ROOT / "docs" / "examples" / "awx-survey.json").read_text())["spec"]:
+        name = question["variable"]
+        if name in OF_THE_PLAYS:
+            continue
+        assert question.get("choices", OPTIONS[name].get("choices")) == OPTIONS[name].get("choices")
+        assert question["type"] == {"int": "integer", "str": "multiplechoice" if "choices" in question else "text"}[OPTIONS[name]["type"]]
+        if question["required"]:
+            assert question["default"] == defaults[name] == OPTIONS[name]["default"]
+
+
+def test_every_default_is_declared_and_is_the_declared_one():
+    for name, value in yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()).items():
+        assert name in OPTIONS, name
+        assert OPTIONS[name].get("default", value) == value, name
+
+
+def test_the_fleets_page_names_options_and_metrics_that_there_are():
+    known = set(OPTIONS) | OF_THE_PLAYS | OF_RESULTS
+    known |= set(re.findall(r"# TYPE (\w+)", (ROLE / "templates" / "status.prom.j2").read_text()))
+    text = (ROOT / "docs" / "fleet.md").read_text() + (ROOT / "docs" / "examples" / "crypto-status.service").read_text()
+    assert set(re.findall(r"seqera_crypto_rotation_\w+", text)) - known == set()
+
+
+def test_the_units_of_systemd_run_the_playbook_that_there_is():
+    units = {}
+    for kind in ("service", "timer"):
+        units[kind] = configparser.ConfigParser(interpolation=None)
+        units[kind].optionxform = str
+        units[kind].read(ROOT / "docs" / "examples" / f"crypto-status.{kind}")
+    command = units["service"]["Service"]["ExecStart"]
+    assert (ROOT / re.search(r"playbooks/\S+", command).group()).exists()
+    assert set(json.loads(re.search(r"'(.*)'", command).group(1))) <= set(OPTIONS)
+    assert units["timer"]["Timer"]["OnCalendar"]

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import time
 
-from . import engine
+from . import engine, light
 from .base import BUILD, Problem, say
 from .project import Sandbox, names
 
@@ -54,6 +54,14 @@ def parser():
     sub.add_argument("rest", nargs=argparse.REMAINDER)
     sub = command("compose", compose, "run docker compose in a sandbox's project")
     sub.add_argument("rest", nargs=argparse.REMAINDER)
+    sub = command("light-up", light.up, "bring many light installations up: real SSM and database, stub VMs")
+    sub.add_argument("--count", type=int, default=20)
+    sub.add_argument("--records", type=int, default=6)
+    sub.add_argument("--damaged", action="append", default=[], metavar="NNN", help="a host with a record that no key opens")
+    command("light-down", light.down, "end a light fleet")
+    command("light-env", light.env, "print where a light fleet's hosts are, as JSON")
+    sub = command("light-check", light.check, "count the records of one light host by key")
+    sub.add_argument("host", metavar="HOST")
     command("list", lambda _: print("\n".join(names())) if names() else None, "names of the sandboxes", named=False)
     command("docker-host", lambda _: print(engine.docker_host()), "address of the Docker Engine", named=False)
     command("engine-start", engine_start, "make sure a Docker Engine answers; it stays until engine-stop", named=False)

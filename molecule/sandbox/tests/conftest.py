@@ -144,12 +144,12 @@ class Platform:
             process = subprocess.Popen(command, env=environ, cwd=self.tmp, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         return process, log
 
-    def run(self, *argv, playbook="rotate-crypto.yml", **variables):
+    def run(self, *argv, playbook="rotate-crypto.yml", limit=400, **variables):
         """Runs the playbook from another directory than the clone's, watched by eyes that look for keys."""
         known = self.reports()
         with Eyes() as eyes:
             process, log = self.start(*argv, playbook=playbook, **variables)
-            code = process.wait(timeout=400)
+            code = process.wait(timeout=limit)
         output = log.read_text()
         self.seen += [output, eyes.text()]
         self.public += [output, *eyes.commands]

@@ -1,0 +1,276 @@
+"""Light VMs: what a rotation sees of a VM, for many of them in one process, without a container.
+
+For each a Docker Engine's socket (as much of the API as looks at containers ask for), the answers that `docker compose` would
+give (its words, so that community.docker reads them), and a health URL. "Containers" of migrate and cron are processes of the
+stand-in itself, so that records are really re-encrypted; db, backend and frontend are only said to run. Run by light.py:
+
+    python -m lifecycle.lightvm DIRECTORY STANDIN        DIRECTORY/vms.json: {name: {"env": {…}}}
+"""
+
+import datetime
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+COMPOSE = "2.28.1"  # the last one whose events are text
+NEEDS = {"db": (), "migrate": ("db",), "cron": ("migrate",), "backend": ("db", "cron"), "frontend": ("backend",)}
+ROLES = {"migrate": {"SANDBOX_ROLE": "migrate"}, "cron": {"MICRONAUT_ENVIRONMENTS": "prod,redis,cron"}}
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Container:
+    """One service's container: its times and, where there is one, its process."""
+
+    def __init__(self, vm, service):
+        self.vm, self.service, self.name = vm, service, f"{vm.name}-{service}-1"
+        self.state, self.created, self.started, self.finished, self.code = "created", now(), "", "", 0
+        self.process = None
+
+    def start(self):
+        self.state, self.started, self.code = "running", now(), 0
+        if self.service in ROLES:
+            self.process = self.vm.spawn(self.service)
+        if self.service == "migrate":
+            self.process.communicate()
+            self.look()
+
+    def look(self):
+        """Takes note of a process that has ended by itself."""
+        if self.state == "running" and self.process and self.process.poll() is not None:
+            self.state, self.finished, self.code = "exited", now(), self.process.returncode
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+        if self.state == "running":
+            self.state, self.finished = "exited", now()
+
+    def labels(self):
+        return {"com.docker.compose.project": self.vm.name, "com.docker.compose.service": self.service, "com.docker.compose.oneoff": "False"}
+
+    def summary(self):
+        return {"Id": self.name, "Names": ["/" + self.name], "Image": self.service, "State": self.state, "Labels": self.labels()}
+
+    def inspected(self):
+        state = {"Status": self.state, "Running": self.state == "running", "ExitCode": self.code, "StartedAt": self.started, "FinishedAt": self.finished}
+        env = [f"{name}={value}" for name, value in self.vm.env.items() if self.service in ("backend", "cron") and name.startswith("TOWER_")]
+        return {
+            "Id": self.name, "Name": "/" + self.name, "Created": self.created, "RestartCount": 0, "State": state, "Image": self.service,
+            "Config": {"Labels": self.labels(), "Env": env, "Image": self.service}, "HostConfig": {}, "NetworkSettings": {"Networks": {}},
+        }  # fmt: skip
+
+    def listed(self):
+        return {"ID": self.name, "Name": self.name, "Names": self.name, "Project": self.vm.name, "Service": self.service, "State": self.state, "Labels": ""}
+
+
+class VM:
+    """One compose project."""
+
+    def __init__(self, name, env, standin):
+        self.name, self.env, self.standin, self.containers, self.lock = name, env, standin, {}, threading.Lock()
+
+    def spawn(self, service):
+        environ = {"PATH": os.environ["PATH"]} | self.env | ROLES[service]
+        return subprocess.Popen([self.standin], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+
+    def all(self):
+        for one in self.containers.values():
+            one.look()
+        return list(self.containers.values())
+
+    def closure(self, services):
+        wanted = set(services or NEEDS)
+        while more := {need for one in wanted for need in NEEDS[one]} - wanted:
+            wanted |= more
+        return [one for one in NEEDS if one in wanted]
+
+    def up(self, services, start=True):
+        """Events as compose has them; the services come in the order in which they depend on each other."""
+        said = []
+        self.all()
+        for service in (one for one in NEEDS if one in services):
+            one = self.containers.get(service)
+            if one is None:
+                one = self.containers[service] = Container(self, service)
+                said += [(one, "Creating"), (one, "Created")]
+            if start and one.state != "running" and not (service == "migrate" and one.state == "exited" and one.code == 0 and one.started):
+                one.start()
+                said += [(one, "Starting"), (one, "Started")]
+        return said
+
+    def down(self, dry):
+        said = []
+        for one in self.all()[::-1]:
+            said += [(one, "Stopping"), (one, "Stopped")] if one.state == "running" else []
+            said += [(one, "Removing"), (one, "Removed")]
+            if not dry:
+                one.stop()
+        if not dry:
+            self.containers = {}
+        return said
+
+    def stop(self, services):
+        said = []
+        for one in self.all():
+            if one.service in services:
+                one.stop()
+                said += [(one, "Stopping"), (one, "Stopped")]
+        return said
+
+    def restart(self, services):
+        said = []
+        for one in self.all():
+            if one.service in services:
+                one.stop()
+                one.start()
+                said += [(one, "Restarting"), (one, "Started")]
+        return said
+
+    def cli(self, argv):
+        """(exit code, stdout, stderr) of `docker ARGV`."""
+        if argv[0] == "version":
+            return 0, json.dumps({"Client": {"Version": "28.5.2"}, "Server": {"Version": "28.5.2", "ApiVersion": "1.51"}}), ""
+        if argv[0] != "compose":
+            return 1, "", f"light: docker {argv[0]} is not known here"
+        if argv[1] == "version":
+            return 0, json.dumps({"version": COMPOSE}), ""
+        words, services = argv, []
+        if "--" in argv:
+            words, services = argv[: argv.index("--")], argv[argv.index("--") + 1 :]
+        verb = next(word for word in words[1:] if word in ("ps", "images", "up", "down", "stop", "restart", "run"))
+        with self.lock:
+            return self.compose(verb, set(words), services)
+
+    def compose(self, verb, flags, services):
+        dry = "--dry-run" in flags
+        if verb == "ps":
+            return 0, "\n".join(json.dumps(one.listed()) for one in self.all()), ""
+        if verb == "images":
+            return 0, "[]", ""
+        if verb == "run":
+            self.up([] if "--no-deps" in flags else [need for need in self.closure(services) if need not in services])
+            return self.spawn(services[0]).wait(), "", ""
+        if dry and verb != "down":
+            return 0, "", ""
+        if verb == "up":
+            wanted = (services or list(NEEDS)) if "--no-deps" in flags else self.closure(services)
+            said = self.up(wanted, start="--no-start" not in flags)
+            failed = [one for one in self.all() if one.service == "migrate" and one.code]
+            if failed:
+                return 1, "", f'service "migrate" didn\'t complete successfully: exit {failed[0].code}'
+        else:
+            said = {"down": lambda: self.down(dry), "stop": lambda: self.stop(services or NEEDS), "restart": lambda: self.restart(services or NEEDS)}[verb]()
+        return 0, "", "".join(f"{'DRY-RUN MODE - ' if dry else ''} Container {one.name}  {word}\n" for one, word in said)
+
+
+def handler(vm):
+    class Handler(BaseHTTPRequestHandler):
+        """A Docker Engine's socket; POST /cli is between the stub of the command line and this, POST /env sets options of the stand-in from its next start."""
+
+        protocol_version = "HTTP/1.1"
+
+        def answer(self, status, body, kind="application/json"):
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Api-Version", "1.51")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def do_GET(self):
+            path = self.path.partition("?")[0]
+            parts = path.split("/containers/")
+            if path.endswith("/_ping"):
+                return self.answer(200, b"OK", "text/plain")
+            if len(parts) < 2:
+                return self.answer(404, {"message": f"light: {path} is not known here"})
+            with vm.lock:
+                found = {one.name: one for one in vm.all()}
+            if parts[1] == "json":
+                return self.answer(200, [one.summary() for one in found.values()])
+            name, _, what = parts[1].partition("/")
+            if name not in found:
+                return self.answer(404, {"message": f"No such container: {name}"})
+            return self.answer(200, found[name].inspected() if what == "json" else b"")
+
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/env":
+                vm.env |= asked
+                return self.answer(200, {})
+            code, out, err = vm.cli(asked)
+            self.answer(200, {"code": code, "stdout": out, "stderr": err})
+
+        def address_string(self):
+            return "light"
+
+        def log_message(self, *_):
+            pass
+
+    return Handler
+
+
+class Socket(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads, request_queue_size = True, 64
+
+    def handle_error(self, request, client_address):
+        """A client that goes away is no error of ours."""
+
+
+class Web(ThreadingHTTPServer):
+    daemon_threads, request_queue_size = True, 256
+
+
+def health(vms):
+    class Handler(BaseHTTPRequestHandler):
+        """GET /NAME/api/service-info: 200 while that VM's backend runs."""
+
+        def do_GET(self):
+            vm = vms.get(self.path.split("/")[1])
+            ready = vm is not None and any(one.service == "backend" and one.state == "running" for one in vm.containers.copy().values())
+            self.send_response(200 if ready else 503)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_):
+            pass
+
+    return Handler
+
+
+def main(directory, standin):
+    directory = Path(directory)
+    vms = {name: VM(name, vm["env"], standin) for name, vm in json.loads((directory / "vms.json").read_text()).items()}
+    for name, vm in vms.items():
+        server = Socket(str(directory / f"{name}.sock"), handler(vm))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    web = Web(("127.0.0.1", 0), health(vms))
+    (directory / "port").write_text(str(web.server_port))
+    try:
+        web.serve_forever()
+    finally:
+        for vm in vms.values():
+            for one in vm.all():
+                one.stop()
+
+
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    main(*sys.argv[1:])

@@ -93,7 +93,7 @@ func AddTo(shelf *custody.Shelf, prefix string, parameter rotation.Parameter) er
 func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
 	byName := map[string]*rotation.Parameter{}
 	var names []string
-	for _, parameter := range []*rotation.Parameter{&p.Omnibus, &p.Current, &p.Previous, &p.LegacyPrevious, &p.Switch, &p.ChunkSize} {
+	for _, parameter := range p.All() {
 		if parameter.Exists && byName[parameter.Name] == nil {
 			byName[parameter.Name] = parameter
 			names = append(names, parameter.Name)
@@ -146,7 +146,5 @@ func policies(seen []types.ParameterInlinePolicy) string {
 
 // SameVersions says whether two observations are of the same versions.
 func SameVersions(a, b rotation.Parameters) bool {
-	one := []rotation.Parameter{a.Omnibus, a.Current, a.Previous, a.LegacyPrevious, a.Switch, a.ChunkSize}
-	other := []rotation.Parameter{b.Omnibus, b.Current, b.Previous, b.LegacyPrevious, b.Switch, b.ChunkSize}
-	return slices.EqualFunc(one, other, func(x, y rotation.Parameter) bool { return x.Exists == y.Exists && x.Version == y.Version })
+	return slices.EqualFunc(a.All(), b.All(), func(x, y *rotation.Parameter) bool { return x.Exists == y.Exists && x.Version == y.Version })
 }

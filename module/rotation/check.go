@@ -14,7 +14,7 @@ import (
 // is on without its key. A plan that fails here is a mistake of ours, found before it is carried out.
 func (p Plan) Check(w World, wish Wish, needed []key) error {
 	store := map[string]secret.Secret{}
-	for _, parameter := range []Parameter{w.SSM.Omnibus, w.SSM.Current, w.SSM.Previous, w.SSM.LegacyPrevious, w.SSM.Switch, w.SSM.ChunkSize} {
+	for _, parameter := range w.SSM.All() {
 		if parameter.Exists {
 			store[parameter.Name] = parameter.Value
 		}

@@ -57,7 +57,7 @@ func (w *World) write(prefix string, write Write) error {
 		names = []string{write.Name}
 	}
 	for _, name := range names {
-		for _, parameter := range w.SSM.all() {
+		for _, parameter := range w.SSM.All() {
 			if parameter.Name == name {
 				parameter.Exists, parameter.Value, parameter.Type, parameter.Version = write.Kind != Delete, write.Value, write.Type, write.After+1
 			}
@@ -77,8 +77,4 @@ func (w World) terraformed(p picture) World {
 		}
 	}
 	return w
-}
-
-func (p *Parameters) all() []*Parameter {
-	return []*Parameter{&p.Omnibus, &p.Current, &p.Previous, &p.LegacyPrevious, &p.Switch, &p.ChunkSize}
 }

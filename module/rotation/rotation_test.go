@@ -3,6 +3,8 @@ package rotation
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,8 +80,8 @@ func (s store) world(t *testing.T) World {
 		Omnibus: s.get(n.Omnibus), Current: s.get(n.Current), Previous: s.get(n.Previous), LegacyPrevious: s.get(n.LegacyPrevious),
 		Switch: s.get(n.Switch), ChunkSize: s.get(n.ChunkSize), Described: true,
 	}, Custody: custody.Shelf{Complete: true}}
-	for name, p := range s {
-		require.NoError(t, w.Custody.Add(n.Custody, name, p.Value, p.Version))
+	for _, name := range slices.Sorted(maps.Keys(s)) { // as SSM lists them: in one order
+		require.NoError(t, w.Custody.Add(n.Custody, name, s[name].Value, s[name].Version))
 	}
 	for i := range w.Custody.Locks {
 		w.Custody.Locks[i].Holder.Local = true // of a process that is gone

@@ -41,6 +41,11 @@ type Parameters struct {
 	Described      bool      // KMS keys, tiers and policies were asked for
 }
 
+// All gives each of them, there or not, to be read or changed in place.
+func (p *Parameters) All() []*Parameter {
+	return []*Parameter{&p.Omnibus, &p.Current, &p.Previous, &p.LegacyPrevious, &p.Switch, &p.ChunkSize}
+}
+
 // Parameter is one SSM parameter as GetParameters and DescribeParameters show it.
 type Parameter struct {
 	Name     string

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -166,6 +167,17 @@ class Platform:
         self.seen += [path.read_text() for one in new for path in one.parent.glob(f"{one.stem}.*")]
         assert len(new) < 2, new
         return json.loads(new.pop().read_text()) if new else {}
+
+    def killed(self, until, **variables):
+        """A run that is killed, with all that it started, as soon as its output has these words."""
+        process, log = self.start(**variables)
+        deadline = time.monotonic() + 120
+        while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert process.poll() is None, log.read_text()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.seen.append(log.read_text())
 
     def remember_keys(self):
         for name, (value, _) in self.parameters().items():

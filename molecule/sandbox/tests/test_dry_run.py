@@ -1,9 +1,6 @@
 """What check mode foretells is what the run then does, element by element; and what it needs and leaves."""
 
-import os
 import re
-import signal
-import time
 
 import pytest
 from test_playbook import TERRAFORM
@@ -57,14 +54,7 @@ def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=30ms")
 def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
     for until in ("Put both keys and the switch into SSM", "Prove the order of start"):
-        process, log = platform.start()
-        deadline = time.monotonic() + 120
-        while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert process.poll() is None, log.read_text()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        platform.seen.append(log.read_text())
+        platform.killed(until)
         dry = platform.run("--check", seqera_crypto_rotation_second_outage="later")
         assert dry.code == 0, dry.output
     dry, real = foretold_and_done(platform, seqera_crypto_rotation_second_outage="later")

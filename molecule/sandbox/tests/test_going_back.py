@@ -24,12 +24,7 @@ def test_a_rotation_is_aborted_until_a_record_is_under_the_new_key(platform):
     before, old = platform.parameters(), current(platform)
     nothing = platform.run(playbook="abort-crypto.yml")
     assert nothing.code == 0 and "Nothing was done" in nothing.output and nothing.recap["changed"] == 0
-    process, log = platform.start()
-    until(lambda: "TASK [seqera_crypto_rotation : Migrate" in log.read_text() or process.poll() is not None)
-    assert process.poll() is None, log.read_text()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    platform.seen.append(log.read_text())
+    platform.killed("TASK [seqera_crypto_rotation : Migrate")
     assert current(platform) != old, "the rotation was prepared"
     platform.remember_keys()
 

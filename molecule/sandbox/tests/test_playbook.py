@@ -1,8 +1,6 @@
 """The playbook against a stand-in Platform: what a user sees, and what must not happen whatever goes wrong."""
 
 import json
-import os
-import signal
 import subprocess
 import time
 
@@ -117,14 +115,7 @@ def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform
 @pytest.mark.sandbox("--records", "120", "--set", "SANDBOX_CRON_RECORD_DELAY=50ms")
 def test_a_run_killed_in_the_middle_is_taken_up_by_the_next(platform):
     for until in ("Migrate the database", "Prove the order of start"):
-        process, log = platform.start()
-        deadline = time.monotonic() + 120
-        while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert process.poll() is None, log.read_text()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        platform.seen.append(log.read_text())
+        platform.killed(until)
     run = platform.run()
     assert run.code == 0, run.output
     counted = platform.check()

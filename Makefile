@@ -24,7 +24,7 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule lint fmt generate demo bench bench-records bench-fleet clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -83,6 +83,9 @@ lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
 fmt: ## write the Go files as gofumpt and gci want them
 	@.ci/tools/install
 	@.tools/golangci-lint fmt $(PACKAGES)
+
+generate: ## what is made of the options' structs: pages of ansible-doc, role's specs and defaults, schemas, tables of docs/
+	@go run ./module/generate
 
 demo: deps build ## the story: a stand-in Platform, its key rotated as a dry run, for real, and again
 	@.ci/demo

@@ -38,8 +38,7 @@ type info struct {
 // gather looks and never writes.
 func gather(ctx context.Context, asked options.Info, checkMode bool) (any, error) {
 	r, err := newRun(ctx, options.Rotation{
-		AppName: asked.AppName, OmnibusParameter: asked.OmnibusParameter, RotationID: asked.RotationID, MaxAgeDays: asked.MaxAgeDays,
-		ConfigPrefix: asked.ConfigPrefix, PreviousKeyName: asked.PreviousKeyName, CustodyPrefix: asked.CustodyPrefix, AWS: asked.AWS, VM: asked.VM,
+		Installation: asked.Installation, Due: asked.Due, Places: asked.Places, AWS: asked.AWS, VM: asked.VM,
 	})
 	if err != nil {
 		return nil, err

@@ -124,7 +124,7 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		{"omnibus_parameter", "/a//b", `not "/a//b"`},
 		{"omnibus_parameter", "/", `not "/"`},
 		{"rotation_id", "", `rotation_id must be 1 to 64 letters, digits and _ . -, not ""`},
-		{"rotation_id", nil, "state prepared needs at least one of new_secret, rotation_id, max_age_days"},
+		{"rotation_id", nil, "state prepared needs at least one of new_secret, new_secret_from_escrow, rotation_id, max_age_days, or every run would rotate again"},
 		{"max_age_days", "-1", `max_age_days must be an int of 0 or more, not "-1"`},
 		{"max_age_days", "ninety", `max_age_days must be an int of 0 or more, not "ninety"`},
 		{"max_age_days", "1.5", `max_age_days must be an int of 0 or more, not "1.5"`},

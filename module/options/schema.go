@@ -2,47 +2,39 @@ package options
 
 import (
 	"bytes"
-	"encoding/json"
-	"fmt"
+	"embed"
 	"iter"
 	"reflect"
-	"strings"
 
 	"github.com/invopop/jsonschema"
 
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Schema is the JSON Schema of a module's options, made from the structs' tags. It describes values after Ansible's
-// coercion. Beyond JSON Schema it says:
+// schemas are written by module/generate, which alone has the descriptions: they are comments.
+//
+//go:embed schema/*.json
+var schemas embed.FS
+
+// Schema is the JSON Schema of a module's options. It describes values after Ansible's coercion. Beyond JSON Schema it says:
 //
 //	x-aliases         other names of the option
 //	x-env             environment variables that are asked, in this order, when the option is not given
-//	x-type            Ansible's type where JSON Schema has no word for it: path
+//	x-type            Ansible's type where JSON Schema has no word for it: path, raw
 //	x-path-as         a dict's key: a string that is a path stands for a dict of that key alone
 //	x-trim            characters that are dropped from the value's end
 //	x-apply-defaults  the suboptions' defaults hold when the option is not given
 //	x-allowed         what is allowed, in words
 //	x-error-code      the error_code of a value that is not allowed; else invalid_options
 func Schema(module string) ([]byte, error) {
-	options := reflect.TypeFor[Rotation]()
-	if strings.HasSuffix(module, "_info") {
-		options = reflect.TypeFor[Info]()
-	}
-	schema := schemaOf(options)
-	schema.Title = module
-	text, err := json.MarshalIndent(schema, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("the schema of %s does not encode: %w", module, err)
-	}
-	// The library's encoder writes < > as escapes, which people would have to read in the defaults.
-	text = bytes.ReplaceAll(text, []byte(`\u003c`), []byte("<"))
-	return bytes.ReplaceAll(text, []byte(`\u003e`), []byte(">")), nil
+	text, err := schemas.ReadFile("schema/" + module + ".json")
+	return bytes.TrimSpace(text), err
 }
 
-func schemaOf(options reflect.Type) *jsonschema.Schema {
+// Describe makes a schema of a struct's tags and, where there are any, its comments by package, type and field.
+func Describe(options reflect.Type, comments map[string]string) *jsonschema.Schema {
 	reflector := jsonschema.Reflector{
-		Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true,
+		Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, CommentMap: comments,
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
 			if t == reflect.TypeFor[secret.Secret]() {
 				return &jsonschema.Schema{Type: "string", WriteOnly: true}

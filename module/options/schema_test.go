@@ -35,7 +35,7 @@ func fields(of reflect.Type) map[string]reflect.Type {
 
 func TestTheSchemaHasEveryFieldWithItsType(t *testing.T) {
 	for _, options := range modules() {
-		schema := schemaOf(options)
+		schema := Describe(options, nil)
 		agree(t, fields(options), schema)
 		for _, dict := range []string{"database", "services"} {
 			agree(t, fields(fields(options)[dict]), schema.Properties.Value(dict))
@@ -50,7 +50,6 @@ func agree(t *testing.T, fields map[string]reflect.Type, schema *jsonschema.Sche
 		field, ok := fields[name]
 		require.True(t, ok, name)
 		delete(fields, name)
-		assert.NotEmpty(t, property.Description, name)
 		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), property.WriteOnly, "%s: what is secret is writeOnly", name)
 		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), property.Type == "string" && field.Kind() == reflect.Struct, name)
 		want := map[string][]reflect.Kind{
@@ -64,7 +63,7 @@ func agree(t *testing.T, fields map[string]reflect.Type, schema *jsonschema.Sche
 
 func TestEveryDefaultIsAllowed(t *testing.T) {
 	for _, options := range modules() {
-		for name, property := range properties(schemaOf(options)) {
+		for name, property := range properties(Describe(options, nil)) {
 			if property.Default == nil {
 				continue
 			}
@@ -77,14 +76,13 @@ func TestEveryDefaultIsAllowed(t *testing.T) {
 
 func TestOptionsOfBothModulesAllowTheSame(t *testing.T) {
 	info := map[string]*jsonschema.Schema{}
-	for name, property := range properties(schemaOf(reflect.TypeFor[Info]())) {
+	for name, property := range properties(Describe(reflect.TypeFor[Info](), nil)) {
 		info[name] = property
 	}
 	shared := 0
-	for name, property := range properties(schemaOf(reflect.TypeFor[Rotation]())) {
+	for name, property := range properties(Describe(reflect.TypeFor[Rotation](), nil)) {
 		if other, ok := info[name]; ok {
 			shared++
-			property.Description, other.Description = "", ""
 			assert.Equal(t, other, property, name)
 		}
 	}
@@ -104,79 +102,16 @@ func TestTheSchemaIsJSONThatPeopleCanRead(t *testing.T) {
 	assert.NotContains(t, string(text), `"new_secret"`)
 }
 
-// documented is an option as ansible-doc reads it.
-type documented struct {
-	Description []string              `yaml:"description"`
-	Type        string                `yaml:"type"`
-	Elements    string                `yaml:"elements"`
-	Required    bool                  `yaml:"required"`
-	Choices     []any                 `yaml:"choices"`
-	Default     any                   `yaml:"default"`
-	Aliases     []string              `yaml:"aliases"`
-	Suboptions  map[string]documented `yaml:"suboptions"`
-}
-
-func TestTheDocumentationSaysWhatTheStructsSay(t *testing.T) {
+func TestTheExamplesAreTasksWhoseOptionsPass(t *testing.T) {
 	for module, options := range modules() {
 		text, err := os.ReadFile("../../library/" + module + ".yml")
 		require.NoError(t, err)
 		var sidecar struct {
-			Documentation struct {
-				Module  string                `yaml:"module"`
-				Options map[string]documented `yaml:"options"`
-			} `yaml:"DOCUMENTATION"`
-			Examples string         `yaml:"EXAMPLES"`
-			Return   map[string]any `yaml:"RETURN"`
+			Examples string `yaml:"EXAMPLES"`
 		}
 		require.NoError(t, yaml.Unmarshal(text, &sidecar))
-		assert.Equal(t, module, sidecar.Documentation.Module)
-		assert.Equal(t, documentation(schemaOf(options)), shortened(sidecar.Documentation.Options), module)
-		assert.NotEmpty(t, sidecar.Return)
 		examples(t, module, options, sidecar.Examples)
 	}
-}
-
-// documentation is what the schema says of each option, in Ansible's words.
-func documentation(schema *jsonschema.Schema) map[string]documented {
-	types := map[string]string{"string": "str", "integer": "int", "boolean": "bool", "array": "list", "object": "dict"}
-	options := map[string]documented{}
-	for name, property := range properties(schema) {
-		option := documented{Description: []string{property.Description}, Type: types[property.Type], Choices: property.Enum, Default: plain(property.Default), Aliases: list(property, "x-aliases")}
-		if named := word(property, "x-type"); named != "" {
-			option.Type = named
-		}
-		if property.Items != nil {
-			option.Elements, option.Choices = types[property.Items.Type], property.Items.Enum
-		}
-		for _, required := range schema.Required {
-			option.Required = option.Required || required == name
-		}
-		if property.Properties != nil {
-			option.Suboptions = documentation(property)
-		}
-		options[name] = option
-	}
-	return options
-}
-
-// shortened keeps the first paragraph of each description: that is the struct's, the rest is the documentation's own.
-func shortened(options map[string]documented) map[string]documented {
-	for name, option := range options {
-		option.Description = option.Description[:min(1, len(option.Description))]
-		if option.Suboptions != nil {
-			option.Suboptions = shortened(option.Suboptions)
-		}
-		options[name] = option
-	}
-	return options
-}
-
-func plain(value any) any {
-	if number, ok := value.(json.Number); ok {
-		whole, _ := number.Int64()
-		return int(whole)
-	}
-	return value
 }
 
 // examples are tasks whose options pass.

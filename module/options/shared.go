@@ -2,46 +2,140 @@ package options
 
 import "github.com/seqera-tools/crypto-rotation/module/secret"
 
+// Installation says which Platform it is.
+type Installation struct {
+	// The installation's C(micronaut.application.name). It must agree with the ssm_keys of the omnibus.
+	AppName string `json:"app_name" jsonschema:"required,pattern=^[A-Za-z0-9_.-]{1\\,64}$" jsonschema_extras:"x-allowed=1 to 64 letters\\, digits and _ . -"`
+
+	// Name of the SSM parameter that holds the omnibus, the installer's sensitive values of the Platform.
+	OmnibusParameter string `json:"omnibus_parameter" jsonschema:"maxLength=1011,pattern=^((/[A-Za-z0-9_.-]+)+|[A-Za-z0-9_.-]+)$" jsonschema_extras:"x-trim=/,x-allowed=at most 1011 letters\\, digits\\, _ . - and /; with a / at the start if there is one at all"`
+}
+
+// Due says which rotation it is, and when there is to be one.
+type Due struct {
+	// Names this rotation. A rotation whose id the ledger says is finished is not done again.
+	RotationID string `json:"rotation_id" jsonschema:"pattern=^[A-Za-z0-9_.-]{1\\,64}$" jsonschema_extras:"x-allowed=1 to 64 letters\\, digits and _ . -"`
+
+	// The key is due, and rotated only then, if it is at least this many days old.
+	MaxAgeDays *int `json:"max_age_days" jsonschema:"minimum=0"`
+}
+
+// Places are where things are in SSM.
+type Places struct {
+	// Where the standalone parameters are in SSM.
+	ConfigPrefix string `json:"config_prefix" jsonschema:"maxLength=900,pattern=^(/[A-Za-z0-9_.-]+)+$,default=/config/<app_name>" jsonschema_extras:"x-trim=/,x-allowed=an SSM path: a / at the start\\, then letters\\, digits\\, _ . - and /"`
+
+	// Name of the previous key's standalone parameter below O(config_prefix).
+	//
+	// Older revisions of the Platform's page name C(tower/secret-rotation/secretKey), which the Platform does not read. A
+	// leftover of that name is cleared when the rotation is finalized.
+	PreviousKeyName string `json:"previous_key_name" jsonschema:"maxLength=100,pattern=^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$,default=tower/secret-rotation/previous-key" jsonschema_extras:"x-trim=/,x-allowed=a name below config_prefix without a / at the start: letters\\, digits\\, _ . - and /"`
+
+	// Where lock, ledger and escrow are in SSM: outside what the VM's instance role may read.
+	//
+	// It must not be below O(config_prefix), C(/config/<app_name>) or C(/seqera/<app_name>/), which the installer's instance
+	// role reads.
+	CustodyPrefix string `json:"custody_prefix" jsonschema:"maxLength=900,pattern=^(/[A-Za-z0-9_.-]+)+$,default=/seqera-crypto-rotation/<app_name>" jsonschema_extras:"x-trim=/,x-allowed=an SSM path: a / at the start\\, then letters\\, digits\\, _ . - and /"`
+}
+
 // VM is how the Platform is found on its VM: containers, readiness, database.
 type VM struct {
-	ComposeProject      string         `json:"compose_project" jsonschema:"pattern=^[a-z0-9][a-z0-9_-]*$" jsonschema_extras:"x-allowed=small letters\\, digits\\, _ and -; a letter or digit first" jsonschema_description:"The compose project's name. Left out, it is found by its labels."`
-	DockerHost          string         `json:"docker_host" jsonschema_extras:"x-aliases=docker_url,x-env=DOCKER_HOST" jsonschema_description:"URL of the Docker Engine, such as unix:///var/run/docker.sock."`
-	HealthURL           string         `json:"health_url" jsonschema:"format=uri,default=http://localhost:8000/api/service-info" jsonschema_description:"The Platform is ready when a GET of this URL answers 200, or 301 where it redirects to https."`
-	Services            Services       `json:"services" jsonschema_extras:"x-apply-defaults=true" jsonschema_description:"Names of the compose services, by what they are to a rotation."`
-	Database            *Database      `json:"database" jsonschema_description:"Where the Platform's database is. Left out, it is read from the backend container's environment."`
-	Baseline            map[string]any `json:"baseline" jsonschema_extras:"x-type=raw,x-path-as=path" jsonschema_description:"What seqera_crypto_rotation_info returned as baseline before the rotation, or the path of the file that it wrote on the VM. With it, records that no credential accounts for can be proved rewritten, and records that were unreadable before are told apart."`
-	BaselineDir         string         `json:"baseline_dir" jsonschema:"default=/var/lib/seqera-crypto-rotation" jsonschema_extras:"x-type=path" jsonschema_description:"Directory on the VM in which seqera_crypto_rotation_info, when it reads the records and no rotation runs, keeps its baseline. Empty: no file."`
-	MaxRecordsPerSecond *int           `json:"max_records_per_second" jsonschema:"minimum=1" jsonschema_description:"Records that are read a second at most. Left out: as fast as the keys can be derived."`
+	// The compose project's name. Left out, it is found by its labels.
+	ComposeProject string `json:"compose_project" jsonschema:"pattern=^[a-z0-9][a-z0-9_-]*$" jsonschema_extras:"x-allowed=small letters\\, digits\\, _ and -; a letter or digit first"`
+
+	// URL of the Docker Engine, such as C(unix:///var/run/docker.sock).
+	//
+	// The Engine's own default is used if neither option nor variable is set.
+	DockerHost string `json:"docker_host" jsonschema_extras:"x-aliases=docker_url,x-env=DOCKER_HOST"`
+
+	// The Platform is ready when a GET of this URL, made on the VM, answers 200, or 301 where it redirects to https.
+	HealthURL string `json:"health_url" jsonschema:"format=uri,default=http://localhost:8000/api/service-info"`
+
+	// Names of the compose services, by what they are to a rotation.
+	Services Services `json:"services" jsonschema_extras:"x-apply-defaults=true"`
+
+	// Where the Platform's database is. Left out, it is read from the backend container's environment.
+	//
+	// Only reads are made. The login needs SELECT on tables C(tw_secret) and C(tw_credentials).
+	Database *Database `json:"database"`
+
+	// What seqera_crypto_rotation_info returned as baseline before the rotation, or the path of the file that it wrote on
+	// the VM. With it, records that no credential accounts for can be proved rewritten, and records that were unreadable
+	// before are told apart.
+	Baseline map[string]any `json:"baseline" jsonschema_extras:"x-type=raw,x-path-as=path"`
+
+	// Directory on the VM in which seqera_crypto_rotation_info, when it reads the records and no rotation runs, keeps its
+	// baseline: ids and hashes of the records, no key and no content, in a file that only its owner may read. Empty: no file.
+	BaselineDir string `json:"baseline_dir" jsonschema:"default=/var/lib/seqera-crypto-rotation" jsonschema_extras:"x-type=path"`
+
+	// Records that are read a second at most. Left out: as fast as the keys can be derived.
+	MaxRecordsPerSecond *int `json:"max_records_per_second" jsonschema:"minimum=1"`
 }
 
 // Services are the names of compose services, by role.
 type Services struct {
-	Migrate  []string `json:"migrate" jsonschema:"minLength=1,default=migrate" jsonschema_description:"One-shot services that migrate the database."`
-	Backends []string `json:"backends" jsonschema:"minItems=1,minLength=1,default=backend" jsonschema_description:"Services that must be ready, with both keys, before cron starts."`
-	Cron     []string `json:"cron" jsonschema:"minItems=1,minLength=1,default=cron" jsonschema_description:"Services that re-encrypt the records, at their start."`
+	// One-shot services that migrate the database. They run to their end before the backends start.
+	Migrate []string `json:"migrate" jsonschema:"minLength=1,default=migrate"`
+
+	// Services that must be ready, with both keys, before cron starts.
+	Backends []string `json:"backends" jsonschema:"minItems=1,minLength=1,default=backend"`
+
+	// Services that re-encrypt the records, at their start.
+	Cron []string `json:"cron" jsonschema:"minItems=1,minLength=1,default=cron"`
 }
 
 // Database is where the Platform's MySQL is, and the login to read it with.
 type Database struct {
-	Host     string        `json:"host" jsonschema:"required,minLength=1" jsonschema_description:"Name or address, as the VM reaches it."`
-	Port     int           `json:"port" jsonschema:"minimum=1,maximum=65535,default=3306" jsonschema_description:"TCP port."`
-	Name     string        `json:"name" jsonschema:"minLength=1,default=tower" jsonschema_description:"Name of the database."`
-	User     string        `json:"user" jsonschema_description:"Login. Left out, it is read from SSM, as the Platform does."`
-	Password secret.Secret `json:"password" jsonschema_description:"Password. Left out, it is read from SSM, as the Platform does."`
-	TLS      string        `json:"tls" jsonschema:"enum=disabled,enum=preferred,enum=required,enum=verify-ca,default=preferred" jsonschema_description:"Is the connection encrypted? verify-ca demands a certificate that ca_file, or one of the system's authorities, has signed; whose name is in it does not matter."`
-	CAFile   string        `json:"ca_file" jsonschema_extras:"x-type=path" jsonschema_description:"Path on the VM of a PEM file with the certificate authorities of tls: verify-ca, such as the bundle of RDS."`
+	// Name or address, as the VM reaches it.
+	Host string `json:"host" jsonschema:"required,minLength=1"`
+
+	// TCP port.
+	Port int `json:"port" jsonschema:"minimum=1,maximum=65535,default=3306"`
+
+	// Name of the database.
+	Name string `json:"name" jsonschema:"minLength=1,default=tower"`
+
+	// Login. Left out, it is read from SSM, as the Platform does.
+	User string `json:"user"`
+
+	// Password. Left out, it is read from SSM, as the Platform does.
+	Password secret.Secret `json:"password"`
+
+	// Is the connection encrypted? V(verify-ca) demands a certificate that O(database.ca_file), or one of the system's
+	// authorities, has signed; whose name is in it does not matter.
+	TLS string `json:"tls" jsonschema:"enum=disabled,enum=preferred,enum=required,enum=verify-ca,default=preferred"`
+
+	// Path on the VM of a PEM file with the certificate authorities of O(database.tls=verify-ca), such as the bundle of RDS.
+	CAFile string `json:"ca_file" jsonschema_extras:"x-type=path"`
 }
 
 // AWS is how SSM is reached: names, aliases and environment variables of the amazon.aws collection (its doc fragments
 // common and region), so that module_defaults and habits carry over.
 type AWS struct {
-	Region        string        `json:"region" jsonschema_extras:"x-aliases=aws_region,x-env=AWS_REGION,x-env=AWS_DEFAULT_REGION" jsonschema_description:"The AWS region."`
-	Profile       string        `json:"profile" jsonschema_extras:"x-aliases=aws_profile,x-env=AWS_PROFILE,x-env=AWS_DEFAULT_PROFILE" jsonschema_description:"A named profile of the AWS configuration files. Not together with access_key, secret_key or session_token."`
-	AccessKey     secret.Secret `json:"access_key" jsonschema_extras:"x-aliases=aws_access_key_id,x-aliases=aws_access_key,x-env=AWS_ACCESS_KEY_ID,x-env=AWS_ACCESS_KEY" jsonschema_description:"AWS access key ID."`
-	SecretKey     secret.Secret `json:"secret_key" jsonschema_extras:"x-aliases=aws_secret_access_key,x-aliases=aws_secret_key,x-env=AWS_SECRET_ACCESS_KEY,x-env=AWS_SECRET_KEY" jsonschema_description:"AWS secret access key."`
-	SessionToken  secret.Secret `json:"session_token" jsonschema_extras:"x-aliases=aws_session_token,x-env=AWS_SESSION_TOKEN,x-env=AWS_SECURITY_TOKEN" jsonschema_description:"AWS STS session token, for temporary credentials."`
-	EndpointURL   string        `json:"endpoint_url" jsonschema:"format=uri" jsonschema_extras:"x-aliases=aws_endpoint_url,x-env=AWS_URL,x-env=AWS_ENDPOINT_URL" jsonschema_description:"URL to use instead of the default AWS endpoints."`
-	AssumeRoleARN string        `json:"assume_role_arn" jsonschema:"pattern=^arn:[a-z-]+:iam::[0-9]{12}:role/.+$" jsonschema_extras:"x-aliases=iam_role_arn,x-allowed=the ARN of an IAM role" jsonschema_description:"The ARN of an IAM role to assume, with the credentials given."`
-	AWSCABundle   string        `json:"aws_ca_bundle" jsonschema_extras:"x-type=path,x-env=AWS_CA_BUNDLE" jsonschema_description:"Path of a PEM file with the certificate authorities to trust."`
-	ValidateCerts bool          `json:"validate_certs" jsonschema:"default=true" jsonschema_description:"false: do not check TLS certificates of AWS's endpoints. Prefer aws_ca_bundle."`
+	// The AWS region.
+	Region string `json:"region" jsonschema_extras:"x-aliases=aws_region,x-env=AWS_REGION,x-env=AWS_DEFAULT_REGION"`
+
+	// A named profile of the AWS configuration files.
+	Profile string `json:"profile" jsonschema_extras:"x-aliases=aws_profile,x-env=AWS_PROFILE,x-env=AWS_DEFAULT_PROFILE"`
+
+	// AWS access key ID.
+	AccessKey secret.Secret `json:"access_key" jsonschema_extras:"x-aliases=aws_access_key_id,x-aliases=aws_access_key,x-env=AWS_ACCESS_KEY_ID,x-env=AWS_ACCESS_KEY"`
+
+	// AWS secret access key.
+	SecretKey secret.Secret `json:"secret_key" jsonschema_extras:"x-aliases=aws_secret_access_key,x-aliases=aws_secret_key,x-env=AWS_SECRET_ACCESS_KEY,x-env=AWS_SECRET_KEY"`
+
+	// AWS STS session token, for temporary credentials.
+	SessionToken secret.Secret `json:"session_token" jsonschema_extras:"x-aliases=aws_session_token,x-env=AWS_SESSION_TOKEN,x-env=AWS_SECURITY_TOKEN"`
+
+	// URL to use instead of the default AWS endpoints.
+	EndpointURL string `json:"endpoint_url" jsonschema:"format=uri" jsonschema_extras:"x-aliases=aws_endpoint_url,x-env=AWS_URL,x-env=AWS_ENDPOINT_URL"`
+
+	// The ARN of an IAM role to assume, with the credentials given.
+	AssumeRoleARN string `json:"assume_role_arn" jsonschema:"pattern=^arn:[a-z-]+:iam::[0-9]{12}:role/.+$" jsonschema_extras:"x-aliases=iam_role_arn,x-allowed=the ARN of an IAM role"`
+
+	// Path of a PEM file with the certificate authorities to trust.
+	AWSCABundle string `json:"aws_ca_bundle" jsonschema_extras:"x-type=path,x-env=AWS_CA_BUNDLE"`
+
+	// V(false): do not check TLS certificates of AWS's endpoints. Prefer O(aws_ca_bundle).
+	ValidateCerts bool `json:"validate_certs" jsonschema:"default=true"`
 }

@@ -105,9 +105,6 @@ func (w *walk) raw(property *jsonschema.Schema, path, name string, named map[str
 	return nil, false
 }
 
-// has says whether an option has a value that somebody gave, right or wrong.
-func (w *walk) has(path string) bool { return w.from[path] != "" || w.spoilt[path] }
-
 // called is an option's name for a message, with where its value came from if that is not the name.
 func (w *walk) called(path string) string {
 	from := w.from[path]

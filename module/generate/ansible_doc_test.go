@@ -1,0 +1,154 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v4"
+)
+
+// shownOption is an option as ansible-doc shows it, of a module or a role.
+type shownOption struct {
+	Description any                    `json:"description"`
+	Type        string                 `json:"type"`
+	Suboptions  map[string]shownOption `json:"suboptions"`
+	Options     map[string]shownOption `json:"options"`
+}
+
+type shownValue struct {
+	Description any                   `json:"description"`
+	Contains    map[string]shownValue `json:"contains"`
+}
+
+func TestAnsibleDocShowsEveryOptionAndEveryReturnValueOfTheModules(t *testing.T) {
+	comments := prepared(t)
+	rotation, info := modules(comments)
+	var shown map[string]struct {
+		Doc struct {
+			Options map[string]shownOption `json:"options"`
+		} `json:"doc"`
+		Examples string                `json:"examples"`
+		Return   map[string]shownValue `json:"return"`
+	}
+	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "module", "-M", "library", rotation.name, info.name), &shown))
+	for _, m := range []module{rotation, info} {
+		page, err := m.page()
+		require.NoError(t, err)
+		assert.ElementsMatch(t, names("", m.options), shownNames("", shown[m.name].Doc.Options), m.name)
+		assert.ElementsMatch(t, valueNames(t, "", &page.Return), shownValues("", shown[m.name].Return), m.name)
+		assert.NotEmpty(t, shown[m.name].Examples)
+	}
+}
+
+func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
+	comments := prepared(t)
+	rotation, info := modules(comments)
+	var shown map[string]struct {
+		EntryPoints map[string]struct {
+			Short   string                 `json:"short_description"`
+			Options map[string]shownOption `json:"options"`
+		} `json:"entry_points"`
+	}
+	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "role", "-r", "roles", "seqera_crypto_rotation"), &shown))
+	points := shown["seqera_crypto_rotation"].EntryPoints
+	for _, e := range variables(comments, rotation, info) {
+		if e.name == "plays" {
+			continue
+		}
+		var all []string
+		for _, g := range e.groups {
+			all = append(all, names("", g.variables)...)
+		}
+		assert.Equal(t, e.short, points[e.name].Short)
+		assert.ElementsMatch(t, all, shownNames("", points[e.name].Options), e.name)
+	}
+	assert.Len(t, points, 5)
+}
+
+func TestThePagesForPeopleHaveAllParts(t *testing.T) {
+	rotation, info := modules(prepared(t))
+	for _, m := range []module{rotation, info} {
+		page := string(ansibleDoc(t, "-t", "module", "-M", "library", m.name))
+		for _, part := range []string{"OPTIONS", "ATTRIBUTES", "NOTES", "SEE ALSO", "REQUIREMENTS", "AUTHOR", "EXAMPLES", "RETURN VALUES", "check_mode", "diff_mode"} {
+			assert.Contains(t, page, part, m.name)
+		}
+		for _, o := range m.options {
+			assert.Contains(t, page, o.Name, m.name)
+		}
+	}
+}
+
+// prepared goes to the top of the tree and reads the comments.
+func prepared(t *testing.T) map[string]string {
+	t.Helper()
+	t.Chdir("../..")
+	comments, err := comments()
+	require.NoError(t, err)
+	return comments
+}
+
+func ansibleDoc(t *testing.T, args ...string) []byte {
+	t.Helper()
+	python := os.Getenv("ANSIBLE_PYTHON")
+	if python == "" {
+		t.Skip("ANSIBLE_PYTHON does not name a Python that has ansible-core")
+	}
+	command := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(python), "ansible-doc"), args...)
+	command.Env = append(os.Environ(), "ANSIBLE_NOCOLOR=1", "PAGER=cat")
+	var complaint strings.Builder
+	command.Stderr = &complaint
+	page, err := command.Output()
+	require.NoError(t, err, complaint.String())
+	assert.Empty(t, complaint.String(), "ansible-doc warns of nothing")
+	return page
+}
+
+func names(prefix string, list []option) []string {
+	var all []string
+	for _, o := range list {
+		all = append(append(all, prefix+o.Name), names(prefix+o.Name+".", o.suboptions)...)
+	}
+	return all
+}
+
+func shownNames(prefix string, options map[string]shownOption) []string {
+	var all []string
+	for name, o := range options {
+		if o.Type != "" && o.Description != nil {
+			all = append(all, prefix+name)
+		}
+		all = slices.Concat(all, shownNames(prefix+name+".", o.Suboptions), shownNames(prefix+name+".", o.Options))
+	}
+	return all
+}
+
+func valueNames(t *testing.T, prefix string, tree *yaml.Node) []string {
+	t.Helper()
+	var all []string
+	for i := 0; i+1 < len(tree.Content); i += 2 {
+		name := prefix + tree.Content[i].Value
+		all = append(all, name)
+		if contains := child(tree.Content[i+1], "contains"); contains != nil {
+			all = append(all, valueNames(t, name+".", contains)...)
+		}
+	}
+	return all
+}
+
+func shownValues(prefix string, values map[string]shownValue) []string {
+	var all []string
+	for name, value := range values {
+		if value.Description != nil {
+			all = append(all, prefix+name)
+		}
+		all = append(all, shownValues(prefix+name+".", value.Contains)...)
+	}
+	return all
+}

@@ -1,0 +1,125 @@
+package options
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Need is what some options need of others: Ansible's required_if and its kin, checked here and told by the documentation.
+type Need struct {
+	Kind NeedKind
+	// When it holds: an option that is given, or option=value; of a list, one that contains the value.
+	When string
+	// The options that it is about.
+	Of []string
+	// What a message says after the mistake.
+	Why string
+}
+
+// NeedKind tells the needs apart.
+type NeedKind int
+
+// The kinds of needs.
+const (
+	All      NeedKind = iota // each of them is required
+	Any                      // at least one of them is
+	None                     // none of them may be given
+	Together                 // all of them or none: it has no When
+)
+
+// RotationNeeds are those of seqera_crypto_rotation.
+func RotationNeeds() []Need {
+	return append([]Need{
+		{Kind: All, When: "state=prepared", Of: []string{"omnibus_parameter"}},
+		{Kind: All, When: "state=finalized", Of: []string{"omnibus_parameter"}},
+		{Kind: All, When: "state=aborted", Of: []string{"omnibus_parameter"}},
+		{Kind: Any, When: "state=prepared", Of: []string{"new_secret", "new_secret_from_escrow", "rotation_id", "max_age_days"}, Why: "or every run would rotate again"},
+		{Kind: None, When: "new_secret", Of: []string{"new_secret_from_escrow"}, Why: "which key is it to be?"},
+		{Kind: All, When: "verify=logs", Of: []string{"complete_log_pattern"}},
+		{Kind: All, When: "verify=attested", Of: []string{"attested_by"}},
+	}, loginNeeds()...)
+}
+
+// InfoNeeds are those of seqera_crypto_rotation_info.
+func InfoNeeds() []Need {
+	return append([]Need{
+		{Kind: All, When: "key_from_escrow", Of: []string{"database"}, Why: "a key of escrow is tried on a database that was restored, not on the Platform's"},
+	}, loginNeeds()...)
+}
+
+// loginNeeds are amazon.aws's: a profile or keys, not both, wherever they come from.
+func loginNeeds() []Need {
+	return []Need{
+		{Kind: Together, Of: []string{"access_key", "secret_key"}},
+		{Kind: None, When: "profile", Of: []string{"access_key", "secret_key", "session_token"}, Why: `set the one that is not meant to ""`},
+	}
+}
+
+// Condition is the option that When names, and its value, empty where any will do.
+func (n Need) Condition() (option, value string) {
+	option, value, _ = strings.Cut(n.When, "=")
+	return option, value
+}
+
+// check collects what is missing or too much. An option that was given wrongly is not called missing as well.
+func (w *walk) check(needs []Need, values map[string]any) {
+	for _, n := range needs {
+		has := slices.DeleteFunc(slices.Clone(n.Of), func(option string) bool { return !w.has(option, values) })
+		switch {
+		case n.Kind == Together:
+			if len(has) > 0 {
+				w.require(n, w.called(has[0])+" needs %s", has)
+			}
+		case !w.holds(n, values):
+		case n.Kind == All:
+			w.require(n, w.missing(n, values), has)
+		case n.Kind == Any && len(has) == 0:
+			option, value := n.Condition()
+			w.complain(n, n.Of[0], fmt.Sprintf("%s %s needs at least one of %s", option, value, strings.Join(n.Of, ", ")), ", ")
+		case n.Kind == None && len(has) > 0:
+			w.complain(n, has[0], fmt.Sprintf("%s and %s cannot be used together", w.called(n.When), w.called(has[0])), ": ")
+		}
+	}
+}
+
+// has says whether somebody gave an option, right or wrong.
+func (w *walk) has(option string, values map[string]any) bool {
+	_, set := values[option]
+	return w.spoilt[option] || set && w.from[option] != ""
+}
+
+func (w *walk) holds(n Need, values map[string]any) bool {
+	option, value := n.Condition()
+	if list, ok := values[option].([]any); ok && value != "" {
+		return slices.Contains(list, any(value))
+	}
+	return value == "" && w.has(option, values) || value != "" && values[option] == any(value)
+}
+
+// missing is the message for a required option, %s standing for it.
+func (w *walk) missing(n Need, values map[string]any) string {
+	option, value := n.Condition()
+	switch _, list := values[option].([]any); {
+	case value == "":
+		return w.called(option) + " needs %s"
+	case list:
+		return "%s is required when " + option + " has " + value
+	}
+	return "%s is required when " + option + " is " + value
+}
+
+func (w *walk) require(n Need, text string, has []string) {
+	for _, option := range n.Of {
+		if !slices.Contains(has, option) {
+			w.complain(n, option, fmt.Sprintf(text, option), ": ")
+		}
+	}
+}
+
+func (w *walk) complain(n Need, option, text, before string) {
+	if n.Why != "" {
+		text += before + n.Why
+	}
+	w.invalid.add(option, text)
+}

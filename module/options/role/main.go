@@ -1,0 +1,176 @@
+package role
+
+// Which says which Platform, and which rotation.
+type Which struct {
+	AppName          Same `json:"app_name"`
+	OmnibusParameter Same `json:"omnibus_parameter" jsonschema:"required"`
+	RotationID       Same `json:"rotation_id"`
+	MaxAgeDays       Same `json:"max_age_days"`
+
+	// Rotate whatever the key's age. Without a name, each run is another rotation.
+	Force bool `json:"force" jsonschema:"default=false"`
+
+	// With it, the tasks that take it run under no_log, which hides their diff as well.
+	NewSecret           Same `json:"new_secret"`
+	NewSecretFromEscrow Same `json:"new_secret_from_escrow"`
+
+	// The database was restored from a backup, so its records are under the key of O(new_secret_from_escrow) already. See
+	// playbooks/restore-crypto.yml.
+	Restoring bool `json:"restoring" jsonschema:"default=false"`
+}
+
+// Machine is the Platform on its VM.
+type Machine struct {
+	// Directory of docker-compose.yml on the VM.
+	ComposeDir string `json:"compose_dir" jsonschema:"default=/home/ec2-user"`
+
+	ComposeProject Same `json:"compose_project"`
+
+	// The rest of the services is read from docker-compose.yml and from what is running.
+	Services   Same `json:"services"`
+	HealthURL  Same `json:"health_url"`
+	DockerHost Same `json:"docker_host"`
+	Database   Same `json:"database"`
+}
+
+// Backup is what the retiring key opens.
+type Backup struct {
+	// How the database backup comes about.
+	//
+	// V(provided) means that somebody made it and names it in O(backups). V(mysqldump) makes one in the database's
+	// container, V(rds_snapshot) has RDS make one of O(rds_instance).
+	Backup string `json:"backup" jsonschema:"enum=provided,enum=mysqldump,enum=rds_snapshot,default=provided"`
+
+	// Needed with O(backup=provided). An absolute path must be a file on the VM and the ARN of an RDS snapshot must be
+	// available, neither older than O(backup_max_age); what else is named is taken at its word.
+	Backups       Same `json:"backups"`
+	BackupsWaived Same `json:"backups_waived"`
+
+	// Seconds that a backup of O(backup=provided) may be old, as far as it can be seen; 0 for any age.
+	MaxAge int `json:"backup_max_age" jsonschema:"default=86400"`
+
+	// Seconds that the making of a backup may take.
+	Timeout int `json:"backup_timeout" jsonschema:"default=3600"`
+
+	// Directory on the VM for the dumps of O(backup=mysqldump).
+	Dir string `json:"backup_dir" jsonschema:"default=/var/lib/seqera-crypto-rotation/backups"`
+
+	// The compose service of the database, for O(backup=mysqldump). Its environment says E(MYSQL_DATABASE), E(MYSQL_USER)
+	// and E(MYSQL_PASSWORD).
+	Service string `json:"backup_service" jsonschema:"default=db"`
+
+	// Further options of mysqldump, such as C(--routines).
+	Options []string `json:"backup_options"`
+
+	// DB instance identifier, for O(backup=rds_snapshot).
+	RDSInstance string `json:"rds_instance"`
+}
+
+// Writing is how the parameters are written.
+type Writing struct {
+	Standalone Same `json:"standalone"`
+
+	// Absolute path of a task file of yours that runs terraform apply during the outage; needed for O(standalone=delete).
+	AfterPrepareTasks string `json:"after_prepare_tasks"`
+	ChunkSize         Same   `json:"chunk_size"`
+	AllowAdvancedTier Same   `json:"allow_advanced_tier"`
+	ConfigPrefix      Same   `json:"config_prefix"`
+	PreviousKeyName   Same   `json:"previous_key_name"`
+	CustodyPrefix     Same   `json:"custody_prefix"`
+	EscrowKMSKeyID    Same   `json:"escrow_kms_key_id"`
+}
+
+// SSM is how it is reached, from the control node and from the VM.
+type SSM struct {
+	// The host that has the operator's AWS credentials: SSM is written from there.
+	Delegate      string `json:"delegate" jsonschema:"default=localhost"`
+	Region        Same   `json:"region"`
+	EndpointURL   Same   `json:"endpoint_url"`
+	AWSCABundle   Same   `json:"aws_ca_bundle"`
+	ValidateCerts Same   `json:"validate_certs"`
+
+	// The operator's. Not used on the VM.
+	Profile Same `json:"profile"`
+
+	// The operator's. Not used on the VM.
+	AccessKey Same `json:"access_key"`
+
+	// The operator's. Not used on the VM. With it, the tasks that take it run under no_log, which hides their diff as well.
+	SecretKey Same `json:"secret_key"`
+
+	// The operator's. Not used on the VM.
+	SessionToken Same `json:"session_token"`
+
+	// Not used on the VM.
+	AssumeRoleARN Same `json:"assume_role_arn"`
+}
+
+// Waiting is how long to wait, and what is said meanwhile.
+type Waiting struct {
+	// Seconds to wait for the Platform to be ready after a start.
+	ReadyTimeout int `json:"ready_timeout" jsonschema:"default=600"`
+
+	// Seconds that containers have to stop, docker compose's own default if left out.
+	StopTimeout *int `json:"stop_timeout"`
+
+	WaitTimeout  Same `json:"wait_timeout"`
+	PollInterval Same `json:"poll_interval"`
+
+	// Seconds between two lines of progress while records are re-encrypted.
+	ProgressInterval int  `json:"progress_interval" jsonschema:"default=30"`
+	StallTimeout     Same `json:"stall_timeout"`
+}
+
+// Proving is how completion is proved.
+type Proving struct {
+	Verify             Same `json:"verify"`
+	CompleteLogPattern Same `json:"complete_log_pattern"`
+	AttestedBy         Same `json:"attested_by"`
+
+	// How many records, besides those that are passed over, may be unreadable before the rotation begins. More stop it
+	// before the outage. A rotation is not proved complete while there are any, so its second outage waits until they are
+	// repaired, removed or passed over.
+	MaxUnreadable int `json:"max_unreadable" jsonschema:"default=0"`
+
+	AcceptUnreadable    Same `json:"accept_unreadable"`
+	ProofMaxAge         Same `json:"proof_max_age"`
+	BaselineDir         Same `json:"baseline_dir"`
+	MaxRecordsPerSecond Same `json:"max_records_per_second"`
+}
+
+// Outages are when, and what goes down.
+type Outages struct {
+	// When the page's second outage follows. V(later) leaves the Platform running, with every record proved and both keys
+	// in place, until a run with V(now).
+	Second string `json:"second_outage" jsonschema:"enum=now,enum=later,default=now"`
+
+	// What the second outage takes down. V(all) is the page's; V(key_holders) removes the rotation's parameters while the
+	// Platform runs and then starts backends and cron anew, all that read keys.
+	RestartScope string `json:"restart_scope" jsonschema:"enum=all,enum=key_holders,default=all"`
+
+	// No outage begins after this time, such as C(2026-12-01T05:00:00+01:00).
+	NotAfter string `json:"not_after"`
+}
+
+// Fleet is what stops the rotation of many hosts.
+type Fleet struct {
+	// Whether a host that preflight refuses stops the run before the first outage, or is left out.
+	OnPreflightFailure string `json:"on_preflight_failure" jsonschema:"enum=stop,enum=skip,default=stop"`
+
+	// How many of the hosts that are to be rotated may fail, in percent, before no other begins. A failure in the first
+	// batch always stops the run.
+	MaxFailPercentage int `json:"max_fail_percentage" jsonschema:"default=0"`
+
+	// Seconds that preflight may be old when the outage begins; older, and it is repeated.
+	PreflightMaxAge int `json:"preflight_max_age" jsonschema:"default=300"`
+}
+
+// Reports are of runs.
+type Reports struct {
+	// Directory on the control node for the reports of runs; none are written if it is empty.
+	Dir string `json:"report_dir" jsonschema:"default=./reports"`
+
+	// A task file of yours, run once at the end with seqera_crypto_rotation_report (the report) and
+	// seqera_crypto_rotation_report_files.
+	NotifyTasks string `json:"notify_tasks" jsonschema_extras:"x-type=path"`
+}

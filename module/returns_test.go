@@ -80,6 +80,9 @@ func ansibleType(of reflect.Type) (kind, elements string, inner reflect.Type) {
 		return "int", "", nil
 	case reflect.Float64:
 		return "float", "", nil
+	case reflect.String:
+		return "str", "", nil
+	default:
+		return of.String(), "", nil
 	}
-	return of.Kind().String()[:3], "", nil
 }

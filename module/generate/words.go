@@ -77,7 +77,7 @@ func sentencesOf(needs []options.Need, arguments []options.Argument) func(string
 				states = append(states, need.When)
 				continue
 			}
-			list = append(list, sentences(need, name, lists)...)
+			list = append(list, sentences(need, name)...)
 		}
 		if len(states) > 0 {
 			return append([]string{"Required for " + these(states, "and") + "."}, list...)
@@ -86,7 +86,7 @@ func sentencesOf(needs []options.Need, arguments []options.Argument) func(string
 	}
 }
 
-func sentences(need options.Need, name string, lists map[string]bool) []string {
+func sentences(need options.Need, name string) []string {
 	option, value := need.Condition()
 	others := slices.DeleteFunc(slices.Clone(need.Of), func(other string) bool { return other == name })
 	among := len(others) < len(need.Of)

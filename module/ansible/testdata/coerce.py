@@ -1,10 +1,11 @@
-"""Coerce [type, JSON text] pairs, one a line, with Ansible's own functions; print the outcomes, one a line."""
+"""Coerce [type, JSON text] pairs, one a line, with Ansible's own functions; print its version, then the outcomes, one a line."""
 
 import json
 import sys
 import warnings
 
 from ansible.module_utils.common import validation
+from ansible.release import __version__
 
 warnings.simplefilter("ignore")
 CHECKS = {
@@ -17,6 +18,7 @@ CHECKS = {
     "path": validation.check_type_path,
 }
 
+print(__version__)
 for line in sys.stdin:
     kind, text = json.loads(line)
     try:

@@ -3,7 +3,8 @@
 // but the options. It must not know what is done with them, and it reads neither environment nor files itself.
 //
 // The comments are what ansible-doc shows, a paragraph each, with its markup: O(option), V(value), C(code), E(variable).
-// `make generate` (module/generate) adds what tags and needs say: what is allowed, requirements, environment variables.
+// `make generate` (module/generate) adds what tags and needs say: what is allowed, requirements, environment variables. A
+// new option is a field with its comment here, a field of the type Same in options/role, and `make generate`.
 package options
 
 import "github.com/seqera-tools/crypto-rotation/module/secret"

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"iter"
 	"reflect"
+	"strings"
 
 	"github.com/invopop/jsonschema"
 
@@ -27,7 +28,11 @@ var schemas embed.FS
 //	x-allowed         what is allowed, in words
 //	x-error-code      the error_code of a value that is not allowed; else invalid_options
 func Schema(module string) ([]byte, error) {
-	text, err := schemas.ReadFile("schema/" + module + ".json")
+	name := "seqera_crypto_rotation"
+	if strings.HasSuffix(module, "_info") {
+		name += "_info"
+	}
+	text, err := schemas.ReadFile("schema/" + name + ".json")
 	return bytes.TrimSpace(text), err
 }
 

@@ -3,7 +3,8 @@
 //
 // A field of the type Same is handed on to the modules: type, choices, default and description are those of their option
 // of the same name, and a comment adds what only the role's user has to know. The rest is the role's own. The first
-// sentence of an entry point's comment is what it is for; `group` is the heading over an embedded struct's variables.
+// sentence of an entry point's comment is what it is for; `group` is the heading over an embedded struct's variables. A new
+// variable is a field with its comment, and `make generate`.
 package role
 
 // Prefix comes before the name of each variable.

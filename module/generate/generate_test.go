@@ -50,9 +50,7 @@ func TestItIsGeneratedTheSameEachTime(t *testing.T) {
 }
 
 func TestEveryOptionAndVariableIsDescribed(t *testing.T) {
-	t.Chdir("../..")
-	comments, err := comments()
-	require.NoError(t, err)
+	comments := prepared(t)
 	rotation, info := modules(comments)
 	described(t, rotation.options)
 	described(t, info.options)
@@ -92,9 +90,7 @@ func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t
 }
 
 func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {
-	t.Chdir("../..")
-	comments, err := comments()
-	require.NoError(t, err)
+	comments := prepared(t)
 	rotation, info := modules(comments)
 	used := mentioned(t, contract.Prefix+`\w+`, role+"tasks", role+"templates", role+"action_plugins", "playbooks/*.yml")
 	for _, e := range variables(comments, rotation, info) {

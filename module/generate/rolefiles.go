@@ -25,13 +25,7 @@ func argumentSpecs(entries []entry) (string, error) {
 func specOptions(list []option) dict {
 	var all dict
 	for _, o := range list {
-		one := dict{{"type", o.Type}}
-		one.set("elements", o.Elements)
-		one.set("required", o.Required)
-		one.choices(o)
-		if o.Default != nil {
-			one = append(one, pair{"default", o.Default})
-		}
+		one := typed(o)
 		one.set("no_log", o.NoLog)
 		one = append(one, pair{"description", text(o.paragraphs)})
 		if len(o.suboptions) > 0 {

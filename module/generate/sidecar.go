@@ -34,13 +34,7 @@ func sidecar(p page, list []option) (string, error) {
 func sidecarOptions(list []option) dict {
 	var all dict
 	for _, o := range list {
-		one := dict{{"description", text(o.paragraphs)}, {"type", o.Type}}
-		one.set("elements", o.Elements)
-		one.set("required", o.Required)
-		one.choices(o)
-		if o.Default != nil {
-			one = append(one, pair{"default", o.Default})
-		}
+		one := append(dict{{"description", text(o.paragraphs)}}, typed(o)...)
 		one.set("aliases", o.Aliases)
 		if len(o.suboptions) > 0 {
 			one.set("suboptions", sidecarOptions(o.suboptions))
@@ -50,8 +44,16 @@ func sidecarOptions(list []option) dict {
 	return all
 }
 
-func (d *dict) choices(o option) {
+// typed is what pages and specs say of an option in the same words.
+func typed(o option) dict {
+	one := dict{{"type", o.Type}}
+	one.set("elements", o.Elements)
+	one.set("required", o.Required)
 	if len(o.Choices) > 0 {
-		d.set("choices", o.Choices)
+		one.set("choices", o.Choices)
 	}
+	if o.Default != nil {
+		one = append(one, pair{"default", o.Default}) // false and "" are defaults, too
+	}
+	return one
 }

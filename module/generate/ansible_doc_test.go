@@ -74,8 +74,10 @@ func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
 
 func TestThePagesForPeopleHaveAllParts(t *testing.T) {
 	rotation, info := modules(prepared(t))
-	for _, m := range []module{rotation, info} {
-		page := string(ansibleDoc(t, "-t", "module", "-M", "library", m.name))
+	pages := strings.Split(string(ansibleDoc(t, "-t", "module", "-M", "library", rotation.name, info.name)), "> MODULE ")
+	require.Len(t, pages, 3)
+	for i, m := range []module{rotation, info} {
+		page := pages[i+1]
 		for _, part := range []string{"OPTIONS", "ATTRIBUTES", "NOTES", "SEE ALSO", "REQUIREMENTS", "AUTHOR", "EXAMPLES", "RETURN VALUES", "check_mode", "diff_mode"} {
 			assert.Contains(t, page, part, m.name)
 		}

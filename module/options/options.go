@@ -37,8 +37,8 @@ type Rotation struct {
 
 	Due
 
-	// Identifiers of the database backups that the retiring key opens, tied to it in escrow. None may be named only where
-	// O(backups_waived=true).
+	// Identifiers of the database backups that the retiring key opens; it is tied to them in escrow. A rotation does not
+	// begin without one, unless O(backups_waived=true).
 	Backups []string `json:"backups" jsonschema:"minLength=1"`
 
 	// Rotate although no backup is named.

@@ -57,19 +57,17 @@ func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
 		} `json:"entry_points"`
 	}
 	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "role", "-r", "roles", "seqera_crypto_rotation"), &shown))
-	points := shown["seqera_crypto_rotation"].EntryPoints
-	for _, e := range variables(comments, rotation, info) {
-		if e.name == "plays" {
-			continue
-		}
+	there := shown["seqera_crypto_rotation"].EntryPoints
+	points, _ := variables(comments, rotation, info)
+	for _, e := range points {
 		var all []string
 		for _, g := range e.groups {
 			all = append(all, names("", g.variables)...)
 		}
-		assert.Equal(t, e.short, points[e.name].Short)
-		assert.ElementsMatch(t, all, shownNames("", points[e.name].Options), e.name)
+		assert.Equal(t, e.short, there[e.name].Short)
+		assert.ElementsMatch(t, all, shownNames("", there[e.name].Options), e.name)
 	}
-	assert.Len(t, points, 5)
+	assert.Len(t, there, len(points))
 }
 
 func TestThePagesForPeopleHaveAllParts(t *testing.T) {

@@ -54,7 +54,8 @@ func TestEveryOptionAndVariableIsDescribed(t *testing.T) {
 	rotation, info := modules(comments)
 	described(t, rotation.options)
 	described(t, info.options)
-	for _, e := range variables(comments, rotation, info) {
+	points, plays := variables(comments, rotation, info)
+	for _, e := range append(points, plays) {
 		assert.NotEmpty(t, e.paragraphs, e.name)
 		for _, g := range e.groups {
 			described(t, g.variables)
@@ -93,7 +94,8 @@ func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {
 	comments := prepared(t)
 	rotation, info := modules(comments)
 	used := mentioned(t, contract.Prefix+`\w+`, role+"tasks", role+"templates", role+"action_plugins", "playbooks/*.yml")
-	for _, e := range variables(comments, rotation, info) {
+	points, plays := variables(comments, rotation, info)
+	for _, e := range append(points, plays) {
 		for _, g := range e.groups {
 			for _, o := range g.variables {
 				assert.True(t, used[o.Name], "nothing uses %s", o.Name)

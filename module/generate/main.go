@@ -42,7 +42,7 @@ func files() (map[string]string, error) {
 	}
 	made := map[string]string{}
 	rotation, info := modules(comments)
-	variables := variables(comments, rotation, info)
+	points, plays := variables(comments, rotation, info)
 	pages := map[string]page{}
 	for _, m := range []module{rotation, info} {
 		schema, err := m.jsonSchema()
@@ -59,13 +59,13 @@ func files() (map[string]string, error) {
 		}
 		pages[m.name] = page
 	}
-	if made[role+"meta/argument_specs.yml"], err = argumentSpecs(variables); err != nil {
+	if made[role+"meta/argument_specs.yml"], err = argumentSpecs(points); err != nil {
 		return nil, err
 	}
-	if made[role+"defaults/main.yml"], err = defaults(variables); err != nil {
+	if made[role+"defaults/main.yml"], err = defaults(points); err != nil {
 		return nil, err
 	}
-	made["docs/options.md"] = optionsPage([]module{rotation, info}, variables)
+	made["docs/options.md"] = optionsPage([]module{rotation, info}, append(points, plays))
 	made["docs/return-values.md"], err = returnsPage(pages)
 	return made, err
 }

@@ -9,9 +9,6 @@ import (
 func argumentSpecs(entries []entry) (string, error) {
 	var specs dict
 	for _, e := range entries {
-		if e.name == "plays" {
-			continue // Ansible checks variables of a role, not of a play
-		}
 		var all dict
 		for _, g := range e.groups {
 			all = append(all, specOptions(g.variables)...)
@@ -41,9 +38,6 @@ func defaults(entries []entry) (string, error) {
 	made := header
 	seen := map[string]bool{}
 	for _, e := range entries {
-		if e.name == "plays" {
-			continue // a role's defaults come too late for them
-		}
 		for _, g := range e.groups {
 			written, err := defaultsOf(g, seen)
 			if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -10,7 +11,7 @@ import (
 	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
 )
 
-// entry is an entry point of the role, or the plays, with its variables under their headings.
+// entry is an entry point of the role, or the plays, with variables under their headings.
 type entry struct {
 	name, short string
 	paragraphs  []string
@@ -22,8 +23,8 @@ type group struct {
 	variables []option
 }
 
-// variables are those of the role's entry points, main first, and last those of the plays.
-func variables(comments map[string]string, modules ...module) []entry {
+// variables are those of the role's entry points, main first, and those of the plays.
+func variables(comments map[string]string, modules ...module) (points []entry, plays entry) {
 	maker := newMaker(comments, modules)
 	return []entry{
 		maker.entry("main", reflect.TypeFor[contract.Main]()),
@@ -31,24 +32,29 @@ func variables(comments map[string]string, modules ...module) []entry {
 		maker.entry("drill", reflect.TypeFor[contract.Drill]()),
 		maker.entry("status", reflect.TypeFor[contract.Status]()),
 		maker.entry("status_report", reflect.TypeFor[contract.StatusReport]()),
-		maker.entry("plays", reflect.TypeFor[contract.Plays]()),
-	}
+	}, maker.entry("plays", reflect.TypeFor[contract.Plays]())
 }
 
 // maker makes the role's variables of its structs and of the modules' options.
 type maker struct {
 	comments map[string]string
 	options  map[string]option // of the modules, as they are documented for the role
+	baked    map[string]any    // defaults that are made of app_name: the modules know what to put in
 	known    map[string]bool   // names of variables
 }
 
 func newMaker(comments map[string]string, modules []module) maker {
-	m := maker{comments: comments, options: map[string]option{}, known: map[string]bool{}}
+	m := maker{comments: comments, options: map[string]option{}, baked: map[string]any{}, known: map[string]bool{}}
 	for _, argument := range options.Arguments(options.Describe(reflect.TypeFor[contract.Main](), nil)) {
 		m.known[argument.Name] = true
 	}
 	for _, module := range modules {
 		arguments := options.Arguments(module.schema)
+		for i, a := range arguments {
+			if byName(a.Default) {
+				m.baked[a.Name], arguments[i].Default = a.Default, nil
+			}
+		}
 		for _, one := range documented(arguments, sentencesOf(m.roles(module.needs), arguments)) {
 			if _, ok := m.options[one.Name]; !ok {
 				m.options[one.Name] = one
@@ -112,15 +118,10 @@ func (m maker) sameAs(variable option) option {
 	}
 	one.Required = one.Required || variable.Required
 	one.Aliases = nil
-	own := variable.paragraphs
-	if value, ok := one.Default.(string); ok && byName(value) {
-		// The modules know what to put in.
-		one.Default = nil
-		last := len(one.paragraphs) - 1
-		one.paragraphs = one.paragraphs[:last:last]
-		own = append(own, "Left out: C("+value+").")
+	one.paragraphs = slices.Concat(one.paragraphs, variable.paragraphs)
+	if value := m.baked[one.Name]; value != nil {
+		one.paragraphs = append(one.paragraphs, fmt.Sprintf("Left out: C(%s).", value))
 	}
-	one.paragraphs = slices.Concat(one.paragraphs, own)
 	one.suboptions = slices.Clone(one.suboptions)
 	return one
 }

@@ -108,6 +108,10 @@ type Rotation struct {
 	// When the role saw the backends ready, by the VM's clock. Lets O(state=rotating) prove that cron started after that.
 	BackendsReadyAt string `json:"backends_ready_at" jsonschema:"format=date-time"`
 
+	// Where an installation has several VMs: what seqera_crypto_rotation_info with C(gather: platform) returned on the others
+	// as platform, by host. For O(state=rotating) their backends are judged as those here are, each by its own VM's clock.
+	OtherVMs map[string]any `json:"other_vms"`
+
 	VM
 	AWS
 }

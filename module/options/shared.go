@@ -77,11 +77,12 @@ type Services struct {
 	// One-shot services that migrate the database. They run to their end before the backends start.
 	Migrate []string `json:"migrate" jsonschema:"minLength=1,default=migrate"`
 
-	// Services that must be ready, with both keys, before cron starts.
-	Backends []string `json:"backends" jsonschema:"minItems=1,minLength=1,default=backend"`
+	// Services that must be ready, with both keys, before cron starts. Empty where they run on other VMs.
+	Backends []string `json:"backends" jsonschema:"minLength=1,default=backend"`
 
-	// Services that re-encrypt the records, at their start.
-	Cron []string `json:"cron" jsonschema:"minItems=1,minLength=1,default=cron"`
+	// Services that re-encrypt the records, at their start. Empty where they run on another VM. O(state=rotating) has to be
+	// there where they run.
+	Cron []string `json:"cron" jsonschema:"minLength=1,default=cron"`
 }
 
 // Database is where the Platform's MySQL is, and the login to read it with.

@@ -31,6 +31,11 @@ type Machine struct {
 	HealthURL  Same `json:"health_url"`
 	DockerHost Same `json:"docker_host"`
 	Database   Same `json:"database"`
+
+	// Where an installation has several VMs: the others, by their names in the inventory. The host of the play is the one
+	// that has cron. Each other one is outside the group seqera_platforms and has O(services) of its own; O(compose_dir),
+	// O(compose_project), O(docker_host) and O(health_url), too, where they differ.
+	OtherVMs []string `json:"other_vms"`
 }
 
 // Backup is what the retiring key opens.
@@ -144,8 +149,9 @@ type Outages struct {
 	// in place, until a run with V(now).
 	Second string `json:"second_outage" jsonschema:"enum=now,enum=later,default=now"`
 
-	// What the second outage takes down. V(all) is the page's; V(key_holders) removes the rotation's parameters while the
-	// Platform runs and then starts backends and cron anew, all that read keys.
+	// What the outages take down. V(all) is the page's docker compose down; V(key_holders) stops and starts backends and cron
+	// alone, all that read keys. The second outage is then after the rotation's parameters are removed, while the Platform
+	// runs.
 	RestartScope string `json:"restart_scope" jsonschema:"enum=all,enum=key_holders,default=all"`
 
 	// No outage begins after this time, such as C(2026-12-01T05:00:00+01:00).

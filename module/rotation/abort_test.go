@@ -113,6 +113,25 @@ func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 	assert.ErrorContains(t, spared(t).fits(noon, wishFor(StateFinalized), entry, quick{}, secret.New(newKeyed)), "not that every one is", "nor does it finalize")
 }
 
+func TestARotationThatIsProvedOrFinishedIsNotAborted(t *testing.T) {
+	proved := prepared(t)
+	plan, err := Make(proved.world(t), wishFor(StateFinalized), quick{})
+	require.NoError(t, err)
+	for _, step := range plan.Steps {
+		if step.Action == ActPutOmnibus {
+			break
+		}
+		proved.carry(t, step)
+	}
+	for name, s := range map[string]store{"proved": proved, "finished": finalized(t)} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Make(s.world(t), abortWish(spared(t)), quick{})
+			require.Equal(t, CodeTooLateToAbort, codeOf(err))
+			assert.ErrorContains(t, err, "new_secret_from_escrow: "+string(printOf(oldKey)), "and says the way back")
+		})
+	}
+}
+
 func TestARotationThatNeverTouchedAParameterIsAbortedWithoutAProof(t *testing.T) {
 	s := idle()
 	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})

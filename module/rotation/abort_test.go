@@ -115,14 +115,7 @@ func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 
 func TestARotationThatIsProvedOrFinishedIsNotAborted(t *testing.T) {
 	proved := prepared(t)
-	plan, err := Make(proved.world(t), wishFor(StateFinalized), quick{})
-	require.NoError(t, err)
-	for _, step := range plan.Steps {
-		if step.Action == ActPutOmnibus {
-			break
-		}
-		proved.carry(t, step)
-	}
+	proved.runUntil(t, wishFor(StateFinalized), ActRecordProof)
 	for name, s := range map[string]store{"proved": proved, "finished": finalized(t)} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Make(s.world(t), abortWish(spared(t)), quick{})

@@ -106,7 +106,9 @@ def marked(block):
 
 
 def figures(page):
-    """Figures say where they come from."""
+    """Figures say where they come from; those of a page that is generated, in what it is generated from."""
+    if "<!-- Made by `make " in page.text:
+        return []
     found = []
     for block in page.blocks:
         said = block.comments.get("figures")

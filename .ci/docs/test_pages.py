@@ -8,7 +8,7 @@ import checks
 import facts
 import pytest
 import yaml
-from pages import ROOT, Page, all_pages
+from pages import ROOT, Page, all_pages, tracked
 
 PAGES = all_pages()
 CLAIMS = yaml.safe_load((ROOT / ".ci" / "docs" / "claims.yml").read_text())
@@ -62,3 +62,14 @@ def test_every_error_code_is_met_in_a_test():
     names = dict(re.findall(r'(Code\w+) +Code = "(\w+)"', source))
     tests = "\n".join(path.read_text() for pattern in ("module/**/*_test.go", "molecule/**/test_*.py") for path in ROOT.glob(pattern))
     assert [code for name, code in names.items() if not re.search(rf"\b({name}|{code})\b", tests)] == []
+
+
+def test_pages_that_messages_and_comments_send_to_exist():
+    """With the heading that stands behind them in parentheses, as in: docs/errors.md (inconsistent)."""
+    wrong = []
+    for path in tracked():
+        if path.endswith((".go", ".yml", ".j2", ".py", ".sh", "Makefile")) and not path.startswith(".ci/docs/"):
+            for page, heading in re.findall(r"\b(docs/[\w/-]+\.md)(?: \((\w+)\))?", (ROOT / path).read_text()):
+                if page not in facts.files() or heading and heading not in Page(page).anchors:
+                    wrong.append(f"{path}: {page} {heading}")
+    assert wrong == []

@@ -21,7 +21,7 @@ const ProofFormat = 1
 const clocksApart = 5 * time.Minute
 
 // Proof says that every record of one installation is under the new key, and how that is known. It holds no secret. MAC binds
-// the rest to somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under secret.MACKey(new key, app).
+// the rest to somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under Prints.MACKey(new key, app).
 //
 // With the way "database": Total = Proved + Rewritten + the number of Exceptions, and, where there was a baseline,
 // Total = Before.Total + Before.Created - Before.Removed.

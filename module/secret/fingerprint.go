@@ -51,12 +51,9 @@ func (f *Fingerprinter) Of(key Secret) Fingerprint {
 	return compute()
 }
 
-// MACKey is the function MACKey, for who is handed all that is derived from keys in one value.
-func (f *Fingerprinter) MACKey(key Secret, scope string) []byte { return MACKey(key, scope) }
-
 // MACKey derives, as slowly as a fingerprint, the 32-byte key that binds a document to the holder of a crypto key.
 // It shares no bytes with the fingerprint, since the salt differs.
-func MACKey(key Secret, scope string) []byte {
+func (*Fingerprinter) MACKey(key Secret, scope string) []byte {
 	return derive(key.Reveal(), "mac/v1/"+scope, Rounds, sha256.Size)
 }
 

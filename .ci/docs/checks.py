@@ -11,8 +11,8 @@ from pages import ROOT, Page
 
 # The only ones that are not ours. Nothing asks them here: the check needs no network.
 HOSTS = {"docs.seqera.io", "keepachangelog.com", "semver.org"}
-# Names with an underscore that belong to others: the Platform, AWS, Docker, Ansible, Prometheus.
-FOREIGN = set("""ansible_become ansible_host ansible_user awx_user_name community.docker depends_on docker_compose_v2_run flag_overwrite_ssm_keys for_each group_by
+# Names with an underscore that belong to others: the Platform, AWS, Docker, Ansible (whose variables begin with ansible_), Prometheus.
+FOREIGN = set("""awx_user_name become_user community.docker depends_on docker_compose_v2_run flag_overwrite_ssm_keys for_each group_by
     group_vars host_pinned inventory_dir include_role max_execution_time max_statement_time no_log remote_tmp run_once service_completed_successfully set_stats
     ssm_key ssm_parameter tw_credentials tw_secret user_id tower_dev aws_ssm_parameter any_errors_fatal delegate_to module_defaults action_groups""".split())
 UNIT = r"(?:ms|s|seconds?|minutes?|hours?|kB|KB|MB|MiB|GB|bytes?|%|times|records?|derivations?|reads?|writes?|puts?|calls?|of \d+)"
@@ -45,7 +45,7 @@ def names(page):
             wrong = [f"target make {name}" for name in re.findall(r"\bmake ([a-z][a-z-]*)", text) if name not in facts.targets()]
             wrong += [f"variable {name}" for name in re.findall(r"\bseqera_crypto_\w+", text) if name not in facts.variables()]
             wrong += [f"file {name}" for name in paths(text) if name not in facts.files() and not facts.MADE.match(name)]
-            if block.kind == "text" and re.fullmatch(r"(?!seqera_crypto_)[a-z]+(_[a-z]+)+(: .*)?", text):
+            if block.kind == "text" and re.fullmatch(r"(?!seqera_crypto_|ansible_)[a-z]+(_[a-z]+)+(: .*)?", text):
                 name = text.split(":")[0]
                 wrong += [f"option, result or code {name}"] if name not in facts.words() | FOREIGN else []
             found += [f"{where(page, block)}: there is no {what}" for what in wrong]

@@ -24,14 +24,19 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule lint fmt generate demo bench bench-records bench-fleet clean distclean
+.PHONY: $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
+
+##@ Begin
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@.ci/deps
 	@.ci/tools/install
+
+demo: deps build ## a stand-in Platform, its key rotated as a dry run, for real, and again (KEEP=1: leaves it up)
+	@.ci/demo
 
 build: ## the binary under its two names into library/ (for another machine: make build GOOS=linux GOARCH=arm64)
 	@CGO_ENABLED=0 $(VISIBLY) "build $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 $(SMALLER) \
@@ -40,7 +45,12 @@ build: ## the binary under its two names into library/ (for another machine: mak
 	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
 	@cp -f $(BINARY) $(BINARY)_info
 
-test: deps build lint test-unit test-race test-module test-cuts test-pages test-sandbox ## everything
+##@ Test
+
+test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox ## everything
+
+test-docs: build ## the pages: links, names, commands and figures; quick
+	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet .ci/docs
 
 test-unit: ## the rooms that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
@@ -75,6 +85,8 @@ test-fleet: build ## three whole Platforms and 197 light ones, five of them brok
 test-molecule: build ## the molecule scenarios (one: make test-molecule SCENARIO=abort)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
 
+##@ Write
+
 lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
 	@.ci/deps venv
 	@.ci/tools/install
@@ -87,8 +99,13 @@ fmt: ## write the Go files as gofumpt and gci want them
 generate: ## what is made of the options' structs: pages of ansible-doc, role's specs and defaults, schemas, tables of docs/
 	@go run ./module/generate
 
-demo: deps build ## the story: a stand-in Platform, its key rotated as a dry run, for real, and again
-	@.ci/demo
+hooks: ## the linters before each commit, as in CI (pre-commit)
+	@.venv/bin/pre-commit install
+
+recording: deps build ## record make demo anew: docs/demo.cast and docs/demo.svg
+	@.ci/record
+
+##@ Measure
 
 bench-records: deps ## speed, memory and polls of the scan, beside OpenSSL and bare SQL, in one run
 	@BENCH_RECORDS=1 $(REAL) go test -count=1 -timeout 30m -v $(SMALLER) -run '^TestHow' ./module/records | grep -v '^=== RUN'
@@ -98,6 +115,8 @@ bench: deps build ## speed and size as ratios, in one run
 
 bench-fleet: deps build ## many installations: SSM's quota, nothing due, outages beside bare compose (HOSTS=200)
 	@.ci/bench-fleet
+
+##@ End
 
 clean: ## end every sandbox; remove what was built and reported
 	@for name in $$(molecule/sandbox/sandbox list); do molecule/sandbox/sandbox down "$$name"; done

@@ -24,10 +24,10 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule test-molecule-short test-all lint fmt demo bench bench-records bench-fleet clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@.ci/deps
@@ -40,7 +40,7 @@ build: ## the binary under its two names into library/ (for another machine: mak
 	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
 	@cp -f $(BINARY) $(BINARY)_info
 
-test: deps build lint test-unit test-race test-module test-cuts test-pages test-sandbox ## everything
+test: deps build lint test-unit test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
 
 test-unit: ## the rooms that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
@@ -72,8 +72,18 @@ test-sandbox: build ## the playbook in the sandbox
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
 
-test-molecule: build ## the molecule scenarios (one: make test-molecule SCENARIO=abort)
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
+	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
+
+test-molecule-short: build ## the two molecule scenarios of `make test`: default and check-mode
+	@$(VISIBLY) "molecule: default, check-mode" .ci/test-molecule default check-mode
+
+# What takes longer than `make test` should. One line a target.
+LONG += test-molecule
+LONG += test-cuts-all
+LONG += test-fleet
+
+test-all: test $(LONG) ## everything, and what takes longer
 
 lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
 	@.ci/deps venv

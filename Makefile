@@ -29,7 +29,7 @@ REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CU
 ##@ Begin
 
 help: ## this list
-	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@.ci/deps
@@ -47,7 +47,7 @@ build: ## the binary under its two names into library/ (for another machine: mak
 
 ##@ Test
 
-test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox ## everything
+test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
 
 test-docs: build ## the pages: links, names, commands and figures; quick
 	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet .ci/docs
@@ -82,8 +82,18 @@ test-sandbox: build ## the playbook in the sandbox
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
 
-test-molecule: build ## the molecule scenarios (one: make test-molecule SCENARIO=abort)
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
+	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
+
+test-molecule-short: build ## the two molecule scenarios of `make test`: default and check-mode
+	@$(VISIBLY) "molecule: default, check-mode" .ci/test-molecule default check-mode
+
+# What takes longer than `make test` should. One line a target.
+LONG += test-molecule
+LONG += test-cuts-all
+LONG += test-fleet
+
+test-all: test $(LONG) ## everything, and what takes longer
 
 ##@ Write
 

@@ -28,7 +28,7 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: FORCE help deps build dist collection test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
+.PHONY: FORCE help deps build dist collection test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-dist test-collection test-sanity test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +91,15 @@ test-sandbox: build ## the playbook in the sandbox
 
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
+
+test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill of materials, arm64 under emulation
+	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/dist/test_dist.py
+
+test-collection: collection ## the collection, installed from its file into a fresh virtual environment
+	@$(REAL) $(VISIBLY) "collection" .venv/bin/python -m pytest --verbose --durations=5 molecule/sandbox/dist/test_collection.py
+
+test-sanity: collection ## ansible-test sanity on the collection
+	@$(VISIBLY) "sanity" .ci/test-sanity $(COLLECTION)
 
 test-molecule: build ## the molecule scenarios (one: make test-molecule SCENARIO=abort)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)

@@ -93,10 +93,10 @@ test-fleet: build ## three whole Platforms and 197 light ones, five of them brok
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
 
 test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill of materials, arm64 under emulation
-	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/dist/test_dist.py
+	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/release/test_dist.py
 
 test-collection: collection ## the collection, installed from its file into a fresh virtual environment
-	@$(REAL) $(VISIBLY) "collection" .venv/bin/python -m pytest --verbose --durations=5 molecule/sandbox/dist/test_collection.py
+	@$(REAL) $(VISIBLY) "collection" .venv/bin/python -m pytest --verbose --durations=5 molecule/sandbox/release/test_collection.py
 
 test-sanity: collection ## ansible-test sanity on the collection
 	@$(VISIBLY) "sanity" .ci/test-sanity $(COLLECTION)

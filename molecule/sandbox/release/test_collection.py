@@ -152,3 +152,11 @@ def test_the_fleets_playbook_shows_a_rotation_carries_it_out_and_does_not_do_it_
     assert "2 not due" in rotate()
     status = control.ansible("playbook", "-i", "inventory.json", f"{COLLECTION}.crypto_status", PATH=path, **aws).stdout
     assert status.count("failed=0") >= 2
+
+
+def test_the_execution_environment_installs_this_file(control):
+    run(control.tmp / "venv" / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "ansible-builder==3.2.0")
+    control.ansible("builder", "create", "--file", ROOT / "execution-environment.yml", "--context", control.tmp / "context")
+    context = control.tmp / "context" / "_build"
+    assert (context / "files" / FILE.name).read_bytes() == FILE.read_bytes()
+    assert f"- name: files/{FILE.name}\n" in (context / "requirements.yml").read_text()

@@ -5,10 +5,15 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "molecule" / "sandbox"))
+
+from lifecycle import moto, parameters  # noqa: E402
+
 DIST = ROOT / "build" / "dist"
 NAME = "seqera_crypto_rotation"
 PLATFORMS = ("darwin_amd64", "darwin_arm64", "linux_amd64", "linux_arm64")
@@ -29,6 +34,24 @@ def emulator():
     found = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
     assert found, "QEMU is not there: .ci/deps qemu"
     return found
+
+
+@pytest.fixture(scope="session")
+def ssm(tmp_path_factory):
+    """An installation that SSM alone knows: the options that say where it is, and the environment that reaches it."""
+    folder = tmp_path_factory.mktemp("ssm")
+    url = moto.start(folder, "127.0.0.1")["host"]
+    try:
+        options = {"app_name": "tower-release", "omnibus_parameter": "/release/omnibus"}
+        parameters.seed_key(moto.SSM(url), *options.values())
+        yield options, {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_REGION": moto.REGION,
+            "AWS_ACCESS_KEY_ID": moto.CREDENTIAL,
+            "AWS_SECRET_ACCESS_KEY": moto.CREDENTIAL,
+        }
+    finally:
+        moto.stop(folder)
 
 
 @pytest.fixture(scope="session")

@@ -103,8 +103,8 @@ def test_each_playbook_is_called_by_its_name(control):
         control.ansible("playbook", "--syntax-check", f"{COLLECTION}.{playbook}")
 
 
-def test_modules_run_by_name_on_a_mixed_fleet_with_defaults_of_their_group(control, light, emulator):
-    [one, _] = light["hosts"]
+def test_modules_run_by_name_on_a_mixed_fleet_with_defaults_of_their_group(control, ssm, emulator):
+    app, environ = ssm
     python = {"ansible_python_interpreter": str(control.tmp / "venv" / "bin" / "python")}
     foreign = python | {"ansible_connection": "foreign", "foreign_asked": str(control.tmp / "asked")}
     hosts = {
@@ -113,9 +113,8 @@ def test_modules_run_by_name_on_a_mixed_fleet_with_defaults_of_their_group(contr
         "board": foreign | {"foreign_uname": "Linux armv7l"},
         "here": python | {"ansible_connection": "local"},
     }
-    aws = {"endpoint_url": light["aws"]["AWS_ENDPOINT_URL"], "region": light["aws"]["AWS_REGION"]}
-    aws |= {"access_key": light["aws"]["AWS_ACCESS_KEY_ID"], "secret_key": light["aws"]["AWS_SECRET_ACCESS_KEY"]}
-    app = {name: one[name] for name in ("app_name", "omnibus_parameter")}
+    aws = {name.removeprefix("AWS_").lower(): value for name, value in environ.items() if not name.startswith(("AWS_ACCESS", "AWS_SECRET"))}
+    aws |= {"access_key": environ["AWS_ACCESS_KEY_ID"], "secret_key": environ["AWS_SECRET_ACCESS_KEY"]}
     look = {f"{COLLECTION}.{NAME}_info": app | {"gather": ["parameters"]}, "ignore_errors": True}
     write = {f"{COLLECTION}.{NAME}": app | {"state": "prepared", "rotation_id": "r1", "backups": ["b"]}, "ignore_errors": True}
     results = control.play(hosts, [look, write], "--check", "--diff", module_defaults={f"group/{COLLECTION}.rotation": aws})
@@ -129,6 +128,14 @@ def test_modules_run_by_name_on_a_mixed_fleet_with_defaults_of_their_group(contr
         assert looked["phase"] == "idle" and looked["fingerprints"] == results["here"][0]["fingerprints"]
         assert would["changed"] and "put_omnibus" in [step["action"] for step in would["steps"]]
     assert sorted((control.tmp / "asked").read_text().split()) == ["arm", "board", "x86"]
+
+
+def test_the_fleets_playbook_finds_that_nothing_is_due(control, ssm):
+    options, environ = ssm
+    host = {f"{NAME}_{name}": value for name, value in (options | {"max_age_days": 90, "backups": ["b"]}).items()} | {"ansible_connection": "local"}
+    (control.work / "one.json").write_text(json.dumps({"seqera_platforms": {"hosts": {"vm": host}}}))
+    said = control.ansible("playbook", "-i", "one.json", f"{COLLECTION}.rotate_crypto", **environ).stdout
+    assert "1 not due" in said and "failed=0" in said, said
 
 
 def test_the_fleets_playbook_shows_a_rotation_carries_it_out_and_does_not_do_it_again(control, light, tmp_path):

@@ -1,18 +1,22 @@
 # `make help` lists what there is. Every version stands in one place, the one its own tool reads: go.mod for Go and the
 # module's libraries, .ci/tools/go.mod for the Go linters, .ci/requirements.txt for ansible, its linters and moto,
-# molecule/sandbox/compose/go.mod for docker compose.
+# molecule/sandbox/compose/go.mod for docker compose, .ci/tools/sbom/go.mod for the bill of materials, galaxy.yml for our own.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+RELEASE := $(shell sed -n 's/^version: //p' galaxy.yml)
+VERSION ?= $(RELEASE)+$(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)
 LIMIT := 12000000
+PLATFORMS := linux_amd64 linux_arm64 darwin_arm64 darwin_amd64
 # Inlining costs half a megabyte; it stays where time is spent, in the key derivation, and where it saves: the linker drops
 # OpenTelemetry's thousand variables only if they need no call to be set (docs/decisions/0005-binary-size.md).
 SMALLER := -gcflags=all=-l $(foreach kept,crypto/... internal/... hash/... runtime/... slices github.com/seqera-tools/... go.opentelemetry.io/...,-gcflags=$(kept)=)
 BINARY := library/seqera_crypto_rotation
+DIST := build/dist
+COLLECTION := build/seqera_tools-crypto_rotation-$(RELEASE).tar.gz
 PACKAGES := ./module/... ./molecule/...
 VISIBLY := .ci/tools/visibly
 
@@ -24,7 +28,7 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
+.PHONY: FORCE $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
 
 ##@ Begin
 
@@ -38,12 +42,28 @@ deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the
 demo: deps build ## a stand-in Platform, its key rotated as a dry run, for real, and again (KEEP=1: leaves it up)
 	@.ci/demo
 
+# compile FILE: one binary. Nothing of where or when it is built gets into it.
+define compile
+CGO_ENABLED=0 $(VISIBLY) "build $(1) $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 $(SMALLER) \
+  -ldflags "-s -w -funcalign=16 -X main.version=$(VERSION)" -o $(1) ./module; \
+size=$$(wc -c <$(1)); echo "   $(1): $$((size)) of at most $(LIMIT) bytes"; \
+[ "$$size" -le $(LIMIT) ] || { rm -f $(1); echo "$(1) is too big: a dependency came in that should not have" >&2; exit 1; }
+endef
+
 build: ## the binary under its two names into library/ (for another machine: make build GOOS=linux GOARCH=arm64)
-	@CGO_ENABLED=0 $(VISIBLY) "build $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 $(SMALLER) \
-	  -ldflags "-s -w -funcalign=16 -X main.version=$(VERSION)" -o $(BINARY) ./module
-	@size=$$(wc -c <$(BINARY)); echo "   $(BINARY): $$((size)) of at most $(LIMIT) bytes"; \
-	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
+	@rm -f $(BINARY) $(BINARY)_info $(PLATFORMS:%=$(BINARY)_%) $(PLATFORMS:%=$(BINARY)_info_%)
+	@$(call compile,$(BINARY))
 	@cp -f $(BINARY) $(BINARY)_info
+
+dist: $(PLATFORMS:%=$(DIST)/seqera_crypto_rotation_%) ## all platforms' binaries into library/ and build/dist, with SHA256SUMS and a bill of materials
+	@.ci/dist $(DIST) $(RELEASE) $(PLATFORMS)
+
+$(DIST)/seqera_crypto_rotation_%: FORCE
+	@mkdir -p $(DIST)
+	@export GOOS=$(firstword $(subst _, ,$*)) GOARCH=$(lastword $(subst _, ,$*)); $(call compile,$@)
+
+collection: dist ## the collection's file, with all platforms' binaries, into build/
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/collection $(COLLECTION)
 
 ##@ Test
 
@@ -82,6 +102,15 @@ test-sandbox: build ## the playbook in the sandbox
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
 
+test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill of materials, arm64 under emulation
+	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/release/test_dist.py
+
+test-collection: collection ## the collection, installed from its file into a fresh virtual environment
+	@$(REAL) $(VISIBLY) "collection" .venv/bin/python -m pytest --verbose --durations=5 molecule/sandbox/release/test_collection.py
+
+test-sanity: collection ## ansible-test sanity on the collection
+	@$(VISIBLY) "sanity" .ci/test-sanity $(COLLECTION)
+
 test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
 
@@ -92,6 +121,9 @@ test-molecule-short: build ## the two molecule scenarios of `make test`: default
 LONG += test-molecule
 LONG += test-cuts-all
 LONG += test-fleet
+LONG += test-dist
+LONG += test-collection
+LONG += test-sanity
 
 test-all: test $(LONG) ## everything, and what takes longer
 
@@ -131,7 +163,7 @@ bench-fleet: deps build ## many installations: SSM's quota, nothing due, outages
 clean: ## end every sandbox; remove what was built and reported
 	@for name in $$(molecule/sandbox/sandbox list); do molecule/sandbox/sandbox down "$$name"; done
 	@molecule/sandbox/sandbox engine-stop
-	rm -rf build reports .ansible $(BINARY) $(BINARY)_info
+	rm -rf build reports .ansible $(BINARY) $(BINARY)_info $(PLATFORMS:%=$(BINARY)_%) $(PLATFORMS:%=$(BINARY)_info_%)
 
 distclean: clean ## clean, and what `make deps` set up in this clone
 	rm -rf .venv .tools

@@ -2,9 +2,10 @@
 # The database server of the module's own tests, a process without a service: the sandbox has another one in its image.
 
 deps_mariadb() {
-  if have mariadbd && have mariadb-install-db; then
+  # mariadb-install-db calls my_print_defaults, which Debian keeps among the client's programs.
+  if have mariadbd && have mariadb-install-db && have my_print_defaults; then
     say "MariaDB is here ($(mariadbd --version | cut -d' ' -f1-4))"
     return
   fi
-  apt_install "MariaDB for the tests" mariadb-server-core
+  apt_install "MariaDB for the tests" mariadb-server-core mariadb-client-core
 }

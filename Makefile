@@ -24,10 +24,10 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
+.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-matrix test-connections test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@.ci/deps
@@ -71,6 +71,13 @@ test-sandbox: build ## the playbook in the sandbox
 
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
+
+test-matrix: build ## module, role and playbooks under each ansible-core of .ci/matrix.txt
+	@$(REAL) .ci/test-matrix $(CORE)
+
+test-connections: build ## the same over ssh: with a terminal, a bastion, become with a password, a noisy login
+	@.ci/deps ssh
+	@$(REAL) $(VISIBLY) "connections" .ci/test-connections
 
 test-molecule: build ## the molecule scenarios (one: make test-molecule SCENARIO=abort)
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)

@@ -1,0 +1,76 @@
+"""Module, role and playbooks under the ansible-core that ANSIBLE_VENV names: what .ci/test-matrix runs for each row."""
+
+import os
+import pathlib
+import re
+
+import pytest
+from conftest import Platform
+from lights import LightPlatform
+
+HERE = pathlib.Path(__file__).parent
+FLEET = f"versions-{os.getpid()}"
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    """Two light installations, one for each test: the first ends under another key."""
+    try:
+        Platform.sandbox("light-up", FLEET, "--count", "2", "--records", "12")
+        yield FLEET
+    finally:
+        Platform.sandbox("light-down", FLEET)
+
+
+# The module's own: what it wants to be read, whatever the core.
+MEANT = r"\[WARNING\]: \d+ records are as the baseline of \S+ has them and were not opened again"
+
+
+def complaints(run):
+    """Ansible's warnings in an output, each with the line after it, to which older cores wrap it."""
+    found = re.findall(r"^\[(?:DEPRECATION )?WARNING\].*\n.*", run.output, re.M)
+    return [text for text in found if not re.match(MEANT, " ".join(text.split()))]
+
+
+def well(run):
+    assert run.code == 0, run.output
+    assert complaints(run) == [], "a warning that our code causes"
+    return run
+
+
+def test_the_module_alone(fleet, tmp_path):
+    platform = LightPlatform(fleet, 0, tmp_path)
+    before, old = platform.parameters(), platform.current()
+    well(platform.run("--check", "--diff", "-vvv", playbook=HERE / "prepared.yml"))
+    assert platform.parameters() == before, "check mode wrote a parameter"
+
+    well(platform.run("-vvv", playbook=HERE / "prepared.yml"))
+    assert platform.current() != old and len(platform.trace()) == 3
+    for argv in (("down",), ("up", "--"), ("restart", "--", "cron")):
+        platform.docker("--host", platform.env["DOCKER_HOST"], "compose", *argv)
+    well(platform.run("-vvv", playbook=HERE / "finalized.yml"))
+    assert platform.trace() == []
+    assert platform.check()["current"] == platform.check()["total"] >= 12
+    assert len(platform.keys | {old, platform.current()}) >= 2
+    assert platform.leaks() == []
+
+
+def test_role_and_playbooks(fleet, tmp_path):
+    platform = LightPlatform(fleet, 1, tmp_path)
+    before, started, old = platform.parameters(), platform.started(), platform.current()
+    dry = well(platform.run("--check", "--diff", "-vvv"))
+    assert "put_omnibus" in dry.output
+    assert platform.parameters() == before and platform.started() == started, "check mode touched the Platform"
+
+    real = well(platform.run("--diff", "-vvv"))
+    assert real.host["outcome"] == "done" and platform.current() != old and platform.trace() == []
+    assert platform.check()["current"] == platform.check()["total"] >= 12
+
+    after, started = platform.parameters(), platform.started()
+    again = well(platform.run("-vvv"))
+    assert again.recap["changed"] == 0 and platform.parameters() == after and platform.started() == started
+
+    status = well(platform.run("-vvv", playbook="crypto-status.yml"))
+    assert platform.name in status.output and platform.parameters() == after
+    platform.keys |= {old}
+    assert platform.leaks() == []

@@ -27,13 +27,25 @@ class LightPlatform(Platform):
     def inventory(self, **more):
         return super().inventory(**{"seqera_crypto_rotation_database": self.database, "seqera_crypto_rotation_compose_project": self.name} | more)
 
-    def engine(self, path):
-        """What the stub of the VM's Docker Engine answers."""
+    def engine(self, path, **body):
+        """What the stub of the VM's Docker Engine answers; with a body it is asked to change."""
         connection = http.client.HTTPConnection("light")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(self.env["DOCKER_HOST"].removeprefix("unix://"))
-        connection.request("GET", path)
+        connection.request("POST" if body else "GET", path, json.dumps(body))
         return json.loads(connection.getresponse().read())
+
+    def set(self, **options):
+        """Options of the stand-in, from its next start."""
+        self.engine("/env", **options)
+
+    def compose(self, *argv):
+        return self.docker("--host", self.env["DOCKER_HOST"], "compose", *argv)
+
+    def restart_by_hand(self):
+        """An outage as a person would end it: a plain up starts cron first, so that it has to be restarted."""
+        for argv in (("down",), ("up", "--"), ("restart", "--", "cron")):
+            self.compose(*argv)
 
     def started(self):
         names = [one["Id"] for one in self.engine("/containers/json")]

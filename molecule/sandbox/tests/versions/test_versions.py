@@ -46,8 +46,7 @@ def test_the_module_alone(fleet, tmp_path):
 
     well(platform.run("-vvv", playbook=HERE / "prepared.yml"))
     assert platform.current() != old and len(platform.trace()) == 3
-    for argv in (("down",), ("up", "--"), ("restart", "--", "cron")):
-        platform.docker("--host", platform.env["DOCKER_HOST"], "compose", *argv)
+    platform.restart_by_hand()
     well(platform.run("-vvv", playbook=HERE / "finalized.yml"))
     assert platform.trace() == []
     assert platform.check()["current"] == platform.check()["total"] >= 12

@@ -1,5 +1,6 @@
 """Module, role and playbooks under the ansible-core that ANSIBLE_VENV names: what .ci/test-matrix runs for each row."""
 
+import json
 import os
 import pathlib
 import re
@@ -38,6 +39,14 @@ def well(run):
     return run
 
 
+def figures_are_figures(run):
+    """Before ansible-core 2.19 a template by itself made a string of every number, and of none an empty one."""
+    times = [span[end] for span in run.host["timeline"] for end in ("begin", "end")]
+    seconds = [run.host["reencryption_seconds"], *run.host["outage_seconds"].values(), run.host["begun"], run.report["run"]["begun"], run.report["run"]["ended"]]
+    assert len(times) >= 10 and all(isinstance(one, float) for one in times + seconds), run.host
+    assert isinstance(run.host["records"], int)
+
+
 def test_the_module_alone(fleet, tmp_path):
     platform = LightPlatform(fleet, 0, tmp_path)
     before, old = platform.parameters(), platform.current()
@@ -64,6 +73,7 @@ def test_role_and_playbooks(fleet, tmp_path):
     real = well(platform.run("--diff", "-vvv"))
     assert real.host["outcome"] == "done" and platform.current() != old and platform.trace() == []
     assert platform.check()["current"] == platform.check()["total"] >= 12
+    figures_are_figures(real)
 
     after, started = platform.parameters(), platform.started()
     again = well(platform.run("-vvv"))
@@ -71,5 +81,8 @@ def test_role_and_playbooks(fleet, tmp_path):
 
     status = well(platform.run("-vvv", playbook="crypto-status.yml"))
     assert platform.name in status.output and platform.parameters() == after
+    [line] = json.loads((tmp_path / "reports" / "status.json").read_text())["hosts"]
+    assert line["verdict"] == "ok" and line["due"] is False and line["due_in_days"] is None and line["escrow_ok"] is True, line
+    assert line["key_age_days"] == 0 and line["records"]["current"] == line["records"]["total"] >= 12, line
     platform.keys |= {old}
     assert platform.leaks() == []

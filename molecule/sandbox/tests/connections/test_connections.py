@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 
 import pytest
 from conftest import ROOT, Platform
@@ -91,17 +92,43 @@ def reach(fleet, tmp_path, request):
         yield one
 
 
+def lines_of(platform, output):
+    return len(re.findall(rf"^{platform.name}: .* records are under the new key", output, re.M))
+
+
+@contextlib.contextmanager
+def cron_that_waits_for_lines(platform, count):
+    """Cron, which is held, goes on once so many lines of progress are on the terminal."""
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(0.1):
+            if lines_of(platform, "".join(log.read_text() for log in platform.tmp.glob("run-*.txt"))) >= count:
+                platform.set(SANDBOX_CRON_RECORD_DELAY="0")
+                platform.compose("restart", "--", "cron")
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("name", CONNECTIONS)
 def test_results_refusals_and_progress_come_through(reach, name):
     reached = reach(**CONNECTIONS[name])
     platform = reached.platform
-    platform.set(SANDBOX_CRON_RECORD_DELAY="1500ms")
+    platform.set(SANDBOX_CRON_RECORD_DELAY="1h")
     prepared = on_the_control_node(platform, "prepared")
     assert not prepared.get("failed"), prepared["msg"]
     platform.restart_by_hand()
 
     kept = platform.tmp / "kept.json"
-    run = reached.run("-vvv", playbook=HERE / "through.yml", kept=str(kept))
+    with cron_that_waits_for_lines(platform, 3):
+        run = reached.run("-vvv", playbook=HERE / "through.yml", kept=str(kept))
     assert run.code == 0, run.output
     came = json.loads(kept.read_text())
     info = {"app_name": platform.env["SANDBOX_APP_NAME"]}
@@ -109,7 +136,7 @@ def test_results_refusals_and_progress_come_through(reach, name):
     assert (came["mistyped"]["msg"], came["mistyped"]["error_code"]) == (alone["msg"], "invalid_options")
     assert came["seen"]["fingerprints"] == module(platform, "seqera_crypto_rotation_info", gather="parameters", **info)["fingerprints"]
     assert came["proved"]["phase"] == "rotated" and came["proved"]["progress"]["percent"] == 100, came["proved"]
-    assert len(re.findall(rf"^{platform.name}: .* records", run.output, re.M)) >= 2, "no lines of progress"
+    assert lines_of(platform, run.output) >= 3, "no lines of progress"
     assert platform.leaks() == []
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import getpass
+import glob
 import os
 import pathlib
 import secrets
@@ -42,7 +43,6 @@ Host *
   UserKnownHostsFile {dir}/known
   StrictHostKeyChecking yes
 """
-# The last line lets nothing of ours hold a password open longer than its sudo takes.
 SUDOERS = """{user} ALL=(ALL) ALL
 Defaults:{user} secure_path="{path}", env_keep += "{names}", lecture=never, timestamp_timeout=0
 """
@@ -90,26 +90,26 @@ class Servers:
     def log(self, name):
         return (self.dir / f"{name}.log").read_text()
 
-    def hang_up(self):
-        """Ends the clients' shared connections; gives the processes that held them."""
-        masters = [path for path in self.sockets.glob("*") if path.is_socket()] if self.sockets.exists() else []
-        held = []
-        for path in masters:
-            said = subprocess.run(["ssh", "-O", "check", "-S", path, "vm"], capture_output=True, text=True, check=False).stderr
-            held += [int(word) for word in said.replace("(", " ").replace(")", " ").replace("pid=", "").split() if word.isdigit()]
-            subprocess.run(["ssh", "-O", "exit", "-S", path, "vm"], capture_output=True, check=False)
-        return held
-
     def close(self):
-        held = self.hang_up()
+        """Ends the clients' shared connections and the servers, each by itself, and fails where something outlives them."""
+        for path in self.sockets.glob("*"):
+            subprocess.run(["ssh", "-O", "exit", "-S", path, "vm"], capture_output=True, check=False)
         for process in self.processes.values():
             process.terminate()
             process.wait(timeout=15)
         end = time.monotonic() + 10
-        while left := [pid for pid in held if os.path.exists(f"/proc/{pid}")]:
-            assert time.monotonic() < end, f"ssh processes {left} outlive the test"
-            time.sleep(0.05)
+        while left := self.left():
+            assert time.monotonic() < end, f"processes outlive the test: {left}"
+            time.sleep(0.1)
         shutil.rmtree(self.dir)
+
+    def left(self):
+        """Command lines that name a file of ours."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                found.append(pathlib.Path(path).read_text(errors="replace").replace("\0", " "))
+        return [line for line in found if f"{self.dir}/" in line]
 
 
 @contextlib.contextmanager

@@ -92,6 +92,10 @@ def reach(fleet, tmp_path, request):
         yield one
 
 
+def sent(run):
+    return len(re.findall(r"^<(?:vm|behind)> PUT \S*/seqera_crypto_rotation\S* TO ", run.output, re.M))
+
+
 def lines_of(platform, output):
     return len(re.findall(rf"^{platform.name}: .* records are under the new key", output, re.M))
 
@@ -151,6 +155,7 @@ def test_a_whole_rotation(reach, name):
     real = reached.run("-vvv")
     assert real.code == 0, real.output
     assert real.host["outcome"] == "done" and platform.current() != old and platform.trace() == []
+    assert (sent(dry), sent(real)) == (1, 5), "how often the module goes over the wire, docs/connections.md"
     counted, started = platform.check(), platform.started()
     assert counted["current"] == counted["total"] >= 8
     again = reached.run("-vvv")

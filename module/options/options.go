@@ -34,6 +34,7 @@ type Rotation struct {
 	ProofMaxAge         int            `json:"proof_max_age" jsonschema:"minimum=1,default=86400" jsonschema_description:"For the state finalized: seconds that a proof may be old."`
 	StallTimeout        int            `json:"stall_timeout" jsonschema:"minimum=1,default=120" jsonschema_description:"Seconds without a changed record after which the state rotating says so, with cron's last lines."`
 	ProgressFile        string         `json:"progress_file" jsonschema_extras:"x-type=path" jsonschema_description:"A file that the state rotating replaces after each look with how far it is (JSON, no secret), and removes at its end. The role's action plugin shows it."`
+	OtherVMs            map[string]any `json:"other_vms" jsonschema_description:"For the state rotating, where an installation has several VMs: what seqera_crypto_rotation_info with gather platform returned on the others as platform, by host. Their backends are judged as those here are, each by its own VM's clock."`
 	BackendsReadyAt     string         `json:"backends_ready_at" jsonschema:"format=date-time" jsonschema_description:"When the role saw the backends ready, by the VM's clock. Lets the state rotating prove that cron started after that."`
 	VM
 	AWS

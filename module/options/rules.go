@@ -19,7 +19,19 @@ func rotationRules(r Rotation, w *walk) {
 		verifyRules(r, w)
 	}
 	placeRules(r.AppName, r.ConfigPrefix, r.PreviousKeyName, r.CustodyPrefix, w)
+	serviceRules(r.Services, r.State == "rotating", w)
 	loginRules(r.AWS, w)
+}
+
+// serviceRules let an installation have its services on several VMs.
+func serviceRules(s Services, rotating bool, w *walk) {
+	switch {
+	case w.spoilt["services"]:
+	case rotating && len(s.Cron) == 0:
+		w.invalid.add("services.cron", "services.cron must not be empty: state rotating runs on the VM that has cron, where the rotation is")
+	case len(s.Backends) == 0 && len(s.Cron) == 0:
+		w.invalid.add("services.backends", "services.backends and services.cron cannot both be empty: what holds keys on this VM?")
+	}
 }
 
 // verifyRules want for each way of proving what it proves with.
@@ -39,6 +51,7 @@ func infoRules(i Info, w *walk) {
 		w.invalid.add("key_from_escrow", "key_from_escrow needs database: a key of escrow is tried on a database that was restored, not on the Platform's")
 	}
 	placeRules(i.AppName, i.ConfigPrefix, i.PreviousKeyName, i.CustodyPrefix, w)
+	serviceRules(i.Services, false, w)
 	loginRules(i.AWS, w)
 }
 

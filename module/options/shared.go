@@ -17,8 +17,8 @@ type VM struct {
 // Services are the names of compose services, by role.
 type Services struct {
 	Migrate  []string `json:"migrate" jsonschema:"minLength=1,default=migrate" jsonschema_description:"One-shot services that migrate the database."`
-	Backends []string `json:"backends" jsonschema:"minItems=1,minLength=1,default=backend" jsonschema_description:"Services that must be ready, with both keys, before cron starts."`
-	Cron     []string `json:"cron" jsonschema:"minItems=1,minLength=1,default=cron" jsonschema_description:"Services that re-encrypt the records, at their start."`
+	Backends []string `json:"backends" jsonschema:"minLength=1,default=backend" jsonschema_description:"Services that must be ready, with both keys, before cron starts. Empty where they run on other VMs."`
+	Cron     []string `json:"cron" jsonschema:"minLength=1,default=cron" jsonschema_description:"Services that re-encrypt the records, at their start. Empty where they run on another VM; for the state rotating this must be theirs."`
 }
 
 // Database is where the Platform's MySQL is, and the login to read it with.

@@ -18,7 +18,8 @@ func describe(project string, inspected []container.InspectResponse, services Se
 		service := serviceOf(c, services)
 		found.Platform.Services = append(found.Platform.Services, service)
 		found.members = append(found.members, memberOf(c))
-		if service.Role == rotation.RoleBackend {
+		// Cron runs from the backend's image and environment; it is asked where the backends are on other VMs.
+		if service.Role == rotation.RoleBackend || (len(services.Backends) == 0 && service.Role == rotation.RoleCron) {
 			found.sources = append(found.sources, sourceOf(c))
 		}
 	}

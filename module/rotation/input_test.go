@@ -194,3 +194,59 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		})
 	}
 }
+
+func TestBackendsOnOtherVMsAreJudgedAsThoseHere(t *testing.T) {
+	changed := noon.AddDate(0, 0, -100)
+	at := func(minutes int) time.Time { return changed.Add(time.Duration(minutes) * time.Minute) }
+	cron := Service{Name: "cron", Role: RoleCron, Container: "c", State: "running", StartedAt: at(3)}
+	backend := Service{Name: "backend", Role: RoleBackend, Container: "b", State: "running", StartedAt: at(1)}
+	with := func(edit func(*Service)) []Service {
+		other := backend
+		edit(&other)
+		return []Service{other}
+	}
+	ready, unready := Readiness{URL: "u", Ready: true}, Readiness{URL: "v", Detail: "no answer"}
+	tests := []struct {
+		name    string
+		here    []Service
+		others  []Platform
+		phase   Phase
+		pending Code
+		code    Code
+		says    string
+	}{
+		{name: "backends on two others", others: []Platform{{Host: "web-1", Services: []Service{backend}, Readiness: ready}, {Host: "web-2", Services: []Service{backend}, Readiness: ready}}, phase: PhaseRotated, says: "2 running, started after the parameters changed, ready at u on web-1, u on web-2"},
+		{name: "one here, one there", here: []Service{backend}, others: []Platform{{Host: "web-1", Services: []Service{backend}, Readiness: ready}}, phase: PhaseRotated, says: "2 running, started after the parameters changed, ready at u, u on web-1"},
+		{name: "the other VM has only a proxy, which nobody asks", here: []Service{backend}, others: []Platform{{Host: "web-1", Services: []Service{{Name: "reverseproxy", Role: RoleOther}}, Readiness: unready}}, phase: PhaseRotated, says: "1 running"},
+		{name: "none anywhere", code: CodePlatformNotFound, says: "nor has another VM"},
+		{name: "one there runs with the old key", here: []Service{backend}, others: []Platform{{Host: "web-1", Services: with(func(s *Service) { s.StartedAt = at(-1) }), Readiness: ready}}, code: CodePlatformOrder, says: "Backend container b on web-1 started"},
+		{name: "one there started after cron", here: []Service{backend}, others: []Platform{{Host: "web-1", Services: with(func(s *Service) { s.StartedAt = at(4) }), Readiness: ready}}, code: CodePlatformOrder, says: "all backends must be ready"},
+		{name: "one there does not run", others: []Platform{{Host: "web-1", Services: with(func(s *Service) { s.State = "exited" }), Readiness: ready}}, phase: PhasePrepared, pending: CodePlatformNotReady, says: "b on web-1 is exited"},
+		{name: "one there is not ready", others: []Platform{{Host: "web-1", Services: []Service{backend}, Readiness: unready}}, phase: PhasePrepared, pending: CodePlatformNotReady, says: "v on web-1 does not answer as ready yet"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := prepared(t).world(t)
+			w.Platform = &Platform{Project: "p", Services: append(test.here, cron), Readiness: ready}
+			w.Others, w.Records = test.others, &Records{Exact: true, Total: 1, Current: 1}
+			plan, err := Make(w, wishFor(StateRotating), quick{})
+			if test.code != "" {
+				require.Error(t, err)
+				assert.Equal(t, test.code, codeOf(err))
+				assert.ErrorContains(t, err, test.says)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, test.phase, plan.Phase)
+			if test.pending != "" {
+				require.NotNil(t, plan.Pending)
+				assert.Equal(t, test.pending, plan.Pending.Code)
+			}
+			said := ""
+			for _, evidence := range plan.Evidence {
+				said += evidence.Detail + "\n"
+			}
+			assert.Contains(t, said, test.says)
+		})
+	}
+}

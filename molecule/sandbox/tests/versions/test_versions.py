@@ -66,17 +66,20 @@ def test_the_module_alone(fleet, tmp_path):
 def test_role_and_playbooks(fleet, tmp_path):
     platform = LightPlatform(fleet, 1, tmp_path)
     before, started, old = platform.parameters(), platform.started(), platform.current()
-    dry = well(platform.run("--check", "--diff", "-vvv"))
+    backup = tmp_path / "backup.sql.gz"
+    backup.write_text("a backup whose age is looked at")
+    given = {"seqera_crypto_rotation_backups": [str(backup)]}
+    dry = well(platform.run("--check", "--diff", "-vvv", **given))
     assert "put_omnibus" in dry.output
     assert platform.parameters() == before and platform.started() == started, "check mode touched the Platform"
 
-    real = well(platform.run("--diff", "-vvv"))
+    real = well(platform.run("--diff", "-vvv", **given))
     assert real.host["outcome"] == "done" and platform.current() != old and platform.trace() == []
     assert platform.check()["current"] == platform.check()["total"] >= 12
     figures_are_figures(real)
 
     after, started = platform.parameters(), platform.started()
-    again = well(platform.run("-vvv"))
+    again = well(platform.run("-vvv", **given))
     assert again.recap["changed"] == 0 and platform.parameters() == after and platform.started() == started
 
     status = well(platform.run("-vvv", playbook="crypto-status.yml"))

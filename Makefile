@@ -102,7 +102,15 @@ test-sandbox: build ## the playbook in the sandbox
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
 
+test-matrix: build ## module, role and playbooks under each ansible-core of .ci/matrix.txt
+	@$(REAL) .ci/test-matrix $(CORE)
+
+test-connections: build ## the same over ssh: with a terminal, a bastion, become with a password, a noisy login
+	@.ci/deps ssh
+	@$(REAL) $(VISIBLY) "connections" .ci/test-connections
+
 test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill of materials, arm64 under emulation
+	@.ci/deps qemu
 	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/release/test_dist.py
 
 test-collection: collection ## the collection, installed from its file into a fresh virtual environment
@@ -124,6 +132,8 @@ LONG += test-fleet
 LONG += test-dist
 LONG += test-collection
 LONG += test-sanity
+LONG += test-matrix
+LONG += test-connections
 
 test-all: test $(LONG) ## everything, and what takes longer
 

@@ -31,7 +31,7 @@ REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CU
 .PHONY: FORCE help deps build dist collection test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-dist test-collection test-sanity test-molecule lint fmt demo bench bench-records bench-fleet clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@.ci/deps

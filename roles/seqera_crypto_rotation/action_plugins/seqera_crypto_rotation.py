@@ -111,8 +111,8 @@ class ActionModule(ActionBase):
         result, variables = super().run(tmp, task_vars), task_vars or {}
         name, loader = self._task.action, self._shared_loader_obj.module_loader
         binaries = Binaries(name, loader.find_plugin_with_context(name, collection_list=self._task.collections).plugin_resolved_path)
-        # A plain binary alone is tried without asking: asking would cost, and a failure says as much.
-        platform = self._platform(variables) if binaries.others else binaries.plain
+        # A plain binary alone is tried without asking: asking would cost, and a failure says as much. Beside a wait it costs nothing.
+        platform = self._platform(variables) if binaries.others or (binaries.plain and self._waits()) else binaries.plain
         self._binary = binaries.of(platform)
         if not self._binary:
             return result | binaries.missing(self._host(variables), platform)

@@ -225,9 +225,12 @@ def platform_of(uname: str) -> str:
 
 
 def read(text: str) -> dict[str, Any]:
-    """Returns the one JSON object in the output, around which a login may have put words of its own."""
-    with contextlib.suppress(ValueError):
-        return json.loads(text[text.index("{") : text.rindex("}") + 1])
+    """Returns what the module wrote, around which a login may have put words of its own, and braces."""
+    for begin in (at for at, letter in enumerate(text) if letter == "{"):
+        with contextlib.suppress(ValueError):
+            found, _ = json.JSONDecoder().raw_decode(text, begin)
+            if "line" in found:
+                return found
     return {}
 
 

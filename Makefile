@@ -1,18 +1,22 @@
 # `make help` lists what there is. Every version stands in one place, the one its own tool reads: go.mod for Go and the
 # module's libraries, .ci/tools/go.mod for the Go linters, .ci/requirements.txt for ansible, its linters and moto,
-# molecule/sandbox/compose/go.mod for docker compose.
+# molecule/sandbox/compose/go.mod for docker compose, .ci/tools/sbom/go.mod for the bill of materials, galaxy.yml for our own.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+RELEASE := $(shell sed -n 's/^version: //p' galaxy.yml)
+VERSION ?= $(RELEASE)+$(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)
 LIMIT := 12000000
+PLATFORMS := linux_amd64 linux_arm64 darwin_arm64 darwin_amd64
 # Inlining costs half a megabyte; it stays where time is spent, in the key derivation, and where it saves: the linker drops
 # OpenTelemetry's thousand variables only if they need no call to be set (docs/decisions/0005-binary-size.md).
 SMALLER := -gcflags=all=-l $(foreach kept,crypto/... internal/... hash/... runtime/... slices github.com/seqera-tools/... go.opentelemetry.io/...,-gcflags=$(kept)=)
 BINARY := library/seqera_crypto_rotation
+DIST := build/dist
+COLLECTION := build/seqera_tools-crypto_rotation-$(RELEASE).tar.gz
 PACKAGES := ./module/... ./molecule/...
 VISIBLY := .ci/tools/visibly
 
@@ -24,23 +28,49 @@ racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help deps build test test-unit test-race test-module test-cuts test-cuts-all test-pages test-sandbox test-fleet test-molecule lint fmt generate demo bench bench-records bench-fleet clean distclean
+.PHONY: FORCE $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
+
+##@ Begin
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
 deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@.ci/deps
 	@.ci/tools/install
 
+demo: deps build ## a stand-in Platform, its key rotated as a dry run, for real, and again (KEEP=1: leaves it up)
+	@.ci/demo
+
+# compile FILE: one binary. Nothing of where or when it is built gets into it.
+define compile
+CGO_ENABLED=0 $(VISIBLY) "build $(1) $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 $(SMALLER) \
+  -ldflags "-s -w -funcalign=16 -X main.version=$(VERSION)" -o $(1) ./module; \
+size=$$(wc -c <$(1)); echo "   $(1): $$((size)) of at most $(LIMIT) bytes"; \
+[ "$$size" -le $(LIMIT) ] || { rm -f $(1); echo "$(1) is too big: a dependency came in that should not have" >&2; exit 1; }
+endef
+
 build: ## the binary under its two names into library/ (for another machine: make build GOOS=linux GOARCH=arm64)
-	@CGO_ENABLED=0 $(VISIBLY) "build $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 $(SMALLER) \
-	  -ldflags "-s -w -funcalign=16 -X main.version=$(VERSION)" -o $(BINARY) ./module
-	@size=$$(wc -c <$(BINARY)); echo "   $(BINARY): $$((size)) of at most $(LIMIT) bytes"; \
-	  [ "$$size" -le $(LIMIT) ] || { rm -f $(BINARY) $(BINARY)_info; echo "$(BINARY) is too big: a dependency came in that should not have" >&2; exit 1; }
+	@rm -f $(BINARY) $(BINARY)_info $(PLATFORMS:%=$(BINARY)_%) $(PLATFORMS:%=$(BINARY)_info_%)
+	@$(call compile,$(BINARY))
 	@cp -f $(BINARY) $(BINARY)_info
 
-test: deps build lint test-unit test-race test-module test-cuts test-pages test-sandbox ## everything
+dist: $(PLATFORMS:%=$(DIST)/seqera_crypto_rotation_%) ## all platforms' binaries into library/ and build/dist, with SHA256SUMS and a bill of materials
+	@.ci/dist $(DIST) $(RELEASE) $(PLATFORMS)
+
+$(DIST)/seqera_crypto_rotation_%: FORCE
+	@mkdir -p $(DIST)
+	@export GOOS=$(firstword $(subst _, ,$*)) GOARCH=$(lastword $(subst _, ,$*)); $(call compile,$@)
+
+collection: dist ## the collection's file, with all platforms' binaries, into build/
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/collection $(COLLECTION)
+
+##@ Test
+
+test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
+
+test-docs: build ## the pages: links, names, commands and figures; quick
+	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet .ci/docs
 
 test-unit: ## the rooms that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
@@ -72,8 +102,42 @@ test-sandbox: build ## the playbook in the sandbox
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
 
-test-molecule: build ## the molecule scenarios (one: make test-molecule SCENARIO=abort)
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+test-matrix: build ## module, role and playbooks under each ansible-core of .ci/matrix.txt
+	@$(REAL) .ci/test-matrix $(CORE)
+
+test-connections: build ## the same over ssh: with a terminal, a bastion, become with a password, a noisy login
+	@.ci/deps ssh
+	@$(REAL) $(VISIBLY) "connections" .ci/test-connections
+
+test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill of materials, arm64 under emulation
+	@.ci/deps qemu
+	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/release/test_dist.py
+
+test-collection: collection ## the collection, installed from its file into a fresh virtual environment
+	@$(REAL) $(VISIBLY) "collection" .venv/bin/python -m pytest --verbose --durations=5 molecule/sandbox/release/test_collection.py
+
+test-sanity: collection ## ansible-test sanity on the collection
+	@$(VISIBLY) "sanity" .ci/test-sanity $(COLLECTION)
+
+test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
+	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
+
+test-molecule-short: build ## the two molecule scenarios of `make test`: default and check-mode
+	@$(VISIBLY) "molecule: default, check-mode" .ci/test-molecule default check-mode
+
+# What takes longer than `make test` should. One line a target.
+LONG += test-molecule
+LONG += test-cuts-all
+LONG += test-fleet
+LONG += test-dist
+LONG += test-collection
+LONG += test-sanity
+LONG += test-matrix
+LONG += test-connections
+
+test-all: test $(LONG) ## everything, and what takes longer
+
+##@ Write
 
 lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
 	@.ci/deps venv
@@ -87,8 +151,13 @@ fmt: ## write the Go files as gofumpt and gci want them
 generate: ## what is made of the options' structs: pages of ansible-doc, role's specs and defaults, schemas, tables of docs/
 	@go run ./module/generate
 
-demo: deps build ## the story: a stand-in Platform, its key rotated as a dry run, for real, and again
-	@.ci/demo
+hooks: ## the linters before each commit, as in CI (pre-commit)
+	@.venv/bin/pre-commit install
+
+recording: deps build ## record make demo anew: docs/demo.cast and docs/demo.svg
+	@.ci/record
+
+##@ Measure
 
 bench-records: deps ## speed, memory and polls of the scan, beside OpenSSL and bare SQL, in one run
 	@BENCH_RECORDS=1 $(REAL) go test -count=1 -timeout 30m -v $(SMALLER) -run '^TestHow' ./module/records | grep -v '^=== RUN'
@@ -99,10 +168,12 @@ bench: deps build ## speed and size as ratios, in one run
 bench-fleet: deps build ## many installations: SSM's quota, nothing due, outages beside bare compose (HOSTS=200)
 	@.ci/bench-fleet
 
+##@ End
+
 clean: ## end every sandbox; remove what was built and reported
 	@for name in $$(molecule/sandbox/sandbox list); do molecule/sandbox/sandbox down "$$name"; done
 	@molecule/sandbox/sandbox engine-stop
-	rm -rf build reports .ansible $(BINARY) $(BINARY)_info
+	rm -rf build reports .ansible $(BINARY) $(BINARY)_info $(PLATFORMS:%=$(BINARY)_%) $(PLATFORMS:%=$(BINARY)_info_%)
 
 distclean: clean ## clean, and what `make deps` set up in this clone
 	rm -rf .venv .tools

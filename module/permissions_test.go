@@ -102,7 +102,7 @@ func proofOf(t *testing.T, app string, prepared answer, signer string, kind rota
 		Format: rotation.ProofFormat, Kind: kind, App: app, RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
 		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []rotation.Verify{rotation.VerifyDatabase}, Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
 	}
-	proof.Sign(secret.New(signer))
+	proof.Sign(secret.NewFingerprinter(app, secret.Rounds), secret.New(signer))
 	text, err := json.Marshal(proof)
 	require.NoError(t, err)
 	var document map[string]any

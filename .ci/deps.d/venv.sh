@@ -6,6 +6,7 @@ deps_venv() {
   python=$(find_python) || fail "Python 3.11 or later is not there" "sudo apt-get install -y python3 python3-venv"
   stamp=$(hash_of "$("$python" --version)" "$(cat .ci/requirements.txt)")
   if [ "$(cat .venv/.made-of 2>/dev/null)" = "$stamp" ]; then
+    molecule_finds_ansible
     say ".venv is as .ci/requirements.txt wants it"
     return
   fi
@@ -14,8 +15,20 @@ deps_venv() {
   "$python" -c 'import ensurepip' 2>/dev/null || apt_install "a virtual environment" python3-venv
   "$python" -m venv .venv
   .ci/tools/visibly "pip install" .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/requirements.txt
+  molecule_finds_ansible
   echo "$stamp" >.venv/.made-of
   say ".venv is ready"
+}
+
+# molecule looks for ansible's commands in PATH alone; so that .venv/bin/molecule works as it is, without an activated .venv.
+molecule_finds_ansible() {
+  rm -f .venv/bin/molecule
+  cat >.venv/bin/molecule <<'SCRIPT'
+#!/bin/sh
+bin=$(cd "$(dirname "$0")" && pwd)
+PATH=$bin:$PATH exec "$bin/python" -m molecule "$@"
+SCRIPT
+  chmod +x .venv/bin/molecule
 }
 
 find_python() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // help is the text for a person who started the binary by hand; empty when Ansible did.
@@ -12,20 +13,25 @@ func help(args []string, stdout io.Writer) string {
 	if !asked && (len(args) > 1 || !isTerminal(stdout)) {
 		return ""
 	}
-	name := "this"
+	path := "this"
 	if len(args) > 0 {
-		name = ModuleName(args[0])
+		path = args[0]
 	}
-	return fmt.Sprintf(`%[1]s is an Ansible module: Ansible starts it with the path of a file that holds the options.
+	return fmt.Sprintf(`%[1]s is an Ansible module. Ansible copies it to the machine of a task and starts it there with the path
+of a file that holds the task's options; it answers with one JSON object.
 
-In a playbook:   - %[1]s:
-                     <option>: <value>
-Its options:     ansible-doc -t module %[1]s
-By hand:         %[1]s options.json
-                 where options.json is a JSON object. It is removed once it is read, because it may hold
-                 secrets, unless it says "_ansible_keep_remote_files": true. "_ansible_check_mode": true
-                 shows what would be done.
-`, name)
+In a playbook       - name: What is to be true
+                      %[1]s:
+                        <option>: <value>
+From a terminal     ansible localhost -M %[2]s -m %[1]s -a "<option>=<value>" --check
+Its options         ansible-doc -t module -M %[2]s %[1]s
+                    %[3]s --schema      the same as JSON Schema
+Version, platform   %[3]s --version
+Without Ansible     %[3]s options.json
+                    where options.json is a JSON object. It is removed once it is read, because it may hold
+                    secrets, unless it says "_ansible_keep_remote_files": true. "_ansible_check_mode": true
+                    shows what would be done.
+`, ModuleName(path), filepath.Dir(path), path)
 }
 
 // isTerminal takes any character device but /dev/null for a terminal.

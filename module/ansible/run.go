@@ -8,6 +8,7 @@ import (
 	"io"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 )
@@ -46,9 +47,11 @@ func Run(ctx context.Context, args []string, stdout io.Writer, handle Handler) i
 }
 
 // ModuleName is a module's name, from the path of its binary or from what a playbook calls it: without directory, the
-// prefix AnsiballZ_ that Ansible gives to what it copies, and the namespace of a collection.
+// prefix AnsiballZ_ that Ansible gives to what it copies, the namespace of a collection, and the platform that tells one
+// binary of a module from the others.
 func ModuleName(name string) string {
 	name = strings.TrimPrefix(filepath.Base(name), "AnsiballZ_")
+	name = strings.TrimSuffix(name, "_"+runtime.GOOS+"_"+runtime.GOARCH)
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 

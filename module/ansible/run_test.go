@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -212,7 +213,9 @@ func TestAFileThatCannotBeRemovedIsAWarning(t *testing.T) {
 }
 
 func TestModuleNamesAreBare(t *testing.T) {
+	platform := "_" + runtime.GOOS + "_" + runtime.GOARCH
 	for given, want := range map[string]string{
+		"/tmp/AnsiballZ_mymodule_info" + platform: "mymodule_info", "a.b.mymodule" + platform: "mymodule", "mymodule_plan9_386": "mymodule_plan9_386",
 		"/root/.ansible/tmp/x/AnsiballZ_seqera_crypto_rotation": "seqera_crypto_rotation", "library/seqera_crypto_rotation_info": "seqera_crypto_rotation_info",
 		"seqera.rotation.seqera_crypto_rotation": "seqera_crypto_rotation", "m": "m",
 	} {
@@ -224,6 +227,8 @@ func TestAPersonWhoStartsTheModuleIsToldWhatItIs(t *testing.T) {
 	var out bytes.Buffer
 	assert.Zero(t, Run(t.Context(), []string{"bin/mymodule", "--help"}, &out, nil))
 	assert.Contains(t, out.String(), "mymodule is an Ansible module")
+	assert.Contains(t, out.String(), `ansible localhost -M bin -m mymodule -a "<option>=<value>" --check`)
+	assert.Contains(t, out.String(), "bin/mymodule options.json")
 
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {

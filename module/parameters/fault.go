@@ -28,7 +28,7 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 		case strings.Contains(code, "AccessDenied") || code == "UnauthorizedOperation" || code == "UnauthorizedException":
 			f.Code = rotation.CodeAccessDenied
 			f.What = fmt.Sprintf("%s on %s is not allowed to these credentials.", action, on)
-			f.Next = "Grant it (README, Permissions); a SecureString also needs kms:Decrypt, and kms:Encrypt or kms:GenerateDataKey to write, on its KMS key."
+			f.Next = "Grant it (docs/permissions.md); a SecureString also needs kms:Decrypt, and kms:Encrypt or kms:GenerateDataKey to write, on its KMS key."
 		case throttled(code):
 			f.Code = rotation.CodeThrottled
 			f.What = fmt.Sprintf("SSM throttled %s on %s for minutes.", action, on)
@@ -47,7 +47,7 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 		}
 	case strings.Contains(err.Error(), "credentials"):
 		f.Code = rotation.CodeAWSCredentials
-		f.What, f.Next = "No AWS credentials were found.", "Give profile, access_key and secret_key, or an instance role; see README, Permissions."
+		f.What, f.Next = "No AWS credentials were found.", "Give profile, access_key and secret_key, or an instance role; see docs/permissions.md."
 	default:
 		f.What, f.Next = fmt.Sprintf("SSM could not be reached for %s on %s.", action, on), "Check the network, region and endpoint_url, and run again."
 	}

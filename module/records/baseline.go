@@ -26,7 +26,7 @@ const (
 )
 
 // Baseline is what a scan saw before a rotation: which content each record had, and which opened. It holds neither key nor
-// plaintext. It is bound to what it says by an HMAC under the key that was in use (secret.MACKey).
+// plaintext. It is bound to what it says by an HMAC under the key that was in use (rotation.Prints.MACKey).
 //
 // It proves of a record that no credential accounts for that it was rewritten since. That the rewriting was cron's, with
 // the new key, holds only if nobody wrote with the old key after the baseline was taken: take it while no backend runs.
@@ -90,7 +90,7 @@ func (s *Scanner) Baseline(app string, prints rotation.Prints, takenAt time.Time
 		}
 	}
 	b.Digest = hex.EncodeToString(sum.Sum(nil))
-	b.MAC = b.mac(s.keys.Current)
+	b.MAC = b.mac(prints, s.keys.Current)
 	return b, nil
 }
 
@@ -104,8 +104,8 @@ func (b *Baseline) header() []byte {
 	return append(text, '\n')
 }
 
-func (b *Baseline) mac(key secret.Secret) string {
-	mac := hmac.New(sha256.New, secret.MACKey(key, b.App))
+func (b *Baseline) mac(prints rotation.Prints, key secret.Secret) string {
+	mac := hmac.New(sha256.New, prints.MACKey(key, b.App))
 	_, _ = mac.Write([]byte("baseline/" + b.Digest))
 	return hex.EncodeToString(mac.Sum(nil))
 }

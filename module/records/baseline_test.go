@@ -28,6 +28,8 @@ func (quick) Of(key secret.Secret) secret.Fingerprint {
 	return secret.Fingerprint(fmt.Sprintf("%.3s", key.Reveal()))
 }
 
+func (quick) MACKey(key secret.Secret, app string) []byte { return []byte(app + key.Reveal()) }
+
 // was is a record in the memory of a scanner.
 type was struct {
 	class   class

@@ -93,8 +93,8 @@ func (b *Baseline) recall(keys Keys, prints rotation.Prints) (*Baseline, string)
 		mac   func() string
 		ours  bool
 	}{
-		{current, func() string { return whole.mac(keys.Current) }, whole.Key == prints.Of(keys.Current)},
-		{previous, func() string { return whole.mac(keys.Previous) }, whole.Key == prints.Of(keys.Previous)},
+		{current, func() string { return whole.mac(prints, keys.Current) }, whole.Key == prints.Of(keys.Current)},
+		{previous, func() string { return whole.mac(prints, keys.Previous) }, whole.Key == prints.Of(keys.Previous)},
 	} {
 		if !one.ours {
 			continue

@@ -72,7 +72,7 @@ func goBack(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	unused := entry.Stage == custody.StageOpen && !p.traced() && p.standaloneCurrent.Equal(old.Key) && !w.SSM.Switch.Exists
 	proved := entry.Stage == custody.StageAborting
 	if !unused && !proved {
-		if err := wish.Proof.spares(w.Now, wish, entry, old.Key); err != nil {
+		if err := wish.Proof.spares(w.Now, wish, entry, p.prints, old.Key); err != nil {
 			return Plan{}, err
 		}
 	}
@@ -131,7 +131,7 @@ func backSteps(w World, wish Wish, p picture, entry custody.Entry, old secret.Se
 }
 
 // spares says whether the proof is that going back loses no record.
-func (p *Proof) spares(now time.Time, wish Wish, entry custody.Entry, oldKey secret.Secret) error {
+func (p *Proof) spares(now time.Time, wish Wish, entry custody.Entry, prints Prints, oldKey secret.Secret) error {
 	refuse := func(code Code, what string) error {
 		return &Fault{
 			Code: code, What: what, State: nothingWritten,
@@ -146,7 +146,7 @@ func (p *Proof) spares(now time.Time, wish Wish, entry custody.Entry, oldKey sec
 	case p.App != wish.App || p.RotationID != entry.RotationID || p.Previous != entry.Previous || p.Current != entry.Current:
 		return refuse(CodeProofMismatch, fmt.Sprintf("The proof is of rotation %q of %q from %s to %s, not of %q of %q from %s to %s.",
 			p.RotationID, p.App, p.Previous, p.Current, entry.RotationID, wish.App, entry.Previous, entry.Current))
-	case p.MAC != p.signed(oldKey):
+	case p.MAC != p.signed(prints, oldKey):
 		return refuse(CodeProofMismatch, "The proof was changed after it was made, or was not made with the old key: its mac does not fit.")
 	}
 	return p.young(now, untouchedMaxAge, refuse)
@@ -184,6 +184,6 @@ func Untouched(w World, wish Wish, prints Prints) (*Proof, string) {
 		Verify: []Verify{VerifyDatabase}, Database: r.Database, Total: r.Total, Proved: r.Previous, Orphaned: r.Orphaned, Deleted: r.Deleted, Before: r.Before,
 		NotLookedAt: r.Notes, MadeAt: w.Now.UTC().Truncate(time.Second), Tool: wish.Tool,
 	}
-	proof.Sign(p.standalonePrevious.Secret)
+	proof.Sign(prints, p.standalonePrevious.Secret)
 	return proof, ""
 }

@@ -96,10 +96,10 @@ func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 	}{
 		"none":                      {func(*Proof) *Proof { return nil }, CodeProofMissing, "no proof"},
 		"of completion":             {func(*Proof) *Proof { return proofOf() }, CodeProofMismatch, "every record"},
-		"of another rotation":       {func(p *Proof) *Proof { p.RotationID = "r0"; p.Sign(key); return p }, CodeProofMismatch, `"r0"`},
+		"of another rotation":       {func(p *Proof) *Proof { p.RotationID = "r0"; p.Sign(quick{}, key); return p }, CodeProofMismatch, `"r0"`},
 		"edited":                    {func(p *Proof) *Proof { p.Proved++; return p }, CodeProofMismatch, "mac"},
-		"made with the new key":     {func(p *Proof) *Proof { p.Sign(secret.New(newKeyed)); return p }, CodeProofMismatch, "mac"},
-		"of more than a quarter of": {func(p *Proof) *Proof { p.MadeAt = noon.Add(-16 * time.Minute); p.Sign(key); return p }, CodeProofTooOld, "longer than 15m0s"},
+		"made with the new key":     {func(p *Proof) *Proof { p.Sign(quick{}, secret.New(newKeyed)); return p }, CodeProofMismatch, "mac"},
+		"of more than a quarter of": {func(p *Proof) *Proof { p.MadeAt = noon.Add(-16 * time.Minute); p.Sign(quick{}, key); return p }, CodeProofTooOld, "longer than 15m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := prepared(t)
@@ -110,7 +110,19 @@ func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 		})
 	}
 	entry, _ := func() (custody.Entry, bool) { w := prepared(t).world(t); return w.Custody.Entry("r1") }()
-	assert.ErrorContains(t, spared(t).fits(noon, wishFor(StateFinalized), entry, secret.New(newKeyed)), "not that every one is", "nor does it finalize")
+	assert.ErrorContains(t, spared(t).fits(noon, wishFor(StateFinalized), entry, quick{}, secret.New(newKeyed)), "not that every one is", "nor does it finalize")
+}
+
+func TestARotationThatIsProvedOrFinishedIsNotAborted(t *testing.T) {
+	proved := prepared(t)
+	proved.runUntil(t, wishFor(StateFinalized), ActRecordProof)
+	for name, s := range map[string]store{"proved": proved, "finished": finalized(t)} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Make(s.world(t), abortWish(spared(t)), quick{})
+			require.Equal(t, CodeTooLateToAbort, codeOf(err))
+			assert.ErrorContains(t, err, "new_secret_from_escrow: "+string(printOf(oldKey)), "and says the way back")
+		})
+	}
 }
 
 func TestARotationThatNeverTouchedAParameterIsAbortedWithoutAProof(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 
 // Check plays the plan through on a copy of the parameters and refuses it if, after any of its steps, a key that some
 // record may need is nowhere in SSM (promise 1), a new key is in use before it is in escrow (promise 7), or the switch
-// is on without its key. A plan that fails here is a mistake of ours, found before it is carried out.
+// is on without its key; if it was so already, it may be until a step mends it. A plan that fails here is a mistake of ours,
+// found before it is carried out.
 func (p Plan) Check(w World, wish Wish, needed []key) error {
 	store := map[string]secret.Secret{}
 	for _, parameter := range w.SSM.All() {
@@ -22,6 +23,7 @@ func (p Plan) Check(w World, wish Wish, needed []key) error {
 	for _, deposit := range w.Custody.Escrow {
 		store[wish.Names.Custody+"/escrow/"+string(deposit.Fingerprint)] = deposit.Key
 	}
+	found := blindSwitch(store, wish)
 	for i, step := range p.Steps {
 		if step.Write == nil {
 			continue
@@ -33,7 +35,9 @@ func (p Plan) Check(w World, wish Wish, needed []key) error {
 		} else {
 			store[step.Write.Name] = step.Write.Value
 		}
-		if fault := lawful(store, wish, needed); fault != "" {
+		blind := blindSwitch(store, wish)
+		found = found && blind
+		if fault := lawful(store, wish, needed, blind && !found); fault != "" {
 			return &Fault{
 				Code: CodeInternal, What: fmt.Sprintf("The plan is wrong: after step %d (%s %s), %s.", i+1, step.Action, step.Target, fault),
 				State: nothingWritten, Next: "This is a mistake of this tool; please report it with this message.",
@@ -43,8 +47,14 @@ func (p Plan) Check(w World, wish Wish, needed []key) error {
 	return nil
 }
 
+// blindSwitch says whether the switch is on without a previous key.
+func blindSwitch(store map[string]secret.Secret, wish Wish) bool {
+	_, ok := store[wish.Names.Previous]
+	return store[wish.Names.Switch].Reveal() == "true" && !ok && wish.Names.Omnibus != ""
+}
+
 // lawful says what is wrong with the parameters as they would be, or nothing.
-func lawful(store map[string]secret.Secret, wish Wish, needed []key) string {
+func lawful(store map[string]secret.Secret, wish Wish, needed []key, blinded bool) string {
 	for _, k := range needed {
 		if !anywhere(store, k.Secret, "") {
 			return fmt.Sprintf("key %s would be in no parameter", k.print)
@@ -54,10 +64,8 @@ func lawful(store map[string]secret.Secret, wish Wish, needed []key) string {
 	if ok && !known(current, needed) && !anywhere(store, current, wish.Names.Custody+"/escrow/") {
 		return "a new key would be in use without being in escrow"
 	}
-	if store[wish.Names.Switch].Reveal() == "true" {
-		if _, ok := store[wish.Names.Previous]; !ok && wish.Names.Omnibus != "" {
-			return "the switch would be on without a previous key"
-		}
+	if blinded {
+		return "the switch would be on without a previous key"
 	}
 	return ""
 }

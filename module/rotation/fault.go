@@ -53,6 +53,7 @@ const (
 	CodeBaselineMissing      Code = "baseline_missing"
 	CodeWaitTimeout          Code = "wait_timeout"
 	CodeInterrupted          Code = "interrupted"
+	CodeWrongArchitecture    Code = "wrong_architecture" // told by the role's action plugin: there the module could not start
 	CodeInternal             Code = "internal"
 )
 

@@ -85,7 +85,7 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 			State: nothingWritten, Next: "Run state prepared again, then rotating.",
 		}
 	}
-	return wish.Proof.fits(w.Now, wish, entry, p.current.Secret)
+	return wish.Proof.fits(w.Now, wish, entry, p.prints, p.current.Secret)
 }
 
 // removal puts the steps of finalized into the contract's order of writes.

@@ -31,7 +31,7 @@ func Foretell(w World, wish Wish, plan Plan, prints Prints) (Plan, error) {
 	if b := entry.Baseline; b != nil {
 		proof.Before = &Before{Digest: b.Digest}
 	}
-	proof.Sign(p.current.Secret)
+	proof.Sign(prints, p.current.Secret)
 	last.Proof = &proof
 	return Make(after, last, prints)
 }

@@ -40,7 +40,7 @@ func TestWhatIsForetoldOfTheEndIsWhatTheEndDoes(t *testing.T) {
 			}
 			end := wishFor(StateFinalized)
 			end.RotationID, end.Proof.RotationID = plan.RotationID, plan.RotationID
-			end.Proof.Sign(end.MadeKey)
+			end.Proof.Sign(quick{}, end.MadeKey)
 			done, err := Make(test.store.world(t), end, quick{})
 			require.NoError(t, err)
 			require.Len(t, foretold.Steps, len(done.Steps))

@@ -101,12 +101,12 @@ func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
 		code Code
 		says string
 	}{
-		{"another installation", func(p *Proof) { p.App = "other"; p.Sign(secret.New(newKeyed)) }, CodeProofMismatch, "another installation"},
-		{"another rotation", func(p *Proof) { p.RotationID = "r0"; p.Sign(secret.New(newKeyed)) }, CodeProofMismatch, "another rotation"},
-		{"other keys", func(p *Proof) { p.Previous = printOf(thirdKey); p.Sign(secret.New(newKeyed)) }, CodeProofMismatch, "other keys"},
-		{"a record left", func(p *Proof) { p.Proved--; p.Sign(secret.New(newKeyed)) }, CodeProofIncomplete, "9 of 10"},
+		{"another installation", func(p *Proof) { p.App = "other"; p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofMismatch, "another installation"},
+		{"another rotation", func(p *Proof) { p.RotationID = "r0"; p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofMismatch, "another rotation"},
+		{"other keys", func(p *Proof) { p.Previous = printOf(thirdKey); p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofMismatch, "other keys"},
+		{"a record left", func(p *Proof) { p.Proved--; p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofIncomplete, "9 of 10"},
 		{"edited afterwards", func(p *Proof) { p.Total, p.Proved = 1, 0; p.Rewritten = 1 }, CodeProofMismatch, "mac"},
-		{"signed with another key", func(p *Proof) { p.Sign(secret.New(oldKey)) }, CodeProofMismatch, "mac"},
+		{"signed with another key", func(p *Proof) { p.Sign(quick{}, secret.New(oldKey)) }, CodeProofMismatch, "mac"},
 	}
 	world := prepared(t).world(t)
 	for _, test := range tests {
@@ -185,7 +185,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 				require.Nil(t, plan.Pending)
 				require.NotNil(t, plan.Proof)
 				entry, _ := w.Custody.Entry("r1")
-				require.NoError(t, plan.Proof.fits(noon, wishFor(StateFinalized), entry, secret.New(newKeyed)))
+				require.NoError(t, plan.Proof.fits(noon, wishFor(StateFinalized), entry, quick{}, secret.New(newKeyed)))
 				return
 			}
 			require.NotNil(t, plan.Pending)

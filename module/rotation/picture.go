@@ -11,6 +11,7 @@ import (
 
 // picture is the world's parameters, understood: which keys are where, and what a rotation left.
 type picture struct {
+	prints   Prints
 	document *omnibus.Document // nil when the omnibus was not asked for
 	current  key               // TOWER_CRYPTO_SECRET; without an omnibus the standalone key
 	previous key               // TOWER_CRYPTO_PREVIOUS_SECRET; without an omnibus the standalone previous key
@@ -31,7 +32,7 @@ type key struct {
 
 // look understands the parameters and makes every check that needs no more than them.
 func look(w World, wish Wish, prints Prints) (picture, error) {
-	var p picture
+	p := picture{prints: prints}
 	for _, parameter := range []Parameter{w.SSM.Omnibus, w.SSM.Current, w.SSM.Previous} {
 		if parameter.Exists && parameter.Type != "SecureString" {
 			return p, &Fault{

@@ -30,6 +30,12 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 		s.put("/omnibus", w.get("/omnibus").Value.Reveal())
 		return s
 	}
+	leftOn := func(*testing.T) store { // somebody followed the page's older revision by hand, and put the omnibus back
+		s := idle()
+		s.put(names().LegacyPrevious, oldKey)
+		s.put(names().Switch, "true")
+		return s
+	}
 	always := func(*testing.T) store { return idle() }
 	young := func(w Wish) Wish { days := 365; w.RotationID, w.MaxAgeDays = "", &days; return w }
 	tests := []struct {
@@ -43,6 +49,8 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 	}{
 		{"due is prepared", always, StatePrepared, nil, PhasePrepared, true, ""},
 		{"idle stays idle when the key is young", always, StatePrepared, young, PhaseIdle, false, ""},
+		{"a switch that was left on without a key is no obstacle", leftOn, StatePrepared, nil, PhasePrepared, true, ""},
+		{"nor where terraform makes the parameters", leftOn, StatePrepared, func(w Wish) Wish { w.Standalone = StandaloneDelete; return w }, PhasePrepared, true, ""},
 		{"idle cannot rotate", always, StateRotating, nil, "", false, CodeNotPrepared},
 		{"idle has nothing to finalize", always, StateFinalized, nil, PhaseIdle, false, ""},
 		{"a half prepared world is prepared to its end", half, StatePrepared, nil, PhasePrepared, true, ""},

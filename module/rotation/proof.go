@@ -21,7 +21,7 @@ const ProofFormat = 1
 const clocksApart = 5 * time.Minute
 
 // Proof says that every record of one installation is under the new key, and how that is known. It holds no secret. MAC binds
-// the rest to somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under secret.MACKey(new key, app).
+// the rest to somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under Prints.MACKey(new key, app).
 //
 // With the way "database": Total = Proved + Rewritten + the number of Exceptions, and, where there was a baseline,
 // Total = Before.Total + Before.Created - Before.Removed.
@@ -65,13 +65,15 @@ type Exception struct {
 }
 
 // Sign fills in MAC with the new key.
-func (p *Proof) Sign(newKey secret.Secret) {
-	p.MAC = hex.EncodeToString(p.mac(newKey))
+func (p *Proof) Sign(prints Prints, newKey secret.Secret) {
+	p.MAC = p.signed(prints, newKey)
 }
 
-func (p Proof) signed(key secret.Secret) string { return hex.EncodeToString(p.mac(key)) }
+func (p Proof) signed(prints Prints, key secret.Secret) string {
+	return hex.EncodeToString(p.mac(prints, key))
+}
 
-func (p Proof) mac(newKey secret.Secret) []byte {
+func (p Proof) mac(prints Prints, newKey secret.Secret) []byte {
 	p.MAC = ""
 	p.MadeAt = p.MadeAt.UTC()
 	text, err := json.Marshal(p)
@@ -79,7 +81,7 @@ func (p Proof) mac(newKey secret.Secret) []byte {
 		// Strings, integers and a time of this century always encode.
 		return nil
 	}
-	mac := hmac.New(sha256.New, secret.MACKey(newKey, p.App))
+	mac := hmac.New(sha256.New, prints.MACKey(newKey, p.App))
 	_, _ = mac.Write(text)
 	return mac.Sum(nil)
 }
@@ -139,7 +141,7 @@ func (p Proof) weaker() string {
 }
 
 // fits says whether the proof belongs to this rotation and is complete, each refusal with its own message.
-func (p *Proof) fits(now time.Time, wish Wish, entry custody.Entry, newKey secret.Secret) error {
+func (p *Proof) fits(now time.Time, wish Wish, entry custody.Entry, prints Prints, newKey secret.Secret) error {
 	refuse := func(code Code, what string) error {
 		return &Fault{Code: code, What: what, State: nothingWritten, Next: "Run state rotating again on the Platform's VM and hand on the proof that it returns."}
 	}
@@ -160,7 +162,7 @@ func (p *Proof) fits(now time.Time, wish Wish, entry custody.Entry, newKey secre
 		return refuse(CodeProofIncomplete, gap)
 	}
 	mac, err := hex.DecodeString(p.MAC)
-	if err != nil || !hmac.Equal(mac, p.mac(newKey)) {
+	if err != nil || !hmac.Equal(mac, p.mac(prints, newKey)) {
 		return refuse(CodeProofMismatch, "The proof was changed after it was made, or was not made with the new key: its mac does not fit.")
 	}
 	if b := entry.Baseline; b != nil && p.Before != nil && b.Digest != p.Before.Digest {

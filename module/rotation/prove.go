@@ -41,7 +41,7 @@ func prove(w World, wish Wish, p picture, plan Plan) (Plan, error) {
 		proof.Verify = append(proof.Verify, way.name)
 		plan.Msg += said
 	}
-	proof.Sign(p.standaloneCurrent.Secret)
+	proof.Sign(p.prints, p.standaloneCurrent.Secret)
 	plan.Proof, plan.Phase = proof, PhaseRotated
 	plan.Steps[3].Done = true
 	return plan, nil

@@ -116,7 +116,7 @@ func TestTheOtherWaysAreInTheProofAsWhatTheyAre(t *testing.T) {
 			assert.Len(t, plan.Proof.Verify, len(test.verify))
 			assert.Equal(t, test.total, plan.Proof.Total)
 			entry, _ := w.Custody.Entry("r1")
-			require.NoError(t, plan.Proof.fits(noon, wishFor(StateFinalized), entry, secret.New(newKeyed)))
+			require.NoError(t, plan.Proof.fits(noon, wishFor(StateFinalized), entry, quick{}, secret.New(newKeyed)))
 			if test.total == 0 {
 				assert.Contains(t, plan.Proof.says(), "No record was opened")
 			}
@@ -138,8 +138,8 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 	wish := wishFor(StateFinalized)
 	wish.ProofMaxAge = time.Hour
 	good := whole()
-	good.Sign(key)
-	require.NoError(t, good.fits(noon.Add(time.Hour), wish, entry, key))
+	good.Sign(quick{}, key)
+	require.NoError(t, good.fits(noon.Add(time.Hour), wish, entry, quick{}, key))
 	seen := map[string]string{}
 	for name, test := range map[string]struct {
 		change   func(*Proof)
@@ -160,17 +160,17 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 		"another baseline":           {func(p *Proof) { p.Before.Digest = "another" }, CodeProofMismatch, false},
 		"too old":                    {func(p *Proof) { p.MadeAt = noon.Add(-time.Second) }, CodeProofTooOld, false},
 		"of the future":              {func(p *Proof) { p.MadeAt = noon.Add(2 * time.Hour) }, CodeProofTooOld, false},
-		"made with another key":      {func(p *Proof) { p.Sign(secret.New(oldKey)) }, CodeProofMismatch, true},
+		"made with another key":      {func(p *Proof) { p.Sign(quick{}, secret.New(oldKey)) }, CodeProofMismatch, true},
 		"weaker than it was made as": {func(p *Proof) { p.Verify = []Verify{VerifyAttested}; p.AttestedBy = "Ada" }, CodeProofMismatch, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := whole()
-			p.Sign(key)
+			p.Sign(quick{}, key)
 			test.change(p)
 			if !test.unsigned {
-				p.Sign(key)
+				p.Sign(quick{}, key)
 			}
-			err := p.fits(noon.Add(time.Hour), wish, entry, key)
+			err := p.fits(noon.Add(time.Hour), wish, entry, quick{}, key)
 			require.Error(t, err)
 			assert.Equal(t, test.code, codeOf(err))
 			if !test.unsigned {
@@ -179,7 +179,7 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 			}
 		})
 	}
-	assert.Error(t, (*Proof)(nil).fits(noon, wish, entry, key))
+	assert.Error(t, (*Proof)(nil).fits(noon, wish, entry, quick{}, key))
 }
 
 func TestALedgerEntryDoesNotOutgrowItsParameterForManyExceptions(t *testing.T) {

@@ -51,6 +51,10 @@ func (quick) Of(key secret.Secret) secret.Fingerprint {
 	return secret.Fingerprint(fmt.Sprintf("%016x", hash.Sum64()))
 }
 
+func (quick) MACKey(key secret.Secret, app string) []byte {
+	return []byte(app + string(quick{}.Of(key)))
+}
+
 func printOf(key string) secret.Fingerprint { return quick{}.Of(secret.New(key)) }
 
 func names() Names {
@@ -185,7 +189,7 @@ func proofOf() *Proof {
 		Format: ProofFormat, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []Verify{VerifyDatabase},
 		Database: "db:3306/tower", Total: 10, Proved: 9, Rewritten: 1, MadeAt: noon,
 	}
-	proof.Sign(secret.New(newKeyed))
+	proof.Sign(quick{}, secret.New(newKeyed))
 	return proof
 }
 

@@ -105,7 +105,8 @@ type Wish struct {
 	Tool            string    // the tool's version, for the proof
 }
 
-// Prints computes fingerprints; *secret.Fingerprinter does, slowly, and remembers.
+// Prints derives from a key what may be published or binds a document to it; *secret.Fingerprinter does, slowly.
 type Prints interface {
 	Of(key secret.Secret) secret.Fingerprint
+	MACKey(key secret.Secret, app string) []byte
 }

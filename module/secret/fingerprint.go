@@ -53,7 +53,7 @@ func (f *Fingerprinter) Of(key Secret) Fingerprint {
 
 // MACKey derives, as slowly as a fingerprint, the 32-byte key that binds a document to the holder of a crypto key.
 // It shares no bytes with the fingerprint, since the salt differs.
-func MACKey(key Secret, scope string) []byte {
+func (*Fingerprinter) MACKey(key Secret, scope string) []byte {
 	return derive(key.Reveal(), "mac/v1/"+scope, Rounds, sha256.Size)
 }
 

@@ -45,6 +45,7 @@ def parser():
     sub.add_argument("--app-name", metavar="APP", help="default tower-NAME")
     sub.add_argument("--port", type=int, help="of the frontend; default: a free one")
     sub.add_argument("--set", action="append", default=[], metavar="SANDBOX_X=V", help="an option of the stand-in")
+    sub.add_argument("--external-database", metavar="DIRECTORY", help="the database is none of the project's, and encrypts with cert.pem and key.pem of DIRECTORY")
     command("down", down, "end a sandbox and everything it started")
     sub = command("env", env, "print what a test needs, as shell exports")
     sub.add_argument("--json", action="store_true")
@@ -52,6 +53,7 @@ def parser():
     sub.add_argument("settings", nargs="+", metavar="SANDBOX_X=V")
     sub = command("check", check, "count the records by key, without the product")
     sub.add_argument("rest", nargs=argparse.REMAINDER)
+    command("snapshot", snapshot, "print what a run may change: versions of parameters, starts of containers, checksums of tables")
     sub = command("compose", compose, "run docker compose in a sandbox's project")
     sub.add_argument("rest", nargs=argparse.REMAINDER)
     sub = command("light-up", light.up, "bring many light installations up: real SSM and database, stub VMs")
@@ -81,7 +83,7 @@ def up(options):
         return
     sandbox.clear()
     say(f"{options.name}: starting moto, seeding parameters, writing the compose project")
-    sandbox.create(options.app_name, options.port, options.set)
+    sandbox.create(options.app_name, options.port, options.set, options.external_database)
     seed = [f"--{kind}={getattr(options, kind)}" for kind in ("records", "damaged", "orphaned", "deleted", "seed")]
     if options.key_parameter:
         seed.append(f"--key-parameter={options.key_parameter}")
@@ -112,6 +114,10 @@ def set_options(options):
 
 def check(options):
     print(json.dumps(Sandbox(options.name).check(*options.rest)))
+
+
+def snapshot(options):
+    print(json.dumps(Sandbox(options.name).snapshot(), indent=2))
 
 
 def compose(options):

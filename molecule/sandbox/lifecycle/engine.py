@@ -114,12 +114,17 @@ def stop(unless=lambda: False):
     docker_host.cache_clear()
 
 
+def network():
+    """The bridge that the host has an address on: docker's own, or ours where a private Engine has none."""
+    if gateways("bridge") or not is_private():
+        return "bridge"
+    docker("network", "create", NETWORK, check=False)
+    return NETWORK
+
+
 def gateway():
     """The host's own address on a bridge, where a server on the host is reached by containers and by the host itself."""
-    if not (addresses := gateways("bridge")) and is_private():
-        docker("network", "create", NETWORK, check=False)
-        addresses = gateways(NETWORK)
-    if not addresses:
+    if not (addresses := gateways(network())):
         raise Problem("the Docker Engine has no bridge network through which containers could reach this machine")
     return addresses[0]
 

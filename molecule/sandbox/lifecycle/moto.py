@@ -86,11 +86,15 @@ class SSM:
     def delete(self, *names):
         self.call("DeleteParameters", Names=list(names))
 
-    def names(self, path):
-        """Every parameter's name under a path, in order."""
+    def under(self, path):
+        """Every parameter under a path, without its value."""
         out, token = [], {}
         while token is not None:
             page = self.call("GetParametersByPath", Path=path, Recursive=True, **token)
-            out += [p["Name"] for p in page["Parameters"]]
+            out += [{field: p[field] for field in ("Name", "Version", "LastModifiedDate")} for p in page["Parameters"]]
             token = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
-        return sorted(out)
+        return out
+
+    def names(self, path):
+        """Every parameter's name under a path, in order."""
+        return sorted(p["Name"] for p in self.under(path))

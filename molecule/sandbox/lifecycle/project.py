@@ -8,7 +8,7 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from . import engine, images, moto, parameters
+from . import engine, external, images, moto, parameters
 from .base import BUILD, DOCKER_CONFIG, HERE, ROOT, Problem, run, say, wait_for
 
 SERVICES = ("migrate", "cron", "backend")
@@ -46,7 +46,7 @@ class Sandbox:
     def complete(self):
         return (self.dir / "state.json").exists() and self.state["complete"] and moto.running(self.dir)
 
-    def create(self, app=None, port=None, settings=()):
+    def create(self, app=None, port=None, settings=(), external_tls=None):
         """moto with its parameters, and the compose project's files. No container yet."""
         endpoint = moto.start(self.dir, engine.gateway())
         state = {"app": app or f"tower-{self.name}", "port": port or free_port(), "endpoint": endpoint, "complete": False}
@@ -54,13 +54,19 @@ class Sandbox:
         self.save(state)
         user, password = "tower", parameters.alphanumerics(24)
         parameters.seed(self.ssm, state["app"], parameters.invent(state["app"], user, password))
-        self.write_project(state, user, password)
+        self.write_project(state, user, password, external_tls)
         self.set(settings)
 
-    def write_project(self, state, user, password):
-        template = string.Template((HERE / "docker-compose.yml.in").read_text())
+    def write_project(self, state, user, password, external_tls):
+        text, database = (HERE / "docker-compose.yml.in").read_text(), "db:3306/tower?allowPublicKeyRetrieval=true&useSSL=false"
+        if external_tls:
+            text = re.sub(r"^ *# <db>$.*?^ *# </db>\n", "", text, flags=re.M | re.S)
+            write_env(self.dir / "database.env", {"MYSQL_DATABASE": "tower", "MYSQL_USER": user, "MYSQL_PASSWORD": password})
+            address = external.start(self.project, state["images"]["db"], self.dir / "database.env", external_tls)
+            self.save(state | {"network": engine.network(), "database": external.name(self.project), "address": address})
+            database = f"{address}/tower?sslMode=trust"
         made = state["images"]
-        text = template.substitute(
+        text = string.Template(text).substitute(
             project=self.project, port=state["port"], db_user=user, db_password=password, db_image=made["db"],
             migrate_image=made["migrate-db"], backend_image=made["backend"], frontend_image=made["frontend"],
         )  # fmt: skip
@@ -70,7 +76,7 @@ class Sandbox:
             "MICRONAUT_APPLICATION_NAME": state["app"],
             "TOWER_SERVER_URL": f"http://127.0.0.1:{state['port']}",
             "TOWER_CONTACT_EMAIL": "platform@example.org",
-            "TOWER_DB_URL": "jdbc:mysql://db:3306/tower?allowPublicKeyRetrieval=true&useSSL=false&permitMysqlScheme=true",
+            "TOWER_DB_URL": f"jdbc:mysql://{database}&permitMysqlScheme=true",
             "TOWER_DB_DRIVER": "org.mariadb.jdbc.Driver",
             "TOWER_DB_MIN_POOL_SIZE": "2",
             "TOWER_DB_MAX_POOL_SIZE": "20",
@@ -106,7 +112,8 @@ class Sandbox:
 
     def start(self, seed_options):
         """Database first; the seed is sealed while it starts; then a plain `up`, which is right outside a rotation."""
-        self.compose("up", "--detach", "db")
+        if "database" not in self.state:
+            self.compose("up", "--detach", "db")
         seeding = self.seed(seed_options)
         self.compose("up", "--detach")
         self.wait_ready()
@@ -130,7 +137,17 @@ class Sandbox:
     def one_off(self, *argv):
         files = [f"--env-file={self.dir / name}" for name in ("tower.env", "sandbox.env")]
         image = self.state["images"]["backend"]
-        return ["docker", "run", "--rm", "--interactive", f"--network={self.project}_backend", *files, image, *argv]
+        network = self.state.get("network", f"{self.project}_backend")
+        return ["docker", "run", "--rm", "--interactive", f"--network={network}", *files, image, *argv]
+
+    def snapshot(self):
+        """What a run may change, without a value: two that are equal show that nothing was written, restarted or re-encrypted."""
+        ids = engine.docker("ps", "--all", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={self.project}").stdout.split()
+        started = engine.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).stdout.splitlines() if ids else []
+        database = self.state.get("database", f"{self.project}-db-1")
+        sums = "CHECKSUM TABLE tw_credentials, tw_secret"
+        tables = engine.docker("exec", database, "mariadb", "--batch", "--skip-column-names", "tower", "--execute", sums).stdout
+        return {"parameters": self.ssm.under("/"), "containers": sorted(started), "tables": tables.splitlines()}
 
     def wait_ready(self, seconds=60):
         try:
@@ -154,6 +171,7 @@ class Sandbox:
     def clear(self):
         """Ends everything that belongs to this sandbox, however far it had come; the Engine must answer."""
         run("docker", "compose", "-p", self.project, "down", "--volumes", "--remove-orphans", "--timeout", "5", env=engine.environment())
+        external.stop(self.project)
         moto.stop(self.dir)
         for path in self.dir.iterdir():
             path.unlink()
@@ -169,7 +187,8 @@ class Sandbox:
 
     def exports(self):
         state = self.state
-        return self.aws("host") | {
+        external_database = {"SANDBOX_DATABASE": state["address"]} if "address" in state else {}
+        return self.aws("host") | external_database | {
             "DOCKER_HOST": engine.docker_host(),
             "DOCKER_CONFIG": str(DOCKER_CONFIG),
             "SANDBOX_NAME": self.name,

@@ -71,7 +71,8 @@ func openDatabase(ctx context.Context, conf config, set settings, logger *log.Lo
 	}
 }
 
-// driverConfig reads a JDBC URL, whose query belongs to another driver and is ignored.
+// driverConfig reads a JDBC URL, whose query belongs to another driver and is ignored: the connection is encrypted where the
+// server offers it.
 func driverConfig(jdbc string) (*mysql.Config, error) {
 	rest, ok := strings.CutPrefix(jdbc, "jdbc:")
 	if !ok {
@@ -86,7 +87,7 @@ func driverConfig(jdbc string) (*mysql.Config, error) {
 	if u.Port() == "" {
 		conf.Addr += ":3306"
 	}
-	conf.ParseTime = true
+	conf.ParseTime, conf.TLSConfig = true, "preferred"
 	return conf, nil
 }
 

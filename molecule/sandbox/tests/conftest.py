@@ -16,7 +16,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SANDBOX = ROOT / "molecule" / "sandbox" / "sandbox"
-VENV = ROOT / ".venv" / "bin"
+VENV = pathlib.Path(os.environ.get("ANSIBLE_VENV", ROOT / ".venv")) / "bin"  # whose ansible-playbook is tried
 
 
 @dataclass
@@ -184,15 +184,18 @@ class Platform:
             if name.endswith(("/secretKey", "/previous-key")):
                 self.keys.add(value)
 
-    def leaks(self):
-        """The places in which a key is found: output, processes, containers, files."""
-        self.remember_keys()
+    def said_by_containers(self):
         ids = self.docker("ps", "--all", "--quiet").split()
-        places = {f"text {i}": text for i, text in enumerate(self.seen)}
-        places["docker inspect"] = self.docker("inspect", *ids)
+        places = {"docker inspect": self.docker("inspect", *ids)}
         for container in ids:
             log = subprocess.run(["docker", "logs", container], env=self.environ, capture_output=True, text=True, check=True)
             places[f"log of {container}"] = log.stdout + log.stderr
+        return places
+
+    def leaks(self):
+        """The places in which a key is found: output, processes, containers, files."""
+        self.remember_keys()
+        places = {f"text {i}": text for i, text in enumerate(self.seen)} | self.said_by_containers()
         for pattern in (f"{self.env['SANDBOX_DIR']}/*", f"{self.tmp}/**", f"{pathlib.Path.home()}/.ansible/tmp/**", "/tmp/ansible*/**"):
             for path in glob.glob(pattern, recursive=True):
                 if os.path.isfile(path):

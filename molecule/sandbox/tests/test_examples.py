@@ -11,7 +11,6 @@ ROLE = ROOT / "roles" / "seqera_crypto_rotation"
 SPECS = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]
 OPTIONS = {name: option for entry in SPECS.values() for name, option in entry["options"].items()}
 OF_THE_PLAYS = {"seqera_crypto_rotation_hosts", "seqera_crypto_rotation_serial", "seqera_crypto_rotation_strategy"}
-OF_RESULTS = {"seqera_crypto_rotation_report", "seqera_crypto_rotation_report_files", "seqera_crypto_rotation_status"}
 
 
 def test_the_survey_asks_for_options_that_there_are_and_offers_their_defaults():
@@ -30,13 +29,6 @@ def test_every_default_is_declared_and_is_the_declared_one():
     for name, value in yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()).items():
         assert name in OPTIONS, name
         assert OPTIONS[name].get("default", value) == value, name
-
-
-def test_the_fleets_page_names_options_and_metrics_that_there_are():
-    known = set(OPTIONS) | OF_THE_PLAYS | OF_RESULTS
-    known |= set(re.findall(r"# TYPE (\w+)", (ROLE / "templates" / "status.prom.j2").read_text()))
-    text = (ROOT / "docs" / "fleet.md").read_text() + (ROOT / "docs" / "examples" / "crypto-status.service").read_text()
-    assert set(re.findall(r"seqera_crypto_rotation_\w+", text)) - known == set()
 
 
 def test_the_units_of_systemd_run_the_playbook_that_there_is():

@@ -1,29 +1,50 @@
-"""The runbook's commands are run, each as it stands there, in its order, against a Platform that is well."""
+"""Commands of the pages that say so are run here, each as it stands there, in their order, against a Platform that is well."""
 
-import re
+import pathlib
 import shlex
 import subprocess
+import sys
 
 import pytest
 from conftest import ROOT, VENV
 
+sys.path.append(str(ROOT / ".ci" / "docs"))
+from pages import run_by  # noqa: E402  the path above makes it importable
+
+HERE = pathlib.Path(__file__).relative_to(ROOT).as_posix()
+
+
+def run(platform, command, inventory):
+    """Runs a command of a page: the inventory is the test's, and where the sandbox's Engine and Platform answer is added."""
+    argv = shlex.split(command)
+    where, environ = ROOT, platform.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    if argv[0].startswith("ansible"):
+        argv = [str(VENV / argv[0])] + [inventory if word == "inventory" else word for word in argv[1:]]
+        options = f" health_url={platform.env['SANDBOX_HEALTH_URL']} docker_host={platform.env['DOCKER_HOST']}"
+        argv = [word + options if word.startswith("app_name=") else word for word in argv]
+    elif argv[0] == "docker":
+        where = platform.env["SANDBOX_DIR"]
+    done = subprocess.run(argv, cwd=where, env=environ, capture_output=True, text=True, check=False, timeout=300)
+    platform.seen.append(done.stdout + done.stderr)
+    assert done.returncode == 0, command + done.stdout + done.stderr
+
 
 @pytest.mark.sandbox("--records", "10", "--app-name", "tower-dev")
-def test_every_command_of_the_runbook_works(platform):
-    text = (ROOT / "docs" / "runbook.md").read_text()
-    commands = re.findall(r"```console\n\$ (.*)\n```", text)
-    assert len(commands) == 6
-    inventory = str(platform.inventory())
+def test_every_command_of_the_pages_works(platform):
+    commands = run_by(HERE)
+    assert len(commands) >= 8
+    inventory = platform.inventory(
+        seqera_crypto_rotation_rotation_id="2026-q4",
+        seqera_crypto_rotation_backups=["rds:tower-dev-2026-11-23"],
+        seqera_crypto_rotation_report_dir=str(platform.tmp / "reports"),
+    )
     for command in commands:
-        argv = shlex.split(command)
-        where, environ = ROOT, platform.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-        if argv[0].startswith("ansible"):
-            argv = [str(VENV / argv[0])] + [inventory if word == "inventory" else word for word in argv[1:]]
-            options = f" health_url={platform.env['SANDBOX_HEALTH_URL']} docker_host={platform.env['DOCKER_HOST']}"
-            argv = [word + options if word.startswith("app_name=") else word for word in argv]
-        else:
-            where = platform.env["SANDBOX_DIR"]
-        done = subprocess.run(argv, cwd=where, env=environ, capture_output=True, text=True, check=False, timeout=300)
-        platform.seen.append(done.stdout + done.stderr)
-        assert done.returncode == 0, command + done.stdout + done.stderr
+        run(platform, command, str(inventory))
     assert platform.leaks() == []
+
+    shown = subprocess.run([ROOT / ".ci" / "look-inside", platform.name], capture_output=True, text=True, check=True).stdout
+    enter, *looks, end = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
+    assert end.endswith(f" down {platform.name}") and len(looks) >= 5
+    for look in looks:
+        done = subprocess.run(["bash", "-euc", f"{enter}\n{look}"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0 and done.stdout.strip(), look + done.stdout + done.stderr

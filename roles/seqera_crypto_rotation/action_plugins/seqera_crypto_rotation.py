@@ -1,6 +1,6 @@
-"""Runs the module of the same name and, while `state: rotating` waits, shows how far it is.
+"""Runs the module of the same name, as the binary of the host's platform, and shows how far a `state: rotating` that waits is.
 
-The module works; this only carries its words. It starts the module in the background as `async` would, so that a wait of
+The module works; this only chooses its binary and carries its words. It starts the module in the background as `async` would, so that a wait of
 an hour outlives a lost connection, reads the file in which the module says how far it is, and returns the module's own
 result. Everything else (other states, `wait: false`, check mode, a task with an `async` of its own) is handed through.
 It prints nothing under `no_log`, and of the module's arguments nothing at all: they may hold a password.
@@ -9,12 +9,16 @@ It prints nothing under `no_log`, and of the module's arguments nothing at all: 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
+import re
 import secrets
 import shlex
 import time
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
@@ -23,6 +27,15 @@ from ansible.utils.display import Display
 INTERVAL = "seqera_crypto_rotation_progress_interval"  # variable: seconds between two lines of one host, 30 if not set
 GRACE = 600  # seconds that the background job has beyond the module's own wait_timeout
 SLOWEST = 5  # seconds between two looks, at most
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # what uname says, where Go says something else
+# How the binaries of each platform begin: a pattern for the file's first 20 bytes. A script is anybody's.
+HEADS = {
+    "linux_amd64": rb"\x7fELF\x02.{13}\x3e\x00",
+    "linux_arm64": rb"\x7fELF\x02.{13}\xb7\x00",
+    "darwin_amd64": rb"\xcf\xfa\xed\xfe\x07\x00\x00\x01",
+    "darwin_arm64": rb"\xcf\xfa\xed\xfe\x0c\x00\x00\x01",
+}
+CANNOT_RUN = ("Exec format error", "Bad CPU type in executable")  # as Linux and macOS say it
 NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # of async; a module run directly has none
 
 
@@ -61,6 +74,33 @@ class Lines:
             Display().display(f"{self.host}: {''.join(c if c.isprintable() else ' ' for c in line)}")
 
 
+class Binaries:
+    """The binaries of one module: the one of its plain name, and beside it those that have a platform's name at their end."""
+
+    def __init__(self, name: str, path: str | None) -> None:
+        self.name, self.plain = name, ""
+        if path:
+            with contextlib.suppress(OSError), open(path, "rb") as file:
+                head = file.read(20)
+                self.plain = next((platform for platform, begin in HEADS.items() if re.match(begin, head, re.DOTALL)), "")
+        self.others = [platform for platform in HEADS if path and os.path.exists(f"{path}_{platform}")]
+
+    def of(self, platform: str) -> str | None:
+        """Returns what the platform's binary is called. A script runs anywhere; on a host that did not say what it is, the plain one is tried."""
+        if self.plain in ("", platform) or not platform:
+            return self.name
+        return f"{self.name}_{platform}" if platform in self.others else None
+
+    def missing(self, host: str, platform: str) -> dict[str, Any]:
+        """A failure that says in a sentence what the host is, what there is, and what to do."""
+        what = f"{host} is {platform}, and {self.name} is here for {', '.join(sorted({self.plain, *self.others}))} alone"
+        remedy = "`make dist` in the clone builds it, the collection's file contains it"
+        if platform not in HEADS:
+            remedy = f"it is made for {', '.join(sorted(HEADS))}"
+        msg = f"{what}: nothing was started; {remedy}.".replace("linux_", "linux/").replace("darwin_", "darwin/")
+        return {"failed": True, "changed": False, "error_code": "wrong_architecture", "msg": msg}
+
+
 class ActionModule(ActionBase):
     """The door through which Ansible calls the module."""
 
@@ -68,13 +108,63 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the module's result, or a failure that says why there is none."""
-        result, args, variables = super().run(tmp, task_vars), self._task.args, task_vars or {}
-        timeout, pause = seconds(args.get("wait_timeout"), 3600), seconds(args.get("poll_interval"), 5)
-        waits = args.get("state") == "rotating" and (args.get("wait") is None or boolean(args["wait"], strict=False))
-        # What is no number of seconds the module refuses, better than this could.
-        if not waits or self._task.check_mode or self._task.async_val or timeout is None or pause is None:
-            return result | self._execute_module(task_vars=task_vars, wrap_async=bool(self._task.async_val))
+        result, variables = super().run(tmp, task_vars), task_vars or {}
+        name, loader = self._task.action, self._shared_loader_obj.module_loader
+        binaries = Binaries(name, loader.find_plugin_with_context(name, collection_list=self._task.collections).plugin_resolved_path)
+        # A plain binary alone is tried without asking: asking would cost, and a failure says as much.
+        platform = self._platform(variables) if binaries.others else binaries.plain
+        self._binary = binaries.of(platform)
+        if not self._binary:
+            return result | binaries.missing(self._host(variables), platform)
+        outcome = self._waiting(variables) if self._waits() else self._call(variables, wrap_async=bool(self._task.async_val))
+        return result | self._plainly(outcome, binaries, variables)
 
+    def _call(self, variables: dict[str, Any], **how: Any) -> dict[str, Any]:
+        return self._execute_module(module_name=self._binary, task_vars=variables, **how)
+
+    def _host(self, variables: dict[str, Any]) -> str:
+        return str(self._task.delegate_to or variables.get("inventory_hostname"))
+
+    def _platform(self, variables: dict[str, Any]) -> str:
+        """Returns the host's platform as the binaries name it: known of this machine, of facts, or asked once in a run."""
+        if self._connection.transport == "local":
+            return platform_of(" ".join((os.uname().sysname, os.uname().machine)))
+        host = self._host(variables)
+        known = variables.get("ansible_delegated_vars", {}).get(host, {}) if self._task.delegate_to else variables
+        facts = known.get("ansible_facts") or {}
+        if "system" in facts and "architecture" in facts:
+            return platform_of(f"{facts['system']} {facts['architecture']}")
+        # Each task has a process of its own; what they share is this run's folder, which goes with the run.
+        kept = os.path.join(constants.DEFAULT_LOCAL_TMP, f"platform-{hashlib.sha256(host.encode()).hexdigest()[:32]}")
+        with contextlib.suppress(OSError), open(kept, encoding="utf-8") as file:
+            return file.read()
+        platform = platform_of(self._low_level_execute_command("uname -sm", sudoable=False).get("stdout", ""))
+        if platform:
+            with open(f"{kept}.{os.getpid()}", "w", encoding="utf-8") as file:
+                file.write(platform)
+            os.replace(file.name, kept)
+        return platform
+
+    def _plainly(self, outcome: dict[str, Any], binaries: Binaries, variables: dict[str, Any]) -> dict[str, Any]:
+        """Says in a sentence that the host could not run the binary, where Ansible has but the shell's words."""
+        said = " ".join(str(outcome.get(key, "")) for key in ("msg", "module_stdout", "module_stderr"))
+        if not outcome.get("failed") or not any(words in said for words in CANNOT_RUN):
+            return outcome
+        platform = self._platform(variables)
+        fits = binaries.of(platform) == self._binary  # then it is damaged, and the shell's words are the better ones
+        return outcome if fits else outcome | binaries.missing(self._host(variables), platform)
+
+    def _waits(self) -> bool:
+        """Says whether lines are to be shown. What is no number of seconds the module refuses, better than this could."""
+        args = self._task.args
+        waits = args.get("state") == "rotating" and (args.get("wait") is None or boolean(args["wait"], strict=False))
+        sound = None not in (seconds(args.get("wait_timeout"), 3600), seconds(args.get("poll_interval"), 5))
+        return waits and sound and not self._task.check_mode and not self._task.async_val
+
+    def _waiting(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Runs the module in the background and shows what it says."""
+        args = self._task.args
+        timeout, pause = seconds(args.get("wait_timeout"), 3600), seconds(args.get("poll_interval"), 5)
         interval = seconds(self._templar.template(variables.get(INTERVAL)), 30)
         if interval is None:
             raise AnsibleActionFail(f"{INTERVAL} is a whole number of seconds. Nothing was started.")
@@ -83,13 +173,13 @@ class ActionModule(ActionBase):
         path = self._connection._shell.join_path(folder, f"progress-{secrets.token_hex(8)}")
         self._task.async_val = limit = timeout + GRACE  # where async_wrapper takes its limit from
         try:
-            job = self._execute_module(module_args=args | {"progress_file": path}, task_vars=task_vars, wrap_async=True)
+            job = self._call(variables, module_args=args | {"progress_file": path}, wrap_async=True)
             self._task.async_val = 0  # the task itself has none: its executor must not poll as well
             if "ansible_job_id" not in job:
-                return result | job | {"failed": True, "changed": False}
+                return job | {"failed": True, "changed": False}
             args = {"jid": job["ansible_job_id"], "_async_dir": folder}
-            ask = {"module_name": "ansible.legacy.async_status", "module_args": args, "task_vars": task_vars}
-            return result | verdict(self._watch(ask, path, limit, pause, lines), limit)
+            ask = {"module_name": "ansible.legacy.async_status", "module_args": args, "task_vars": variables}
+            return verdict(self._watch(ask, path, limit, pause, lines), limit)
         finally:
             self._task.async_val = 0
             with contextlib.suppress(Exception):
@@ -126,6 +216,12 @@ def seconds(value: Any, default: int) -> int | None:
         return default if value is None else int(value)
     except (TypeError, ValueError):
         return None
+
+
+def platform_of(uname: str) -> str:
+    """Returns what Go calls the platform of which `uname -sm` says "Linux x86_64", around which a login may have put words; "" if it does not."""
+    found = re.findall(r"^[ \t]*(\w+) (\w+)\s*$", uname, re.MULTILINE)
+    return f"{found[-1][0].lower()}_{MACHINES.get(found[-1][1], found[-1][1])}" if found else ""
 
 
 def read(text: str) -> dict[str, Any]:

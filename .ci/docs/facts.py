@@ -1,0 +1,64 @@
+"""What there is: targets, files, options, variables, codes and tests that a page may name, read from where they are defined."""
+
+import functools
+import re
+
+import yaml
+from pages import ROOT, tracked
+
+ROLE = ROOT / "roles" / "seqera_crypto_rotation"
+MODULES = ("seqera_crypto_rotation", "seqera_crypto_rotation_info")
+# Made by a run or a build, never committed.
+MADE = re.compile(r"^(library/seqera_crypto_rotation(_info)?|build/.*|reports(/.*)?|\.venv/.*|\.tools/.*|\.config/.*)$")
+
+
+@functools.cache
+def files():
+    found = set(tracked())
+    return found | {parent.as_posix() for path in found for parent in (ROOT / path).relative_to(ROOT).parents}
+
+
+@functools.cache
+def targets():
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+
+
+@functools.cache
+def codes():
+    return re.findall(r'Code = "(\w+)"', (ROOT / "module" / "rotation" / "fault.go").read_text())
+
+
+@functools.cache
+def variables():
+    """Of the role, its playbooks, results and metrics."""
+    entries = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"].values()
+    found = {name for entry in entries for name in entry.get("options", {})} | set(MODULES)
+    found |= set(re.findall(r"# TYPE (\w+)", (ROLE / "templates" / "status.prom.j2").read_text()))
+    for path in sorted((ROOT / "playbooks").glob("*.yml")) + sorted((ROLE / "tasks").glob("*.yml")):
+        found |= set(re.findall(r"\bseqera_crypto_\w+", path.read_text()))
+    return found
+
+
+@functools.cache
+def words():
+    """Every name with an underscore among the codes, in the modules' documentation, in the role, in its playbooks, and in results."""
+    found = set(codes()) | {name.removeprefix("seqera_crypto_rotation_") for name in variables()}
+    for path in [path for folder in ("library", "playbooks", "roles") for path in (ROOT / folder).rglob("*.yml")]:
+        found |= set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", path.read_text()))
+    for path in (ROOT / "module").rglob("*.go"):
+        found |= set(re.findall(r'json:"([a-z_]+)', path.read_text()))
+    return found
+
+
+def place(text):
+    """What is wrong with the name of a place where something is tested or measured, or None."""
+    if text.startswith("documented by "):
+        return None
+    if text.startswith("make "):
+        return None if text.split()[1] in targets() else f"there is no target {text}"
+    path, _, name = text.partition("::")
+    if path not in files():
+        return f"there is no file {path}"
+    if name and not re.search(rf"\b{re.escape(name)}\b", (ROOT / path).read_text()):
+        return f"{path} has no {name}"
+    return None

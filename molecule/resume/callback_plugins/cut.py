@@ -1,0 +1,26 @@
+"""Kills ansible-playbook, with its process group, as the task begins whose name CUT_AT holds: what a lost machine does."""
+
+import os
+import signal
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: cut
+type: aggregate
+short_description: Dies as a task begins
+description: Kills ansible-playbook, with its process group, as the task begins whose name the environment's CUT_AT holds.
+"""
+
+
+class CallbackModule(CallbackBase):
+    """A callback, because it sees each task before anything is done for it."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "cut"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        if task.get_name().endswith(os.environ["CUT_AT"]):
+            os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,28 @@
+"""A database outside the compose project, as RDS is: a container of its own that takes encrypted connections alone."""
+
+from pathlib import Path
+
+from . import engine, moto
+from .base import Problem
+
+
+def name(project):
+    return f"{project}-database"
+
+
+def start(project, image, login, tls):
+    """Starts it with the login of an environment file and cert.pem and key.pem of a directory; gives host:port, which containers
+    and this machine reach alike."""
+    address = engine.gateway()
+    if not moto.is_local(address):
+        raise Problem("an external database needs a Docker Engine on this machine: containers must reach it by the address that the machine has on their bridge")
+    engine.docker(
+        "run", "--detach", f"--name={name(project)}", f"--network={engine.network()}", f"--publish={address}::3306", f"--env-file={login}",
+        f"--volume={Path(tls).resolve()}:/tls:ro", image, "--ssl-cert=/tls/cert.pem", "--ssl-key=/tls/key.pem", "--require-secure-transport=ON",
+    )  # fmt: skip
+    return engine.docker("port", name(project), "3306/tcp").stdout.split()[0]
+
+
+def stop(project):
+    """Ends it, if there is one."""
+    engine.docker("rm", "--force", "--volumes", name(project), check=False)

@@ -1,0 +1,145 @@
+"""An sshd of the test's own on 127.0.0.1, a user of its own who may sudo with a password, and the end of both."""
+
+import contextlib
+import getpass
+import glob
+import os
+import pathlib
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+SFTP = next((path for path in ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server") if os.path.exists(path)), "internal-sftp")
+SERVER = """ListenAddress 127.0.0.1:{port}
+HostKey {dir}/host
+AuthorizedKeysFile {dir}/client.pub
+PidFile {dir}/{name}.pid
+Subsystem sftp {sftp}
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+LogLevel VERBOSE
+{more}
+"""
+# What an instance role is on a real VM is the environment of its sessions here.
+CLIENT = """Host vm
+  HostName 127.0.0.1
+  Port {vm}
+Host bastion
+  HostName 127.0.0.1
+  Port {bastion}
+Host behind
+  HostName 127.0.0.1
+  Port {vm}
+  ProxyJump bastion
+Host *
+  User {user}
+  IdentityFile {dir}/client
+  IdentitiesOnly yes
+  UserKnownHostsFile {dir}/known
+  StrictHostKeyChecking yes
+"""
+SUDOERS = """{user} ALL=(ALL) ALL
+Defaults:{user} secure_path="{path}", env_keep += "{names}", lecture=never, timestamp_timeout=0
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Servers:
+    """A VM's sshd and a bastion's, with one client configuration for both. What the VM's sessions find in their environment is given."""
+
+    def __init__(self, environment, user=None, banner=None):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="connections-"))
+        self.dir.chmod(0o755)
+        self.sockets = self.dir / "c"  # of the clients' shared connections
+        self.processes = {}
+        for key in ("host", "client"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / key], check=True)
+        more = "SetEnv " + " ".join(f"{name}={value}" for name, value in environment.items())
+        if banner:
+            (self.dir / "banner").write_text(banner)
+            more += f"\nBanner {self.dir}/banner"
+        ports = {"vm": self.listen("vm", more), "bastion": self.listen("bastion", "")}
+        host = (self.dir / "host.pub").read_text()
+        (self.dir / "known").write_text("".join(f"[127.0.0.1]:{port} {host}" for port in ports.values()))
+        self.config = self.dir / "config"
+        self.config.write_text(CLIENT.format(user=user or getpass.getuser(), dir=self.dir, **ports))
+
+    def listen(self, name, more):
+        port, config = free_port(), self.dir / f"{name}.conf"
+        config.write_text(SERVER.format(port=port, dir=self.dir, name=name, sftp=SFTP, more=more))
+        if os.getuid() == 0:
+            os.makedirs("/run/sshd", exist_ok=True)  # where root's sshd wants its helper to be locked in
+        with (self.dir / f"{name}.log").open("w") as log:
+            self.processes[name] = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + 15
+        while "Server listening" not in self.log(name):
+            assert self.processes[name].poll() is None and time.monotonic() < end, self.log(name)
+            time.sleep(0.05)
+        return port
+
+    def log(self, name):
+        return (self.dir / f"{name}.log").read_text()
+
+    def close(self):
+        """Ends the clients' shared connections and the servers, each by itself, and fails where something outlives them."""
+        for path in self.sockets.glob("*"):
+            subprocess.run(["ssh", "-O", "exit", "-S", path, "vm"], capture_output=True, check=False)
+        for process in self.processes.values():
+            process.terminate()
+            process.wait(timeout=15)
+        end = time.monotonic() + 10
+        while left := self.left():
+            assert time.monotonic() < end, f"processes outlive the test: {left}"
+            time.sleep(0.1)
+        shutil.rmtree(self.dir)
+
+    def left(self):
+        """Command lines that name a file of ours."""
+        found = []
+        for path in glob.glob("/proc/[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                found.append(pathlib.Path(path).read_text(errors="replace").replace("\0", " "))
+        return [line for line in found if f"{self.dir}/" in line]
+
+
+@contextlib.contextmanager
+def own_user(environment, greeting=""):
+    """A user whose login says what greeting says, and who may sudo with a password: (name, password file). Gone afterwards."""
+    name, password = f"rcx{os.getpid()}", secrets.token_urlsafe(18)
+    home = pathlib.Path(tempfile.mkdtemp(prefix="connections-home-"))
+    sudoers, file = pathlib.Path(f"/etc/sudoers.d/{name}"), home.with_suffix(".password")
+    try:
+        subprocess.run(["useradd", "--home-dir", home, "--no-create-home", "--shell", "/bin/bash", name], check=True)
+        subprocess.run(["chpasswd"], input=f"{name}:{password}\n", text=True, check=True)
+        # bash reads .bashrc in a session of ssh, .profile in one of a person.
+        for profile in (".bashrc", ".profile") if greeting else ():
+            (home / profile).write_text(greeting)
+        shutil.chown(home, name)
+        home.chmod(0o755)
+        sudoers.write_text(SUDOERS.format(user=name, path=environment["PATH"], names=" ".join(environment)))
+        sudoers.chmod(0o440)
+        file.touch(mode=0o600)
+        file.write_text(password)
+        yield name, file
+    finally:
+        sudoers.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
+        end = time.monotonic() + 10
+        while processes_of(name) and time.monotonic() < end:
+            time.sleep(0.1)
+        subprocess.run(["userdel", "--force", name], capture_output=True, check=False)
+        shutil.rmtree(home)
+
+
+def processes_of(name):
+    return subprocess.run(["ps", "-o", "pid=", "-u", name], capture_output=True, text=True, check=False).stdout.split()

@@ -1,0 +1,37 @@
+"""A connection to this machine that makes it look like one of another platform: linked into a test's connection_plugins.
+
+What `uname -sm` answers is a variable of the host, and so is the program that runs what is built for that platform (QEMU's
+user-mode emulation), without which it is run as it is. Each question is noted, so that a test can count them.
+"""
+
+import re
+
+from ansible.plugins.connection.local import Connection as Local
+
+DOCUMENTATION = """
+name: foreign
+short_description: this machine, as one of another platform
+description: of the tests
+version_added: "1"
+author: the tests
+options:
+  host: {description: its name, vars: [{name: inventory_hostname}, {name: ansible_host}]}
+  uname: {description: what uname says, required: true, vars: [{name: foreign_uname}]}
+  asked: {description: where each question is noted, required: true, vars: [{name: foreign_asked}]}
+  runner: {description: what runs its programs, default: "", vars: [{name: foreign_runner}]}
+"""
+
+
+class Connection(Local):
+    """The local connection, with another answer to `uname`."""
+
+    transport = "foreign"
+
+    def exec_command(self, cmd, in_data=None, sudoable=True):
+        """Runs a command as that machine would."""
+        if "uname -sm" in cmd:
+            with open(self.get_option("asked"), "a", encoding="utf-8") as file:
+                file.write(f"{self.get_option('host')}\n")
+            return 0, f"Last login: today\r\n{self.get_option('uname')}\r\n".encode(), b""
+        runner = self.get_option("runner")
+        return super().exec_command(re.sub(r"(-c '[^']*?)(\S*/AnsiballZ_seqera\w* )", rf"\1{runner} \2", cmd) if runner else cmd, in_data, sudoable)

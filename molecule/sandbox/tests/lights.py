@@ -1,0 +1,65 @@
+"""A light installation as the tests see a Platform: SSM, database and records are real, its VM is a stub."""
+
+import http.client
+import json
+import os
+import socket
+
+from conftest import Platform
+
+
+class LightPlatform(Platform):
+    """One of a light fleet."""
+
+    def __init__(self, fleet, number, tmp):
+        state = json.loads(self.sandbox("light-env", fleet))
+        host = state["hosts"][number]
+        self.fleet, self.name, self.tmp, self.database = fleet, host["name"], tmp, host["database"]
+        self.env = state["aws"] | {
+            "SANDBOX_APP_NAME": host["app_name"], "SANDBOX_OMNIBUS": host["omnibus_parameter"], "SANDBOX_DIR": host["compose_dir"], "SANDBOX_PROJECT": host["name"],
+            "SANDBOX_HEALTH_URL": host["health_url"], "SANDBOX_CONFIG_PREFIX": f"/config/{host['app_name']}", "DOCKER_HOST": host["docker_host"],
+        }  # fmt: skip
+        self.path = state["path"]  # where the light `docker` is
+        self.environ = os.environ | self.env | {"PATH": f"{self.path}:{os.environ['PATH']}"}
+        self.seen, self.public, self.keys = [], [], set()
+        self.remember_keys()
+
+    def inventory(self, **more):
+        return super().inventory(**{"seqera_crypto_rotation_database": self.database, "seqera_crypto_rotation_compose_project": self.name} | more)
+
+    def engine(self, path, **body):
+        """What the stub of the VM's Docker Engine answers; with a body it is asked to change."""
+        connection = http.client.HTTPConnection("light")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(self.env["DOCKER_HOST"].removeprefix("unix://"))
+        connection.request("POST" if body else "GET", path, json.dumps(body))
+        return json.loads(connection.getresponse().read())
+
+    def set(self, **options):
+        """Options of the stand-in, from its next start."""
+        self.engine("/env", **options)
+
+    def compose(self, *argv):
+        return self.docker("--host", self.env["DOCKER_HOST"], "compose", *argv)
+
+    def restart_by_hand(self):
+        """An outage as a person would end it: a plain up starts cron first, so that it has to be restarted."""
+        for argv in (("down",), ("up", "--"), ("restart", "--", "cron")):
+            self.compose(*argv)
+
+    def started(self):
+        names = [one["Id"] for one in self.engine("/containers/json")]
+        return sorted(f"{name} {self.engine(f'/containers/{name}/json')['State']['StartedAt']}" for name in names)
+
+    def check(self):
+        return json.loads(self.sandbox("light-check", self.fleet, self.name))
+
+    def said_by_containers(self):
+        return {}
+
+    def trace(self):
+        """Names of parameters that a rotation removes at its end."""
+        return [name for name in self.parameters() if "secret-rotation" in name and name.startswith(self.env["SANDBOX_CONFIG_PREFIX"] + "/")]
+
+    def current(self):
+        return self.value(f"{self.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")

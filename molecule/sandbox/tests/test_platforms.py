@@ -1,0 +1,172 @@
+"""The binary that is chosen for a host: which file gets there, and what asking costs.
+
+Hosts of other platforms are this machine behind a connection that answers `uname` differently (foreign.py); their binaries
+are scripts that say under which name they were started. Real binaries of another platform: .ci/test-collection.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import subprocess
+
+import pytest
+from conftest import ROOT, VENV
+
+NAME = "seqera_crypto_rotation"
+PLUGINS = ROOT / "roles" / NAME / "action_plugins"
+MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+OTHER = {"amd64": "arm64", "arm64": "amd64"}[MACHINE]
+UNAME = {"amd64": "Linux x86_64", "arm64": "Linux aarch64"}
+HEADS = {"amd64": b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\x3e\x00", "arm64": b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00"}
+
+# The control character in its second line makes it a binary in Ansible's eyes.
+SCRIPT = """#!{python}
+# \x01
+import json, os, sys
+given = json.load(open(sys.argv[1]))
+print(json.dumps({{"changed": False, "ran": {label!r}, "name": given["_ansible_module_name"], "file": os.path.basename(sys.argv[0])}}))
+"""
+
+
+class Control:
+    """A control node with the role's action plugin and a folder of binaries."""
+
+    def __init__(self, tmp):
+        self.tmp, self.library, self.asked, self.hosts = tmp, tmp / "library", tmp / "asked", {}
+        self.library.mkdir()
+        (tmp / "ansible.cfg").write_text("")
+        (tmp / "connection_plugins").mkdir()
+        (tmp / "connection_plugins" / "foreign.py").symlink_to(pathlib.Path(__file__).with_name("foreign.py"))
+
+    def binary(self, name, label=None, head=None):
+        """Puts a binary into the folder: one that says its label, or one that no machine runs."""
+        path = self.library / name
+        path.write_bytes(head + bytes(64) if head else SCRIPT.format(python=VENV / "python", label=label or name).encode())
+        path.chmod(0o755)
+
+    def host(self, name, uname):
+        """Adds a host that says this of itself."""
+        self.hosts[name] = {"ansible_connection": "foreign", "foreign_uname": uname, "foreign_asked": str(self.asked), "ansible_python_interpreter": str(VENV / "python")}
+
+    def run(self, *tasks, hosts="all"):
+        """Runs the tasks on all hosts and returns what each host's tasks returned, and whom was asked what it is."""
+        self.asked.write_text("")
+        names = [f"result_{n}" for n in range(len(tasks))]
+        plays = [
+            {
+                "hosts": hosts,
+                "gather_facts": False,
+                "tasks": [
+                    *({"register": name, "ignore_errors": True} | task for name, task in zip(names, tasks)),
+                    {
+                        "copy": {"content": f"{{{{ [{', '.join(names)}] | to_json }}}}", "dest": f"{self.tmp}/{{{{ inventory_hostname }}}}.json", "mode": "0600"},
+                        "delegate_to": "localhost",
+                    },
+                ],
+            }
+        ]
+        (self.tmp / "play.json").write_text(json.dumps(plays))
+        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": self.hosts}}))
+        done = subprocess.run(
+            [os.environ.get("ANSIBLE_PLAYBOOK", VENV / "ansible-playbook"), "-i", self.tmp / "hosts.json", self.tmp / "play.json"],
+            env=os.environ
+            | {
+                "ANSIBLE_CONFIG": str(self.tmp / "ansible.cfg"),
+                "ANSIBLE_LIBRARY": str(self.library),
+                "ANSIBLE_ACTION_PLUGINS": str(PLUGINS),
+                "ANSIBLE_CONNECTION_PLUGINS": str(self.tmp / "connection_plugins"),
+                "ANSIBLE_LOCAL_TEMP": str(self.tmp / "local"),
+            },
+            cwd=self.tmp,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not list((self.tmp / "local").glob("*/platform-*")), "what hosts said is left over"
+        return {name: json.loads((self.tmp / f"{name}.json").read_text()) for name in self.hosts}, sorted(self.asked.read_text().split())
+
+
+@pytest.fixture
+def control(tmp_path):
+    return Control(tmp_path)
+
+
+TASK = {NAME: {"state": "prepared", "app_name": "tower"}}
+INFO = {f"{NAME}_info": {"app_name": "tower"}}
+
+
+def test_each_host_of_a_mixed_fleet_gets_its_own_binary_and_is_asked_once(control):
+    for name in (NAME, f"{NAME}_info"):
+        control.binary(name, head=HEADS[OTHER])
+        for suffix in (f"linux_{MACHINE}", "darwin_arm64"):
+            control.binary(f"{name}_{suffix}")
+    for name, uname in {"same": UNAME[MACHINE], "mac": "Darwin arm64", "old-mac": "Darwin x86_64", "board": "Linux armv7l"}.items():
+        control.host(name, uname)
+    results, asked = control.run(TASK, INFO, TASK, TASK | {"delegate_to": "mac"}, INFO | {"delegate_to": "localhost"})
+
+    for host, suffix in {"same": f"linux_{MACHINE}", "mac": "darwin_arm64"}.items():
+        first, info, again, delegated, here = results[host]
+        assert first["ran"] == again["ran"] == first["name"] == f"{NAME}_{suffix}" and first["file"] == f"AnsiballZ_{NAME}_{suffix}"
+        assert info["ran"] == f"{NAME}_info_{suffix}"
+        assert delegated["ran"] == f"{NAME}_darwin_arm64"
+        assert here["ran"] == f"{NAME}_info_linux_{MACHINE}"
+    assert asked == ["board", "mac", "old-mac", "same"], "once each, and never of this machine"
+
+    for host, result in (("old-mac", results["old-mac"][1]), ("board", results["board"][1])):
+        assert result["failed"] and result["error_code"] == "wrong_architecture" and not result["changed"]
+    here = ", ".join(sorted(["darwin/arm64", "linux/amd64", "linux/arm64"]))
+    assert results["old-mac"][1]["msg"] == (
+        f"old-mac is darwin/amd64, and {NAME}_info is here for {here} alone: nothing was started; "
+        "`make dist` in the clone builds it, the collection's file contains it."
+    )
+    assert results["board"][0]["msg"] == (
+        f"board is linux/armv7l, and {NAME} is here for {here} alone: nothing was started; " "it is made for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64."
+    )
+
+
+def test_facts_that_are_gathered_are_believed_and_nothing_is_asked(control):
+    control.binary(NAME, head=HEADS[OTHER])
+    control.binary(f"{NAME}_linux_{MACHINE}")
+    control.host("vm", "Linux riscv64")
+    control.host("without", "Linux riscv64")
+    setup = {"ansible.builtin.setup": {"gather_subset": ["!all", "!min", "platform"]}, "when": "inventory_hostname == 'vm'"}
+    results, asked = control.run(setup, TASK | {"delegate_to": "vm"}, TASK)
+    assert results["vm"][1]["ran"] == results["vm"][2]["ran"] == results["without"][1]["ran"] == f"{NAME}_linux_{MACHINE}"
+    assert results["without"][2]["error_code"] == "wrong_architecture"
+    assert asked == ["without"]
+
+
+def test_the_plain_binary_alone_is_run_without_asking(control):
+    control.binary(NAME, "plain")
+    control.host("vm", UNAME[OTHER])
+    results, asked = control.run(TASK)
+    assert results["vm"][0]["ran"] == "plain" and results["vm"][0]["name"] == NAME
+    assert asked == []
+
+
+def test_the_plain_binary_of_a_fresh_build_goes_before_the_others(control):
+    control.binary(NAME, "plain")
+    control.binary(f"{NAME}_linux_{MACHINE}", "of an earlier build")
+    control.host("vm", UNAME[MACHINE])
+    assert control.run(TASK)[0]["vm"][0]["ran"] == "plain"
+
+
+def test_a_host_that_does_not_say_what_it_is_gets_the_plain_binary(control):
+    control.binary(NAME, "plain")
+    control.binary(f"{NAME}_linux_{OTHER}")
+    control.host("vm", "uname: not found")
+    assert control.run(TASK)[0]["vm"][0]["ran"] == "plain"
+
+
+@pytest.mark.parametrize("task", [TASK, {NAME: {"state": "rotating", "app_name": "tower"}}], ids=["at once", "in the background"])
+def test_a_plain_binary_of_another_architecture_fails_with_one_sentence(control, task):
+    control.binary(NAME, head=HEADS[OTHER])
+    control.host("vm", UNAME[MACHINE])
+    [result] = control.run(task)[0]["vm"]
+    assert result["failed"] and result["error_code"] == "wrong_architecture"
+    assert result["msg"] == (
+        f"vm is linux/{MACHINE}, and {NAME} is here for linux/{OTHER} alone: nothing was started; `make dist` in the clone builds it, the collection's file contains it."
+    )

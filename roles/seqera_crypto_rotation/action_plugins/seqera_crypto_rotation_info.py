@@ -1,0 +1,1 @@
+seqera_crypto_rotation.py

@@ -202,7 +202,8 @@ class ActionModule(ActionBase):
                 with contextlib.suppress(Exception):
                     self._connection.reset()
                 continue
-            if status.get("_ansible_parsed") and (status.get("finished") or status.get("failed")):
+            # What could not be read as a result says nothing of the job: the connection, not the module, is in trouble.
+            if "module_stdout" not in status and (status.get("finished") or status.get("failed")):
                 with contextlib.suppress(Exception):
                     self._execute_module(**ask | {"module_args": ask["module_args"] | {"mode": "cleanup"}})
                 return status

@@ -80,7 +80,7 @@ type Services struct {
 	// Services that must be ready, with both keys, before cron starts. Empty where they run on other VMs.
 	Backends []string `json:"backends" jsonschema:"minLength=1,default=backend"`
 
-	// Services that re-encrypt the records, at their start. Empty where they run on another VM. O(state=rotating) has to be
+	// Services that re-encrypt the records, at their start. Empty where they run on another VM. The state rotating has to be
 	// there where they run.
 	Cron []string `json:"cron" jsonschema:"minLength=1,default=cron"`
 }

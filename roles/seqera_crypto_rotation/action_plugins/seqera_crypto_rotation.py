@@ -229,7 +229,7 @@ def read(text: str) -> dict[str, Any]:
     """Returns what the module wrote, around which a login may have put words of its own, and braces."""
     for begin in (at for at, letter in enumerate(text) if letter == "{"):
         with contextlib.suppress(ValueError):
-            found, _ = json.JSONDecoder().raw_decode(text, begin)
+            found, _end = json.JSONDecoder().raw_decode(text, begin)
             if "line" in found:
                 return found
     return {}

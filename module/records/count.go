@@ -44,7 +44,8 @@ func (s *Scanner) count(exact bool) (rotation.Records, error) {
 	slices.Sort(r.UnreadableIDs)
 	slices.Sort(r.NotRewritten)
 	r.UnreadableIDs, r.NotRewritten = first(r.UnreadableIDs), first(r.NotRewritten)
-	r.Notes = append(r.Notes, s.notes(r, carried)...)
+	r.Carried = carried
+	r.Notes = append(r.Notes, s.notes(r)...)
 	return r, nil
 }
 
@@ -75,14 +76,11 @@ func (s *Scanner) tally(r *rotation.Records, one *record, was known, before bool
 }
 
 // notes says what the numbers do not.
-func (s *Scanner) notes(r rotation.Records, carried int) []string {
+func (s *Scanner) notes(r rotation.Records) []string {
 	list := slices.Clone(s.db.schema.notes)
 	b := s.options.Baseline
 	if b.taken() && !b.proves() {
 		list = append(list, fmt.Sprintf("the baseline of %s is empty: records that no credential accounts for are not counted as rewritten", stamp(b.TakenAt)))
-	}
-	if carried > 0 {
-		list = append(list, fmt.Sprintf("%d records are as the baseline of %s has them and were not opened again", carried, stamp(b.TakenAt)))
 	}
 	if strays := s.strays(); r.Orphaned > 0 && strays > 0 {
 		list = append(list, fmt.Sprintf("%d records have no credential, and %d credentials have no record: perhaps they belong together in a way that is not published", r.Orphaned, strays))

@@ -114,6 +114,7 @@ type Records struct {
 	Unreadable    int      `json:"unreadable"`
 	Orphaned      int      `json:"orphaned"`
 	Rewritten     int      `json:"rewritten"`
+	Carried       int      `json:"carried"`        // rows that are as the baseline has them, classed as there and not opened again; also in one of the classes
 	Deleted       int      `json:"deleted"`        // rows of credentials that are marked deleted; also in one of the classes
 	UnreadableIDs []string `json:"unreadable_ids"` // tw_secret.id, ascending, at most 100
 	NotRewritten  []string `json:"not_rewritten"`  // ids of orphaned rows still as the baseline has them, at most 100

@@ -10,6 +10,7 @@ import re
 import shutil
 import stat
 import subprocess
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -104,7 +105,7 @@ class Clone:
         self.tmp, self.plan, self.background = tmp, tmp / "plan.json", tmp / "async"
         self.read, self.given = tmp / "plan.json.read", tmp / "plan.json.given"
         self.role = tmp / "clone" / "roles" / "seqera_crypto_rotation"
-        for room in ("tasks", "defaults", "action_plugins"):
+        for room in ("tasks", "defaults", "vars", "action_plugins"):
             shutil.copytree(ROLE / room, self.role / room)
         self.module = tmp / "clone" / "library" / "seqera_crypto_rotation"
         self.module.parent.mkdir()
@@ -247,6 +248,26 @@ def test_a_module_that_is_killed_is_told_in_plain_words(clone):
     assert watched.result["msg"].startswith("The module ended without a result: it was killed")
     assert "Run the same playbook again" in watched.result["msg"] and "Traceback" not in watched.output
     assert clone.left() == []
+
+
+@pytest.mark.parametrize("late, code", [(60, ""), (0, "interrupted")], ids=["waited for", "given up"])
+def test_a_job_whose_file_comes_late_is_waited_for(clone, late, code):
+    clone.plugin("LATE = 60", f"LATE = {late}")
+    done = threading.Event()
+
+    def lose_it():
+        while not done.wait(0.02):
+            for path in clone.background.glob("[j0-9]*.*") if clone.background.exists() else ():
+                path.unlink(missing_ok=True)
+                return
+
+    loser = threading.Thread(target=lose_it)
+    loser.start()
+    watched = clone.run(task=TASK, looks=1, pause=4)
+    done.set()
+    loser.join()
+    assert watched.result.get("error_code", "") == code, watched.result
+    assert watched.result["failed"] if code else watched.result["msg"] == RESULT["msg"]
 
 
 def test_a_module_that_does_not_end_is_given_up(clone):

@@ -27,6 +27,7 @@ from ansible.utils.display import Display
 INTERVAL = "seqera_crypto_rotation_progress_interval"  # variable: seconds between two lines of one host, 30 if not set
 GRACE = 600  # seconds that the background job has beyond the module's own wait_timeout
 SLOWEST = 5  # seconds between two looks, at most
+LATE = 60  # seconds after which a background job that Ansible does not find is gone; a busy machine writes its file late
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # what uname says, where Go says something else
 # How the binaries of each platform begin: a pattern for the file's first 20 bytes. A script is anybody's.
 HEADS = {
@@ -187,7 +188,8 @@ class ActionModule(ActionBase):
 
     def _watch(self, ask: dict[str, Any], path: str, limit: int, pause: int, lines: Lines) -> dict[str, Any]:
         """Returns what async_status says once the job is over; an empty result when the limit is over first."""
-        deadline, last = time.monotonic() + limit, ""
+        begun, last = time.monotonic(), ""
+        deadline = begun + limit
         while time.monotonic() < deadline:
             time.sleep(max(1, min(pause, SLOWEST)))
             try:
@@ -203,7 +205,8 @@ class ActionModule(ActionBase):
                     self._connection.reset()
                 continue
             # What could not be read as a result says nothing of the job: the connection, not the module, is in trouble.
-            if "module_stdout" not in status and (status.get("finished") or status.get("failed")):
+            late = "could not find job" in str(status.get("msg")) and time.monotonic() - begun < LATE
+            if "module_stdout" not in status and not late and (status.get("finished") or status.get("failed")):
                 with contextlib.suppress(Exception):
                     self._execute_module(**ask | {"module_args": ask["module_args"] | {"mode": "cleanup"}})
                 return status

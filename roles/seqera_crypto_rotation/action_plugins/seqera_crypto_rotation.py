@@ -170,7 +170,7 @@ class ActionModule(ActionBase):
         if interval is None:
             raise AnsibleActionFail(f"{INTERVAL} is a whole number of seconds. Nothing was started.")
         lines = Lines(str(variables.get("inventory_hostname")), interval, silent=bool(self._task.no_log))
-        folder = self._remote_expand_user(self.get_shell_option("async_dir", default="~/.ansible_async"))
+        folder = self._async_dir()
         path = self._connection._shell.join_path(folder, f"progress-{secrets.token_hex(8)}")
         self._task.async_val = limit = timeout + GRACE  # where async_wrapper takes its limit from
         try:
@@ -185,6 +185,13 @@ class ActionModule(ActionBase):
             self._task.async_val = 0
             with contextlib.suppress(Exception):
                 self._low_level_execute_command(self._connection._shell.remove(path))
+
+    def _async_dir(self) -> str:
+        """Returns where background jobs write, as async_wrapper finds it: below $HOME, which need not be what the user database says."""
+        folder = self.get_shell_option("async_dir", default="~/.ansible_async")
+        if folder.startswith("~/") and (said := self._low_level_execute_command('echo "$HOME"').get("stdout", "").split()):
+            return self._connection._shell.join_path(said[-1], folder[2:])
+        return self._remote_expand_user(folder)
 
     def _watch(self, ask: dict[str, Any], path: str, limit: int, pause: int, lines: Lines) -> dict[str, Any]:
         """Returns what async_status says once the job is over; an empty result when the limit is over first."""

@@ -56,7 +56,7 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if len(found.Platform.Services) == 0 {
 		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
 	}
-	if query.Project == "" && !found.has(rotation.RoleCron) && !slices.ContainsFunc(found.sources, source.isPlatform) {
+	if query.Project == "" && !found.Platform.Has(rotation.RoleCron) && !slices.ContainsFunc(found.sources, source.isPlatform) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
 	if !found.needsStrangers() {
@@ -180,8 +180,4 @@ func notFound(what string) *rotation.Fault {
 		Code: rotation.CodePlatformNotFound, What: what, State: nothingWritten,
 		Next: "The project may be down: containers that were taken down cannot be found; start it with docker compose up -d. Otherwise set compose_project or services.",
 	}
-}
-
-func (f *Found) has(role rotation.Role) bool {
-	return slices.ContainsFunc(f.Platform.Services, func(s rotation.Service) bool { return s.Role == role })
 }

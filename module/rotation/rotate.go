@@ -89,11 +89,11 @@ func backendsStarted(w World, _ Wish) (string, *Fault, error) {
 	}
 	where := make([]string, 0, 1+len(w.Others))
 	for _, vm := range vms(w) {
-		if !vm.Readiness.Ready && (vm.Host == "" || vm.has(RoleBackend)) {
+		if !vm.Readiness.Ready && (vm.Host == "" || vm.Has(RoleBackend)) {
 			detail := fmt.Sprintf("%s%s does not answer as ready yet (%s)", vm.Readiness.URL, on(vm.Host), vm.Readiness.Detail)
 			return detail, notYet(detail), nil
 		}
-		if vm.has(RoleBackend) {
+		if vm.Has(RoleBackend) {
 			where = append(where, vm.Readiness.URL+on(vm.Host))
 		}
 	}
@@ -173,7 +173,8 @@ func services(w World, role Role) []Service {
 	return found
 }
 
-func (p Platform) has(role Role) bool {
+// Has says whether a container of the role is there, whatever its state.
+func (p Platform) Has(role Role) bool {
 	return slices.ContainsFunc(p.Services, func(s Service) bool { return s.Role == role })
 }
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "molecule" / "sandbox"))
 
-from lifecycle import moto, parameters  # noqa: E402
+from lifecycle import moto, parameters  # noqa: E402  the path above makes it importable
 
 DIST = ROOT / "build" / "dist"
 NAME = "seqera_crypto_rotation"

@@ -65,6 +65,7 @@ func files() (map[string]string, error) {
 	if made[role+"defaults/main.yml"], err = defaults(points); err != nil {
 		return nil, err
 	}
+	made[role+"vars/main/names.yml"] = knownNames(append(points, plays))
 	made["docs/options.md"] = optionsPage([]module{rotation, info}, append(points, plays))
 	made["docs/return-values.md"], err = returnsPage(pages)
 	return made, err

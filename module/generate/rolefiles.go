@@ -2,7 +2,10 @@ package main
 
 import (
 	"cmp"
+	"slices"
 	"strings"
+
+	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
 )
 
 // argumentSpecs is the role's meta/argument_specs.yml: what Ansible checks before each entry point.
@@ -66,6 +69,20 @@ func defaultsOf(g group, seen map[string]bool) (string, error) {
 		made += "\n" + wrapped("# ", markdown(o.paragraphs[0])) + written
 	}
 	return made, nil
+}
+
+// knownNames is the role's vars/main/names.yml: every variable that there is, so that a mistyped one is found.
+func knownNames(entries []entry) string {
+	var all []string
+	for _, e := range entries {
+		for _, g := range e.groups {
+			for _, o := range g.variables {
+				all = append(all, o.Name)
+			}
+		}
+	}
+	slices.Sort(all)
+	return header + contract.Prefix + "_names:\n  - " + strings.Join(slices.Compact(all), "\n  - ") + "\n"
 }
 
 // standard is the value of a variable that nobody set; nil where it is to be undefined.

@@ -9,17 +9,15 @@ from conftest import ROOT
 from test_proof import until
 
 TASKS = ROOT / "roles" / "seqera_crypto_rotation" / "tasks"
-# What touches the Engine or the database, as it is called in the files below.
+# What touches the Engine or the database, as it is called in the role's files.
 TOUCHES = re.compile(r"^ *- name: (?P<name>.*)\n(?: *#.*\n)* *(?:community\.docker\.\w+|seqera_crypto_rotation(?:_info)?|ansible\.builtin\.shell):$", re.M)
-FILES = ["backup_mysqldump", "outage", "ssm", "migrate", "start", "ready", "rotating", "restart", "look"]
 
 
 def steps(output):
     """Those tasks of an undisturbed run, in order, with how many of the same name came before."""
     wanted = []
-    for file in FILES:
-        text = (TASKS / f"{file}.yml").read_text()
-        wanted += [re.sub(r"\\{\\{.*?\\}\\}", ".*", re.escape(name.strip('"'))) for name in TOUCHES.findall(text)]
+    for file in TASKS.glob("*.yml"):
+        wanted += [re.sub(r"\\{\\{.*?\\}\\}", ".*", re.escape(name.strip('"'))) for name in TOUCHES.findall(file.read_text())]
     told = re.findall(r"^TASK \[(?:seqera_crypto_rotation : )?(.*)\] \*", output, re.M)
     return [(name, told[:i].count(name)) for i, name in enumerate(told) if any(re.fullmatch(pattern, name) for pattern in wanted)]
 

@@ -211,6 +211,7 @@ def test_wrong_variables_are_one_sentence(platform):
         ({"seqera_crypto_rotation_services": {"migrate": ["migrate"], "backends": ["no-such"], "cron": ["cron"]}}, "no service no-such"),
         ({"seqera_crypto_rotation_compose_dir": "/no/such/dir"}, "/no/such/dir"),
         ({"seqera_crypto_rotation_second_outage": "never"}, "now"),
+        ({"seqera_crypto_rotation_restart_scop": "key_holders"}, "perhaps seqera_crypto_rotation_restart_scope"),
     ):
         run = platform.run(**variables)
         assert run.code != 0 and words.lower() in run.output.lower(), run.output

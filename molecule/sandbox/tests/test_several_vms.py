@@ -68,7 +68,7 @@ def test_all_backends_are_ready_before_cron_starts_wherever_they_are(split):
     assert refused.code != 0 and "names web-2, which must be a host of the inventory" in refused.host["reason"] and split.since() == before
 
     dry, real = foretold_and_done(split)
-    assert f"outage: stop cron; on {split.host}: backend" in real.host["steps"]
+    assert f"outage: stop cron; on {split.host}: backend, first what depends on them" in real.host["steps"]
     assert f"start: db; on {split.host}: backend, frontend, until ready" in real.host["steps"]
     assert real.host["outcome"] == "done" and real.host["records"] == split.check()["total"]
     after = split.since()

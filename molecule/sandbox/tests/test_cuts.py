@@ -22,7 +22,7 @@ def steps(output):
     return [(name, told[:i].count(name)) for i, name in enumerate(told) if any(re.fullmatch(pattern, name) for pattern in wanted)]
 
 
-@pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="it takes a quarter of an hour: make test-cuts-all asks for it")
+@pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="it takes twenty minutes: make test-cuts-all asks for it")
 @pytest.mark.sandbox("--records", "25")
 def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
     made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.tmp / "backups")}

@@ -63,7 +63,7 @@ def mixed(tmp_path):
 
 
 @pytest.mark.skipif("FLEET" not in os.environ, reason="takes long; make test-fleet runs it")
-def test_five_broken_hosts_are_told_the_rest_is_rotated_and_a_second_run_finishes_the_five(mixed, refusing):  # noqa: F811
+def test_five_broken_hosts_are_told_the_rest_is_rotated_and_a_second_run_finishes_the_five(mixed, refusing):  # noqa: F811 (that fixture)
     mixed.broken = {
         DENIED: {"seqera_crypto_rotation_endpoint_url": refusing},
         DATABASE: {"seqera_crypto_rotation_database": {"host": "127.0.0.1", "port": 1, "name": "tower", "user": "u", "password": "p"}},

@@ -1,8 +1,10 @@
 package rotation
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -53,7 +55,11 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
+	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
 	steps := slices.Concat(begin.steps, escrow, open)
+	if wish.CaptureOnly {
+		return captured(wish, c, plan, slices.Concat(escrow, open), begin, end)
+	}
 	entry.Lock = begin.number
 	entry.Versions = map[string]int64{}
 	if c.omnibus {
@@ -71,7 +77,7 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	}
 	steps = append(steps, c.standalone...)
 	for _, step := range steps {
-		if step.Write.Kind == Put {
+		if step.Write.Kind == Put && step.Action != ActRecordPlatform {
 			entry.Versions[step.Write.Name] = step.Write.After + 1
 		}
 	}
@@ -81,8 +87,26 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Baseline = entry.Baseline
+	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
 	plan.Steps = slices.Concat(steps, []Step{record}, end)
+	return plan, fit(plan.Steps, wish)
+}
+
+// captured ends prepared once both keys are in escrow and the ledger is open (page step 1.3): the Platform's parameters are as before.
+func captured(wish Wish, c change, plan Plan, capture []Step, begin taking, end []Step) (Plan, error) {
+	plan.Phase, plan.Before = PhaseDue, PhaseDue
+	if !c.omnibus {
+		plan.Phase, plan.Before = PhasePrepared, PhasePrepared
+	}
+	plan.Current, plan.Previous, plan.Made = c.p.current.print, c.p.previous.print, ""
+	if len(capture) == 0 {
+		plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow already.", plan.RotationID)
+		plan.Warnings = nil
+		plan.Steps = []Step{{Action: ActNothing, Target: custodyTarget(c.entry), Reason: "both keys are in escrow and the ledger is open", Done: true}}
+		return plan, nil
+	}
+	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow and the ledger is open; the Platform's parameters are as before.", plan.RotationID)
+	plan.Steps = slices.Concat(begin.steps, capture, end)
 	return plan, fit(plan.Steps, wish)
 }
 
@@ -200,11 +224,14 @@ func escrowConflict(wish Wish, fingerprint secret.Fingerprint) *Fault {
 // ledgerOpen gives the entry of the rotation and the step that opens it, if it is not open yet.
 func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 	if c.opened {
-		return c.entry, nil, nil
+		return reopened(w, wish, c)
+	}
+	if err := fitsLedger(wish); err != nil {
+		return c.entry, nil, err
 	}
 	entry := custody.Entry{
 		App: wish.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.print, Current: c.current.print,
-		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller, Baseline: wish.Baseline,
+		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller, Baseline: wish.Baseline, Platform: wish.Platform,
 	}
 	if wish.ChunkSize != nil {
 		entry.ChunkSize = &custody.ChunkSize{Omnibus: c.p.chunkSize}
@@ -219,6 +246,38 @@ func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 	}
 	entry.Version = 1
 	return entry, []Step{{Action: ActOpenLedger, Target: write.Name, Write: write, Reason: "no other rotation of this installation can begin until this one is over"}}, nil
+}
+
+// reopened is the entry of a rotation that is open. Before the omnibus changes, the Platform that is named last counts.
+func reopened(w World, wish Wish, c change) (custody.Entry, []Step, error) {
+	entry := c.entry
+	if !c.omnibus || wish.Platform == nil || reflect.DeepEqual(wish.Platform, entry.Platform) {
+		return entry, nil, nil
+	}
+	if err := fitsLedger(wish); err != nil {
+		return entry, nil, err
+	}
+	entry.Platform = wish.Platform
+	step, err := ledgerPut(w, wish, entry, ActRecordPlatform, "a run that finds the Platform down reads here which one to start")
+	entry.Version++
+	return entry, []Step{step}, err
+}
+
+// platformLimit is the room for the option platform in a ledger entry, in bytes; the rest needs as much again.
+const platformLimit = 2000
+
+func fitsLedger(wish Wish) error {
+	if wish.Platform == nil || wish.AllowAdvanced {
+		return nil
+	}
+	text, err := json.Marshal(wish.Platform)
+	if err == nil && len(text) <= platformLimit {
+		return nil
+	}
+	return &Fault{
+		Code: CodeTooLarge, What: fmt.Sprintf("The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit), State: nothingWritten,
+		Next: "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.", Cause: err,
+	}
 }
 
 func ledgerPut(w World, wish Wish, entry custody.Entry, action Action, reason string) (Step, error) {

@@ -91,7 +91,7 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 // removal puts the steps of finalized into the contract's order of writes.
 func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	plan := Plan{
-		Phase: PhaseFinalized, Before: PhaseRotated, RotationID: entry.RotationID, Current: entry.Current, Previous: "", Proof: wish.Proof,
+		Phase: PhaseFinalized, Before: PhaseRotated, RotationID: entry.RotationID, Current: entry.Current, Previous: "", Proof: wish.Proof, Platform: entry.Platform,
 		Escrow: custody.EscrowName(wish.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Finished rotation %s: key %s is in use; %s is in escrow only.", entry.RotationID, entry.Current, entry.Previous),
 	}

@@ -25,6 +25,7 @@ type Plan struct {
 	Then       []Step            // what finalized would do after this one; see Foretell
 	Escrow     string            // the parameter that holds the retiring key
 	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
+	Platform   *custody.Platform // likewise
 
 	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
 	Needs Need

@@ -79,11 +79,14 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 			State: nothingWritten, Next: "Leave new_secret out and finish this rotation first.",
 		}
 	}
+	if wish.CaptureOnly {
+		return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous})
+	}
 	steps := standaloneSteps(w, wish, p.current, p.previous, chunkWanted(wish))
 	if len(steps) == 0 && entry.Stage == custody.StagePrepared {
 		plan := nothing(PhasePrepared, entry.RotationID, w.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, p)
 		plan.Evidence = agreement(w, wish, p.current, p.previous)
-		plan.Escrow, plan.Baseline = custody.EscrowName(wish.Names.Custody, p.previous.print), entry.Baseline
+		plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(wish.Names.Custody, p.previous.print), entry.Baseline, entry.Platform
 		return tidy(w, entry, wish, plan)
 	}
 	return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous, standalone: steps})

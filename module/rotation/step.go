@@ -14,6 +14,7 @@ const (
 	ActTieBackups      Action = "tie_backups"
 	ActEscrowNew       Action = "escrow_new_key"
 	ActOpenLedger      Action = "open_ledger"
+	ActRecordPlatform  Action = "record_platform"
 	ActPutOmnibus      Action = "put_omnibus"
 	ActPutPrevious     Action = "put_previous_key"
 	ActPutCurrent      Action = "put_current_key"

@@ -62,7 +62,7 @@ func TestCaptureOnly_anotherPlatform(t *testing.T) {
 	wish := captureWish()
 	wish.Platform.Dir = "/opt/tower"
 	plan := s.run(t, wish)
-	assert.Equal(t, []Action{ActLock, ActClearLocks, ActRecordPlatform, ActUnlock}, actions(plan))
+	assert.Equal(t, []Action{ActLock, ActClearLocks, ActUpdateLedger, ActUnlock}, actions(plan))
 	shelf := s.world(t).Custody
 	entry, _ := shelf.Open()
 	assert.Equal(t, "/opt/tower", entry.Platform.Dir)

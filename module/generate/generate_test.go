@@ -87,7 +87,7 @@ func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t
 			}
 		}
 	}
-	assert.Equal(t, []string{"state", "proof", "wait", "progress_file", "backends_ready_at", "other_vms", "baseline", "gather", "key_from_escrow"}, missing)
+	assert.Equal(t, []string{"state", "capture_only", "platform", "proof", "wait", "progress_file", "backends_ready_at", "other_vms", "baseline", "gather", "key_from_escrow"}, missing)
 }
 
 func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {

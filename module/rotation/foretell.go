@@ -52,11 +52,7 @@ func (w World) after(wish Wish, plan Plan) (World, error) {
 
 // write does to the observed world what Apply does to SSM.
 func (w *World) write(prefix string, write Write) error {
-	names := write.Names
-	if write.Kind != Delete {
-		names = []string{write.Name}
-	}
-	for _, name := range names {
+	for _, name := range write.targets() {
 		for _, parameter := range w.SSM.All() {
 			if parameter.Name == name {
 				parameter.Exists, parameter.Value, parameter.Type, parameter.Version = write.Kind != Delete, write.Value, write.Type, write.After+1

@@ -41,6 +41,7 @@ type Proof struct {
 	Deleted     int                `json:"deleted"`   // of credentials that are marked deleted; also in Proved or Exceptions
 	Exceptions  []Exception        `json:"exceptions,omitempty"`
 	Before      *Before            `json:"before,omitempty"`
+	Stopped     bool               `json:"stopped,omitempty"` // no backend and no cron ran while the records were read; of untouched
 	NotLookedAt []string           `json:"not_looked_at,omitempty"`
 	Log         *LogLine           `json:"log,omitempty"`         // of the way logs
 	AttestedBy  string             `json:"attested_by,omitempty"` // of the way attested

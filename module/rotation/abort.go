@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -155,6 +156,8 @@ func (p *Proof) spares(now time.Time, wish Wish, entry custody.Entry, prints Pri
 		return refuse(CodeProofMismatch, "The proof does not say that backends and cron were stopped while the records were read.")
 	case !hmac.Equal([]byte(p.MAC), []byte(p.signed(prints, oldKey))):
 		return refuse(CodeProofMismatch, "The proof was changed after it was made, or was not made with the old key: its mac does not fit.")
+	case p.Total < 1:
+		return refuse(CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))
 	}
 	return p.young(now, untouchedMaxAge, refuse)
 }
@@ -165,6 +168,9 @@ func Untouched(w World, wish Wish, prints Prints) (*Proof, string) {
 	r := w.Records
 	if err != nil || r == nil || p.standalonePrevious.IsEmpty() {
 		return nil, ""
+	}
+	if says, bad := tooFew(w); bad {
+		return nil, strings.TrimSuffix(says, ".")
 	}
 	kept, lost := 0, 0
 	for _, one := range r.Unread {

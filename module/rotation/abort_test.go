@@ -153,6 +153,8 @@ func TestNothingProvesThatRecordsAreUntouchedThatMayNotBe(t *testing.T) {
 	}{
 		"one under the new key":          {Records{Exact: true, Total: 3, Previous: 2, Current: 1}, "1 of 3 records are under the new key"},
 		"not of one instant":             {Records{Total: 3, Previous: 3}, "changed while"},
+		"none at all":                    {Records{Exact: true, Database: "db:3306/tower"}, "db:3306/tower has no encrypted records"},
+		"few of those of before":         {Records{Exact: true, Total: 1, Previous: 1, Before: before}, "fewer than half of the 3"},
 		"one of nobody, no baseline":     {Records{Exact: true, Total: 3, Previous: 2, Orphaned: 1}, "without the baseline"},
 		"one of nobody, rewritten":       {Records{Exact: true, Total: 3, Previous: 2, Orphaned: 1, Rewritten: 1, Before: before}, "re-encrypted or created"},
 		"unreadable, was not before":     {Records{Exact: true, Total: 3, Previous: 2, Unreadable: 1, Unread: []Unread{{ID: "a"}}, Before: before}, "1 unreadable"},
@@ -170,6 +172,15 @@ func TestNothingProvesThatRecordsAreUntouchedThatMayNotBe(t *testing.T) {
 	w.Platform, w.Records = stopped(), &Records{Exact: true, Total: 3, Previous: 1, Orphaned: 1, Unreadable: 1, Unread: []Unread{{ID: "a", Before: true}}, Before: before}
 	proof, why := Untouched(w, wishFor(StateRotating), quick{})
 	assert.NotNil(t, proof, why)
+}
+
+func TestAProofOverNoRecordsSparesNothing(t *testing.T) {
+	proof := spared(t)
+	proof.Total, proof.Proved = 0, 0
+	proof.Sign(quick{}, secret.New(oldKey))
+	_, err := Make(prepared(t).world(t), abortWish(proof), quick{})
+	assert.Equal(t, CodeProofIncomplete, codeOf(err))
+	assert.ErrorContains(t, err, "database db had none")
 }
 
 func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {

@@ -49,6 +49,7 @@ const (
 	CodeDatabaseUnavailable  Code = "database_unavailable"
 	CodeDatabaseLoginRefused Code = "database_login_refused"
 	CodeDatabaseSchema       Code = "database_schema"
+	CodeRecordsMissing       Code = "records_missing"
 	CodeRecordsUnreadable    Code = "records_unreadable"
 	CodeBaselineMissing      Code = "baseline_missing"
 	CodeWaitTimeout          Code = "wait_timeout"

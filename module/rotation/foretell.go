@@ -26,10 +26,10 @@ func Foretell(w World, wish Wish, plan Plan, prints Prints) (Plan, error) {
 	entry, _ := after.Custody.Entry(plan.RotationID)
 	proof := Proof{
 		Format: ProofFormat, App: wish.App, RotationID: plan.RotationID, Previous: entry.Previous, Current: entry.Current,
-		Verify: []Verify{VerifyDatabase}, MadeAt: w.Now,
+		Verify: []Verify{VerifyDatabase}, Total: 1, Proved: 1, MadeAt: w.Now,
 	}
 	if b := entry.Baseline; b != nil {
-		proof.Before = &Before{Digest: b.Digest}
+		proof.Before = &Before{Digest: b.Digest, Total: 1}
 	}
 	proof.Sign(prints, p.current.Secret)
 	last.Proof = &proof

@@ -71,7 +71,10 @@ func (v *vm) open(ctx context.Context, found platform.Found) error {
 	if err != nil {
 		return err
 	}
-	v.run.world.BaselineLost = lost
+	v.run.world.BaselineLost, v.run.world.Known = lost, nil
+	if named, _ := records.Named(v.asked.Baseline); named != nil {
+		v.run.world.Known = []rotation.Known{{Total: named.Total, By: "the baseline of " + named.TakenAt.UTC().Format(time.RFC3339)}}
+	}
 	how := records.Options{Baseline: baseline, Carry: v.carry}
 	if limit := v.asked.MaxRecordsPerSecond; limit != nil {
 		how.PerSecond = *limit

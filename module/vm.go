@@ -25,6 +25,8 @@ type vm struct {
 	escrowed secret.Secret   // key_from_escrow: the one to open records with
 	secrets  []secret.Secret // to be masked in what containers say
 	progress progress
+	looked   bool      // a look at parameters and containers came to its end
+	read     time.Time // when SSM was last read
 }
 
 // containers looks at the compose project and, where that counts, asks whether the Platform is ready: one that is stopped may
@@ -196,5 +198,3 @@ func (v *vm) close() {
 		v.engine.Close()
 	}
 }
-
-func after(seconds int) string { return (time.Duration(seconds) * time.Second).String() }

@@ -23,6 +23,7 @@ type info struct {
 	Due             *bool               `json:"due"`
 	Fingerprints    fingerprints        `json:"fingerprints"`
 	Platform        *rotation.Platform  `json:"platform,omitempty"`
+	Compose         *platform.Compose   `json:"compose,omitempty"`
 	Records         *rotation.Records   `json:"records,omitempty"`
 	Baseline        *records.Baseline   `json:"baseline,omitempty"`
 	Untouched       *rotation.Proof     `json:"untouched,omitempty"`

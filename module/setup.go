@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -66,8 +63,7 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 		// The VM's instance role can read the standalone parameters alone.
 		r.wish.Names.Omnibus = ""
 		r.wish.BackendsReadyAt, _ = time.Parse(time.RFC3339, asked.BackendsReadyAt)
-		r.world.Others, err = others(asked.OtherVMs)
-		return r, err
+		return r, nil
 	}
 	made, err := makeKey()
 	if err != nil {
@@ -87,27 +83,6 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 		go r.prints.Of(next)
 	}
 	return r, nil
-}
-
-// others reads what seqera_crypto_rotation_info returned as platform on the other VMs.
-func others(given map[string]any) ([]rotation.Platform, error) {
-	var seen []rotation.Platform
-	for _, host := range slices.Sorted(maps.Keys(given)) {
-		var platform rotation.Platform
-		text, err := json.Marshal(given[host])
-		if err == nil {
-			err = json.Unmarshal(text, &platform)
-		}
-		if err != nil || len(platform.Services) == 0 {
-			return nil, &rotation.Fault{
-				Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("other_vms has for %s something that is not a look at its containers.", host), State: "Nothing was written.",
-				Next: "Give for each other VM what seqera_crypto_rotation_info with gather: [platform] returned there as platform.",
-			}
-		}
-		platform.Host = host
-		seen = append(seen, platform)
-	}
-	return seen, nil
 }
 
 // makeKey makes a key that no human ever sees: alphanumerics, each equally likely.

@@ -65,7 +65,9 @@ func files() (map[string]string, error) {
 	if made[role+"defaults/main.yml"], err = defaults(points); err != nil {
 		return nil, err
 	}
-	made[role+"vars/main/names.yml"] = knownNames(append(points, plays))
+	if made[role+"vars/main/names.yml"], err = knownNames(append(points, plays)); err != nil {
+		return nil, err
+	}
 	made["docs/options.md"] = optionsPage([]module{rotation, info}, append(points, plays))
 	made["docs/return-values.md"], err = returnsPage(pages)
 	return made, err

@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/seqera-tools/crypto-rotation/module/options"
 	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
 )
 
@@ -72,7 +74,7 @@ func defaultsOf(g group, seen map[string]bool) (string, error) {
 }
 
 // knownNames is the role's vars/main/names.yml: every variable that there is, so that a mistyped one is found.
-func knownNames(entries []entry) string {
+func knownNames(entries []entry) (string, error) {
 	var all []string
 	for _, e := range entries {
 		for _, g := range e.groups {
@@ -82,7 +84,14 @@ func knownNames(entries []entry) string {
 		}
 	}
 	slices.Sort(all)
-	return header + contract.Prefix + "_names:\n  - " + strings.Join(slices.Compact(all), "\n  - ") + "\n"
+	made := header + contract.Prefix + "_names:\n  - " + strings.Join(slices.Compact(all), "\n  - ") + "\n"
+	var instead dict
+	withdrawn := options.Withdrawn()
+	for _, name := range slices.Sorted(maps.Keys(withdrawn)) {
+		instead = append(instead, pair{contract.Prefix + name, withdrawn[name]})
+	}
+	written, err := dump(dict{{contract.Prefix + "_withdrawn", instead}})
+	return made + "\n# What to write instead of a variable of an earlier version.\n" + written, err
 }
 
 // standard is the value of a variable that nobody set; nil where it is to be undefined.

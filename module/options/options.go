@@ -108,9 +108,9 @@ type Rotation struct {
 	// When the role saw the backends ready, by the VM's clock. Lets O(state=rotating) prove that cron started after that.
 	BackendsReadyAt string `json:"backends_ready_at" jsonschema:"format=date-time"`
 
-	// Where an installation has several VMs: what seqera_crypto_rotation_info with C(gather: platform) returned on the others
-	// as platform, by host. For O(state=rotating) their backends are judged as those here are, each by its own VM's clock.
-	OtherVMs map[string]any `json:"other_vms"`
+	// For O(state=prepared): what seqera_crypto_rotation_info with C(gather: preflight) returned as compose. The ledger keeps
+	// it, so that a later run that finds the Platform down knows its project, files and mounts.
+	Platform map[string]any `json:"platform"`
 
 	VM
 	AWS
@@ -120,15 +120,28 @@ type Rotation struct {
 type Info struct {
 	Installation
 
-	// What to look at: the SSM parameters, the Platform's containers, the encrypted records, the keys in escrow (by
-	// fingerprint, with their backups), the ledger of rotations. The last two need the operator's credentials.
-	Gather []string `json:"gather" jsonschema:"minItems=1,enum=parameters,enum=platform,enum=records,enum=escrow,enum=ledger,default=parameters"`
+	// What to look at.
+	//
+	// V(parameters): the SSM parameters. V(platform): the Platform's containers, and whether it is ready. V(records): the
+	// encrypted records, each opened. V(count): their number alone.
+	//
+	// V(preflight): whether Docker Compose would start the Platform that runs, and whether that Platform can rotate. The
+	// module fails, and lists every problem, where it would not or cannot.
+	//
+	// V(escrow): the keys in escrow, by fingerprint, with their backups. V(ledger): the ledger of rotations. Both require the
+	// operator's credentials.
+	Gather []string `json:"gather" jsonschema:"minItems=1,enum=parameters,enum=platform,enum=preflight,enum=records,enum=count,enum=escrow,enum=ledger,default=parameters"`
 
 	// Open the records with this key of escrow instead of the one in use: the drill of a backup.
 	//
 	// C(backup:<identifier>) is the key that is tied to that backup. Needs the operator's credentials.
 	KeyFromEscrow string `json:"key_from_escrow" jsonschema:"pattern=^([0-9a-f]{16}|backup:.+)$" jsonschema_extras:"x-allowed=a fingerprint\\, 16 hexadecimal digits\\, or backup: and a backup's identifier"`
 
+	// What an earlier run returned as compose, or seqera_crypto_rotation returned as platform. With C(gather: platform) and
+	// C(gather: preflight) the module fails where the Platform would use another project or other mounts than that.
+	Platform map[string]any `json:"platform"`
+
+	Compose
 	Due
 	Places
 	VM

@@ -79,14 +79,13 @@ func TestOptionsAreTakenAsAnsibleTakesThem(t *testing.T) {
 		{"services", nil, func(r Rotation) any { return r.Services }, Services{[]string{"migrate"}, []string{"backend"}, []string{"cron"}}},
 		{"services", map[string]any{"cron": "c1,c2", "migrate": nil}, func(r Rotation) any { return r.Services }, Services{[]string{"migrate"}, []string{"backend"}, []string{"c1", "c2"}}},
 		{"services", map[string]any{"migrate": []any{}}, func(r Rotation) any { return r.Services.Migrate }, []string{}},
-		{"services", map[string]any{"backends": []any{}}, func(r Rotation) any { return r.Services.Backends }, []string{}},
 		{"database", nil, func(r Rotation) any { return r.Database == nil }, true},
 		{"database", "host=db user=tower password='p w' port=3307", func(r Rotation) any {
 			return fmt.Sprint(r.Database.Host, r.Database.Port, r.Database.Name, r.Database.User, r.Database.Password.Reveal(), r.Database.TLS)
 		}, "db3307towertowerp wpreferred"},
 		{"baseline", "/var/lib/b.gz", func(r Rotation) any { return r.Baseline }, map[string]any{"path": "/var/lib/b.gz"}},
 		{"baseline", `{"path": "/b"}`, func(r Rotation) any { return r.Baseline }, map[string]any{"path": "/b"}},
-		{"baseline_dir", nil, func(r Rotation) any { return r.BaselineDir }, "/var/lib/seqera-crypto-rotation"},
+		{"baseline_dir", nil, func(r Rotation) any { return r.BaselineDir }, "/home/op/.seqera-crypto-rotation"},
 		{"baseline_dir", "", func(r Rotation) any { return r.BaselineDir }, ""},
 		{"max_records_per_second", "20", func(r Rotation) any { return *r.MaxRecordsPerSecond }, 20},
 		{"baseline", map[string]any{}, func(r Rotation) any { return r.Baseline }, map[string]any{}},
@@ -160,7 +159,9 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		{"health_url", "ftp://me:pass@host", "not the URL given, which holds a login"},
 		{"services", "cron", "services must be a dict of migrate, backends, cron: what was given is not a dict"},
 		{"services", map[string]any{"corn": "x"}, `unknown option "services.corn": did you mean "services.cron"? (accepted: migrate, backends, cron)`},
-		{"services", map[string]any{"cron": []any{}, "backends": []any{}}, "services.backends and services.cron cannot both be empty: what holds keys on this VM?"},
+		{"services", map[string]any{"cron": []any{}}, "services.cron is empty: it must be a list of str"},
+		{"services", map[string]any{"backends": []any{}}, "services.backends is empty: it must be a list of str"},
+		{"other_vms", map[string]any{}, "other_vms is withdrawn: an installation has one VM, on which all its backends and cron run; remove the option"},
 		{"services", map[string]any{"cron": []any{""}}, "each element of services.cron must be a str that is not empty"},
 		{"database", map[string]any{}, "database.host is required: a str that is not empty"},
 		{"database", map[string]any{"host": "db", "port": "99999"}, `database.port must be an int from 1 to 65535, not "99999"`},
@@ -253,8 +254,6 @@ func TestOnlyWhatAStateNeedsIsRequired(t *testing.T) {
 		"logs without a pattern":              {map[string]any{"state": "rotating", "verify": "database,logs"}, false},
 		"logs with a pattern":                 {map[string]any{"state": "rotating", "verify": "logs", "complete_log_pattern": "done$"}, true},
 		"logs with half a pattern":            {map[string]any{"state": "rotating", "verify": "logs", "complete_log_pattern": "(done"}, false},
-		"rotating away from cron":             {map[string]any{"state": "rotating", "services": map[string]any{"cron": []any{}}}, false},
-		"rotating away from the backends":     {map[string]any{"state": "rotating", "services": map[string]any{"backends": []any{}}}, true},
 		"attested by nobody":                  {map[string]any{"state": "rotating", "verify": "attested"}, false},
 		"attested by somebody":                {map[string]any{"state": "rotating", "verify": "attested", "attested_by": "Ada Lovelace"}, true},
 		"aborted needs an omnibus":            {map[string]any{"state": "aborted"}, false},
@@ -282,6 +281,6 @@ func TestInfoAsksForParametersUnlessToldOtherwise(t *testing.T) {
 	assert.Equal(t, []string{"records", "platform"}, i.Gather)
 
 	_, err = ParseInfo(map[string]any{"app_name": "a", "gather": "record", "state": "prepared"}, nil)
-	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, records, escrow, ledger, not "record" (did you mean "records"?)`)
+	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, preflight, records, count, escrow, ledger, not "record" (did you mean "records"?)`)
 	assert.ErrorContains(t, err, `unknown option "state"`)
 }

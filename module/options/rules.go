@@ -15,24 +15,11 @@ func rotationRules(r Rotation, w *walk) {
 	if _, err := regexp.Compile(r.CompleteLogPattern); err != nil {
 		w.invalid.add("complete_log_pattern", "complete_log_pattern must be a regular expression as RE2 has them: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	serviceRules(r.Services, r.State == "rotating", w)
 	placeRules(r.AppName, r.Places, w)
 }
 
 func infoRules(i Info, w *walk) {
-	serviceRules(i.Services, false, w)
 	placeRules(i.AppName, i.Places, w)
-}
-
-// serviceRules let an installation have its services on several VMs.
-func serviceRules(s Services, rotating bool, w *walk) {
-	switch {
-	case w.spoilt["services"]:
-	case rotating && len(s.Cron) == 0:
-		w.invalid.add("services.cron", "services.cron must not be empty: state rotating runs on the VM that has cron, where the rotation is")
-	case len(s.Backends) == 0 && len(s.Cron) == 0:
-		w.invalid.add("services.backends", "services.backends and services.cron cannot both be empty: what holds keys on this VM?")
-	}
 }
 
 // maxLevels is SSM's limit of a hierarchy (PutParameter, HierarchyLevelLimitExceededException).

@@ -38,6 +38,34 @@ type Places struct {
 	CustodyPrefix string `json:"custody_prefix" jsonschema:"maxLength=900,pattern=^(/[A-Za-z0-9_.-]+)+$,default=/seqera-crypto-rotation/<app_name>" jsonschema_extras:"x-trim=/,x-allowed=an SSM path: a / at the start\\, then letters\\, digits\\, _ . - and /"`
 }
 
+// Compose is how Docker Compose is run on the VM, and how long to wait for what it starts.
+type Compose struct {
+	// Directory on the VM in which Docker Compose is run. Left out, the one that the running containers were started from.
+	ComposeDir string `json:"compose_dir" jsonschema_extras:"x-type=path"`
+
+	// The compose files, as paths on the VM; a relative one is below O(compose_dir). Left out, those that the running
+	// containers were started from.
+	ComposeFiles []string `json:"compose_files" jsonschema:"minLength=1"`
+
+	// Files for C(docker compose --env-file). Left out, those that the running containers were started with.
+	ComposeEnvFiles []string `json:"compose_env_files" jsonschema:"minLength=1"`
+
+	// Profiles of the compose file that are active. Left out, those whose services run.
+	ComposeProfiles []string `json:"compose_profiles" jsonschema:"minLength=1"`
+
+	// Go on although Docker Compose would start another Platform than the one that runs, such as one with a pending edit or
+	// upgrade. The differences become warnings.
+	AllowDrift bool `json:"allow_drift" jsonschema:"default=false"`
+
+	// For C(gather: platform): seconds to wait at most until O(health_url) and every backend are ready. With V(0) the module
+	// looks once and reports what it saw.
+	ReadyTimeout int `json:"ready_timeout" jsonschema:"minimum=0,default=0"`
+
+	// URL of each backend's own health; C({address}) stands for the address of its container. Empty: the backends are not
+	// asked one by one.
+	BackendHealthURL string `json:"backend_health_url" jsonschema:"pattern=^(https?://.+)?$,default=http://{address}:8080/health" jsonschema_extras:"x-allowed=an http or https URL\\, in which {address} stands for the container's address"`
+}
+
 // VM is how the Platform is found on its VM: containers, readiness, database.
 type VM struct {
 	// The compose project's name. Left out, it is found by its labels.
@@ -66,7 +94,7 @@ type VM struct {
 
 	// Directory on the VM in which seqera_crypto_rotation_info, when it reads the records and no rotation runs, keeps its
 	// baseline: ids and hashes of the records, no key and no content, in a file that only its owner may read. Empty: no file.
-	BaselineDir string `json:"baseline_dir" jsonschema:"default=/var/lib/seqera-crypto-rotation" jsonschema_extras:"x-type=path"`
+	BaselineDir string `json:"baseline_dir" jsonschema:"default=~/.seqera-crypto-rotation" jsonschema_extras:"x-type=path"`
 
 	// Records that are read a second at most. Left out: as fast as the keys can be derived.
 	MaxRecordsPerSecond *int `json:"max_records_per_second" jsonschema:"minimum=1"`
@@ -77,12 +105,11 @@ type Services struct {
 	// One-shot services that migrate the database. They run to their end before the backends start.
 	Migrate []string `json:"migrate" jsonschema:"minLength=1,default=migrate"`
 
-	// Services that must be ready, with both keys, before cron starts. Empty where they run on other VMs.
-	Backends []string `json:"backends" jsonschema:"minLength=1,default=backend"`
+	// Services that must be ready, with both keys, before cron starts.
+	Backends []string `json:"backends" jsonschema:"minItems=1,minLength=1,default=backend"`
 
-	// Services that re-encrypt the records, at their start. Empty where they run on another VM. The state rotating has to be
-	// there where they run.
-	Cron []string `json:"cron" jsonschema:"minLength=1,default=cron"`
+	// Services that re-encrypt the records, at their start.
+	Cron []string `json:"cron" jsonschema:"minItems=1,minLength=1,default=cron"`
 }
 
 // Database is where the Platform's MySQL is, and the login to read it with.

@@ -219,7 +219,7 @@ func dicts() []row {
 		{option: "services", given: `"cron=a"`, want: `{"migrate": ["migrate"], "backends": ["backend"], "cron": ["a"]}`},
 		{option: "services", given: `{"corn": "x"}`},
 		{option: "services", given: `{"cron": {"a": 1}}`},
-		{option: "services", given: `{"cron": []}`, want: `{"migrate": ["migrate"], "backends": ["backend"], "cron": []}`},
+		{option: "services", given: `{"cron": []}`, ours: oursEmpty},
 		{option: "services", given: `{"cron": [], "backends": []}`, ours: oursEmpty},
 		{option: "services", given: `{"cron": [""]}`, ours: oursEmpty},
 		{option: "proof", given: `null`, want: `null`},
@@ -251,7 +251,7 @@ func paths() []row {
 		{option: "progress_file", given: `5`, want: `"5"`},
 		{option: "progress_file", given: `["/a"]`, ours: oursList},
 		{option: "baseline_dir", given: `""`, want: `""`},
-		{option: "baseline_dir", given: `null`, want: `"/var/lib/seqera-crypto-rotation"`, ours: oursNull},
+		{option: "baseline_dir", given: `null`, want: `"/home/op/.seqera-crypto-rotation"`, ours: oursNull},
 		{option: "aws_ca_bundle", given: `"~/ca.pem"`, want: `"/home/op/ca.pem"`},
 	}
 }

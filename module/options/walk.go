@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/invopop/jsonschema"
+
+	"github.com/seqera-tools/crypto-rotation/module/ansible"
 )
 
 // walk goes along a schema and what was given for it, coerces and checks the values and collects every mistake.
@@ -39,7 +41,7 @@ func (w *walk) object(schema *jsonschema.Schema, prefix string, given map[string
 				w.spoilt[path] = true
 			}
 		case property.Default != nil:
-			values[name] = standard(property.Default, values)
+			values[name] = w.standard(property, values)
 		case property.Extras["x-apply-defaults"] == true:
 			values[name] = w.object(property, path+".", nil)
 		case slices.Contains(schema.Required, name):
@@ -61,13 +63,15 @@ func (w *walk) names(schema *jsonschema.Schema, prefix string, given map[string]
 			known = append(known, called)
 		}
 	}
-	named := map[string]any{}
+	named, instead := map[string]any{}, Withdrawn()
 	var unknown []string
 	for _, called := range sorted(given) {
 		name, ok := own[called]
 		earlier, twice := w.from[prefix+name]
 		switch {
 		case given[called] == nil:
+		case !ok && instead[prefix+called] != "":
+			w.invalid.add(prefix+called, fmt.Sprintf("%s is withdrawn: %s", prefix+called, instead[prefix+called]))
 		case !ok:
 			unknown = append(unknown, called)
 		case twice && fmt.Sprint(named[name]) != fmt.Sprint(given[called]):
@@ -117,14 +121,19 @@ func (w *walk) called(path string) string {
 	return path
 }
 
-// standard is a default; those of the prefixes are made of app_name, which comes before them in the structs.
-func standard(value any, values map[string]any) any {
-	text, ok := value.(string)
+// standard is a default; those of the prefixes are made of app_name, which comes before them in the structs, and a path is
+// expanded as a given one is.
+func (w *walk) standard(schema *jsonschema.Schema, values map[string]any) any {
+	text, ok := schema.Default.(string)
 	if !ok {
-		return value
+		return schema.Default
 	}
 	app, _ := values["app_name"].(string)
-	return strings.ReplaceAll(text, "<app_name>", app)
+	text = strings.ReplaceAll(text, "<app_name>", app)
+	if word(schema, "x-type") == "path" {
+		text, _ = ansible.Path(text, w.env)
+	}
+	return text
 }
 
 func sorted(given map[string]any) []string {

@@ -117,11 +117,12 @@ func TestAFoundPlatformPrintsNoSecret(t *testing.T) {
 	assert.NotContains(t, string(text)+fmt.Sprintf("%v %+v %#v", found, found, found.sources), canary)
 }
 
-func TestWhereTheBackendsAreOnOtherVMsCronSaysWhereTheDatabaseIs(t *testing.T) {
-	cron := inspected("tower-cron-1", "cron", "TOWER_DB_URL=jdbc:mysql://x.rds.amazonaws.com:3306/tower", "TOWER_DB_USER=tower")
-	got, err := describe("tower", []container.InspectResponse{cron}, Services{Cron: []string{"cron"}}).Database()
+func TestTheDatabaseIsNeverThatOfAnotherRole(t *testing.T) {
+	const elsewhere = "TOWER_DB_URL=jdbc:mysql://groundswell:3306/other"
+	containers := []container.InspectResponse{inspected("tower-groundswell-1", "groundswell", elsewhere), inspected("tower-cron-1", "cron", elsewhere)}
+	_, err := describe("tower", containers, usual()).Database()
+	assert.Equal(t, rotation.CodeDatabaseUnknown, faultOf(t, err).Code)
+	got, err := describe("tower", append(containers, inspected("tower-backend-1", "backend", "TOWER_DB_URL=jdbc:mysql://x.rds.amazonaws.com:3306/tower")), usual()).Database()
 	require.NoError(t, err)
 	assert.Equal(t, "x.rds.amazonaws.com", got.Host)
-	_, err = describe("tower", []container.InspectResponse{cron}, usual()).Database()
-	assert.Equal(t, rotation.CodeDatabaseUnknown, faultOf(t, err).Code, "where backends belong here, it is they that are asked")
 }

@@ -18,8 +18,8 @@ func describe(project string, inspected []container.InspectResponse, services Se
 		service := serviceOf(c, services)
 		found.Platform.Services = append(found.Platform.Services, service)
 		found.members = append(found.members, memberOf(c))
-		// Cron runs from the backend's image and environment; it is asked where the backends are on other VMs.
-		if service.Role == rotation.RoleBackend || (len(services.Backends) == 0 && service.Role == rotation.RoleCron) {
+		// Backends alone: another container, such as Groundswell's, may have a TOWER_DB_URL of its own.
+		if service.Role == rotation.RoleBackend {
 			found.sources = append(found.sources, sourceOf(c))
 		}
 	}

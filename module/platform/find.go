@@ -22,8 +22,7 @@ const (
 // Services are the names of the compose services that play a part.
 type Services struct{ Migrate, Backends, Cron []string }
 
-// Query says which compose project is meant; an empty project means the one that has a backend and a cron service, or that
-// of the two which this VM is said to have.
+// Query says which compose project is meant; an empty project means the one that has a backend and a cron service.
 type Query struct {
 	Project  string
 	Services Services
@@ -124,13 +123,8 @@ func choose(list []container.Summary, query Query) (string, error) {
 		}
 		return query.Project, nil
 	}
-	// A service that is not asked for is on another VM.
-	has := func(asked []string, found map[string]bool) func(string) bool {
-		return func(p string) bool { return len(asked) == 0 || found[p] }
-	}
-	hasBackend, hasCron := has(query.Services.Backends, backend), has(query.Services.Cron, cron)
-	both := which(projects, func(p string) bool { return hasBackend(p) && hasCron(p) })
-	alone := which(projects, func(p string) bool { return backend[p] && !hasCron(p) })
+	both := which(projects, func(p string) bool { return backend[p] && cron[p] })
+	alone := which(projects, func(p string) bool { return backend[p] && !cron[p] })
 	switch {
 	case len(both) == 1:
 		return both[0], nil
@@ -166,13 +160,7 @@ func known(projects map[string]bool) string {
 }
 
 func noProject(services Services) string {
-	var wanted []string
-	for _, names := range [][]string{services.Backends, services.Cron} {
-		if len(names) > 0 {
-			wanted = append(wanted, "of a service "+strings.Join(names, " or "))
-		}
-	}
-	return fmt.Sprintf("No compose project has containers %s.", strings.Join(wanted, " and "))
+	return fmt.Sprintf("No compose project has containers of a service %s and of a service %s.", strings.Join(services.Backends, " or "), strings.Join(services.Cron, " or "))
 }
 
 func notFound(what string) *rotation.Fault {

@@ -57,9 +57,6 @@ func TestTheProjectIsTheOneThatHasABackendAndACron(t *testing.T) {
 		{"two", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{}, "", rotation.CodePlatformAmbiguous, "a, b. Nothing was written. Name the one that is meant with compose_project."},
 		{"two, one named", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{Project: "b"}, "b", "", ""},
 		{"the one named is not there", listed([2]string{"web", "nginx"}), Query{Project: "tower"}, "", rotation.CodePlatformNotFound, `"tower"; there are: web`},
-		{"backends are on other VMs", listed([2]string{"tower", "cron"}, [2]string{"web", "nginx"}), Query{Services: Services{Cron: []string{"cron"}}}, "tower", "", ""},
-		{"cron is on another VM", listed([2]string{"tower", "backend"}, [2]string{"web", "nginx"}), Query{Services: Services{Backends: []string{"backend"}}}, "tower", "", ""},
-		{"neither is here", listed([2]string{"web", "nginx"}), Query{Services: Services{Cron: []string{"cron"}}}, "", rotation.CodePlatformNotFound, "No compose project has containers of a service cron."},
 		{"the one named has one-offs alone", listed([2]string{"tower", "!migrate"}), Query{Project: "tower"}, "", rotation.CodePlatformNotFound, "there are no compose projects here"},
 	}
 	for _, test := range tests {

@@ -73,7 +73,7 @@ func ready(w World, p picture) error {
 func backendsStarted(w World, _ Wish) (string, *Fault, error) {
 	backends := services(w, RoleBackend)
 	if len(backends) == 0 {
-		return "", nil, &Fault{Code: CodePlatformNotFound, What: fmt.Sprintf("The compose project %s has no backend container, nor has another VM.", project(w)), State: nothingWritten, Next: "Check the options services and other_vms, and start the backends."}
+		return "", nil, &Fault{Code: CodePlatformNotFound, What: fmt.Sprintf("The compose project %s has no backend container.", project(w)), State: nothingWritten, Next: "Check the option services, and start the backends."}
 	}
 	for _, backend := range backends {
 		if backend.State != "running" {
@@ -87,17 +87,11 @@ func backendsStarted(w World, _ Wish) (string, *Fault, error) {
 			}
 		}
 	}
-	where := make([]string, 0, 1+len(w.Others))
-	for _, vm := range vms(w) {
-		if !vm.Readiness.Ready && (vm.Host == "" || vm.Has(RoleBackend)) {
-			detail := fmt.Sprintf("%s%s does not answer as ready yet (%s)", vm.Readiness.URL, on(vm.Host), vm.Readiness.Detail)
-			return detail, notYet(detail), nil
-		}
-		if vm.Has(RoleBackend) {
-			where = append(where, vm.Readiness.URL+on(vm.Host))
-		}
+	if ready := w.Platform.Readiness; !ready.Ready {
+		detail := fmt.Sprintf("%s does not answer as ready yet (%s)", ready.URL, ready.Detail)
+		return detail, notYet(detail), nil
 	}
-	return fmt.Sprintf("%d running, started after the parameters changed, ready at %s", len(backends), strings.Join(where, ", ")), nil, nil
+	return fmt.Sprintf("%d running, started after the parameters changed, ready at %s", len(backends), w.Platform.Readiness.URL), nil, nil
 }
 
 // cronStarted wants cron started after the backends were ready, alive, and never fallen over.
@@ -156,18 +150,12 @@ func notRunning(s Service) string {
 	return fmt.Sprintf("%s container %s is %s", s.Role, s.Container, s.State)
 }
 
-// vms are all that were looked at: first the one that is looked from, whose Host is empty.
-func vms(w World) []Platform { return append([]Platform{*w.Platform}, w.Others...) }
-
-// services are the containers of a role on all VMs. A container of another VM says which one.
+// services are the containers of a role.
 func services(w World, role Role) []Service {
 	var found []Service
-	for _, vm := range vms(w) {
-		for _, service := range vm.Services {
-			if service.Role == role {
-				service.Container += on(vm.Host)
-				found = append(found, service)
-			}
+	for _, service := range w.Platform.Services {
+		if service.Role == role {
+			found = append(found, service)
 		}
 	}
 	return found
@@ -176,13 +164,6 @@ func services(w World, role Role) []Service {
 // Has says whether a container of the role is there, whatever its state.
 func (p Platform) Has(role Role) bool {
 	return slices.ContainsFunc(p.Services, func(s Service) bool { return s.Role == role })
-}
-
-func on(host string) string {
-	if host == "" {
-		return ""
-	}
-	return " on " + host
 }
 
 func latest(services []Service) time.Time {

@@ -17,7 +17,6 @@ type World struct {
 	SSM      Parameters
 	Custody  custody.Shelf // lock, ledger, escrow, as far as they were read
 	Platform *Platform
-	Others   []Platform // what was seen on the installation's other VMs, in the order of Host
 	Records  *Records
 
 	BaselineLost string   // a sentence that says why there is no baseline although one was asked for
@@ -73,12 +72,12 @@ const (
 	RoleOther   Role = "other"
 )
 
-// Platform is what the Docker Engine and the health URL of one VM say of one compose project.
+// Platform is what the Docker Engine and the health URLs say of one compose project.
 type Platform struct {
-	Host      string    `json:"host,omitempty"` // the VM's name where it is not the one that is looked from
-	Project   string    `json:"project"`
-	Services  []Service `json:"services"`
-	Readiness Readiness `json:"readiness"`
+	Project   string              `json:"project"`
+	Services  []Service           `json:"services"`
+	Mounts    map[string][]string `json:"mounts"` // by service: source:target, sorted; the source is a path or the name of a volume
+	Readiness Readiness           `json:"readiness"`
 }
 
 // Service is one container of the project. Times are the Engine's; zero when it never started or finished.

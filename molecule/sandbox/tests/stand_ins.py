@@ -66,11 +66,12 @@ def info(world, asked, _check):
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services}
     if {"count", "records"} & set(gather):
-        total = world["records"]
-        out["records"] = {"total": total, "current": total, "unreadable": 0, "orphaned": 0, "unreadable_ids": [], "database": "db:3306/tower"}
+        total, new = world["records"], world["records"] if phase != "prepared" or world.get("rewritten") else 0
+        out["records"] = {"total": total, "current": new, "unreadable": 0, "orphaned": 0, "unreadable_ids": [], "database": "db:3306/tower"}
     if "records" in gather:
+        new = out["records"]["current"]
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
-        out |= {} if world.get("rewritten") else {"untouched": {"phase": "untouched"}}
+        out |= {"untouched": {"kind": "untouched"}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
     if "ledger" in gather and phase in OPEN:
         out["ledger"] = [{"rotation_id": "r1", "stage": {"captured": "open"}.get(phase, phase), "previous": "bbbb", "platform": world.get("platform", {})}]
     return out

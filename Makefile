@@ -86,6 +86,10 @@ test-race: ## the rooms with goroutines, under the race detector
 test-module: build ## the module against moto_server and a real database
 	@$(REAL) $(VISIBLY) "module tests" .ci/test-module $(call tests_of,)
 
+test-databases: ## what reads the records, on MySQL and on MariaDB
+	@.ci/deps mariadb mysql
+	@$(REAL) $(VISIBLY) "records on MySQL and MariaDB" go test -count=1 -v -run 'RealDatabase|Encrypted|Certificate' ./module/records
+
 test-cuts: ## a run dies at each write to SSM and at every third read; two operators begin at once, 30 times
 	@$(REAL) $(VISIBLY) "cuts" .ci/test-cuts some
 

@@ -26,7 +26,7 @@ const (
 	newKey = "NEWcanaryNEWcanaryNEWcanary02"
 	prefix = "/seqera-crypto-rotation/tower-template"
 	config = "/config/tower-template"
-	name   = "/seqera/sensitive_values/tower_dev/tower"
+	name   = "/seqera/sensitive-values/tower-dev/tower"
 )
 
 func TestMain(m *testing.M) {

@@ -100,7 +100,7 @@ func proofOf(t *testing.T, app string, prepared answer, signer string, kind rota
 	t.Helper()
 	proof := rotation.Proof{
 		Format: rotation.ProofFormat, Kind: kind, App: app, RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
-		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []rotation.Verify{rotation.VerifyDatabase}, Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
+		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []rotation.Verify{rotation.VerifyDatabase}, Stopped: kind == rotation.ProofUntouched, Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
 	}
 	proof.Sign(secret.NewFingerprinter(app, secret.Rounds), secret.New(signer))
 	text, err := json.Marshal(proof)

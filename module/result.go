@@ -30,6 +30,8 @@ type result struct {
 	Proof           *rotation.Proof     `json:"proof,omitempty"`
 	Escrow          *escrow             `json:"escrow,omitempty"`
 	Baseline        *custody.Baseline   `json:"baseline,omitempty"`
+	Platform        *custody.Platform   `json:"platform,omitempty"`
+	LastRecords     *int                `json:"last_records,omitempty"`
 	APICalls        calls               `json:"api_calls"`
 	DurationSeconds float64             `json:"duration_seconds"`
 }
@@ -56,6 +58,7 @@ func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) 
 		Steps: plan.Steps, Then: plan.Then, KeyAgeDays: r.keyAge(plan), KeyRotationID: plan.BroughtBy, Warnings: plan.Warnings, Progress: plan.Progress, Evidence: plan.Evidence, Proof: plan.Proof, Baseline: plan.Baseline,
 		DurationSeconds: seconds(r.now().Sub(r.began).Seconds()),
 	}
+	out.Platform, out.LastRecords = r.rotated(plan), r.world.Custody.LastRecords()
 	out.APICalls.Reads, out.APICalls.Writes = r.store.Calls()
 	if out.Steps == nil {
 		out.Steps = []rotation.Step{}
@@ -81,6 +84,18 @@ func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) 
 		out.Escrow = &escrow{Parameter: plan.Escrow, Version: 1}
 	}
 	return out
+}
+
+// rotated is the Platform of the rotation that is open, also where the run failed.
+func (r *run) rotated(plan rotation.Plan) *custody.Platform {
+	entry, ok := r.world.Custody.Entry(r.wish.RotationID)
+	if !ok {
+		entry, ok = r.world.Custody.Open()
+	}
+	if plan.Platform == nil && ok && !entry.Stage.Over() {
+		return entry.Platform
+	}
+	return plan.Platform
 }
 
 // keyAge is the current key's age in whole days; nil where the plan did not need to know it.

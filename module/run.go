@@ -35,7 +35,7 @@ func handle(ctx context.Context, request ansible.Request) (any, error) {
 		applied = true
 		plan, err = r.apply(ctx, plan)
 	}
-	if err == nil && request.CheckMode && asked.State == string(rotation.StatePrepared) {
+	if err == nil && request.CheckMode && asked.State == string(rotation.StatePrepared) && !asked.CaptureOnly {
 		plan.Then, err = r.foretell(ctx, plan)
 	}
 	return r.result(plan, request, applied), err

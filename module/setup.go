@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 		RotationID: asked.RotationID, NewKey: asked.NewSecret, MaxAgeDays: asked.MaxAgeDays, Backups: asked.Backups, BackupsWaived: asked.BackupsWaived,
 		ChunkSize: asked.ChunkSize, AllowAdvanced: asked.AllowAdvancedTier, Standalone: rotation.Standalone(asked.Standalone), Proof: proof, Tool: version,
 		ProofMaxAge: time.Duration(asked.ProofMaxAge) * time.Second, Accept: asked.AcceptUnreadable, LogPattern: asked.CompleteLogPattern, AttestedBy: asked.AttestedBy,
-		FromEscrow: secret.Fingerprint(asked.NewSecretFromEscrow), EscrowKeyID: asked.EscrowKMSKeyID,
+		FromEscrow: secret.Fingerprint(asked.NewSecretFromEscrow), EscrowKeyID: asked.EscrowKMSKeyID, CaptureOnly: asked.CaptureOnly,
 	}
 	for _, way := range asked.Verify {
 		r.wish.Verify = append(r.wish.Verify, rotation.Verify(way))
@@ -75,6 +76,9 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 		if r.wish.Baseline, err = records.Named(asked.Baseline); err != nil {
 			return nil, err
 		}
+		if r.wish.Platform, err = composed(asked.Platform); err != nil {
+			return nil, err
+		}
 		// While SSM is read the other core computes what a new rotation needs next.
 		next := r.wish.NewKey
 		if next.IsEmpty() {
@@ -83,6 +87,25 @@ func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
 		go r.prints.Of(next)
 	}
 	return r, nil
+}
+
+// composed takes from what seqera_crypto_rotation_info returned as compose what the ledger keeps.
+func composed(given map[string]any) (*custody.Platform, error) {
+	if len(given) == 0 {
+		return nil, nil //nolint:nilnil // no platform was named
+	}
+	kept := &custody.Platform{}
+	text, err := json.Marshal(given)
+	if err == nil {
+		err = json.Unmarshal(text, kept)
+	}
+	if err != nil || kept.Project == "" || kept.Dir == "" {
+		return nil, &rotation.Fault{
+			Code: rotation.CodeInvalidOptions, What: "The option platform is not what seqera_crypto_rotation_info returned as compose.", State: "Nothing was written.",
+			Next: "Give it unchanged; it must have project and dir.",
+		}
+	}
+	return kept, nil
 }
 
 // makeKey makes a key that no human ever sees: alphanumerics, each equally likely.

@@ -188,6 +188,37 @@ func (s *Shelf) Open() (Entry, bool) {
 	return Entry{}, false
 }
 
+// Leads says whether rotations of the ledger that were not aborted lead from one key to another.
+func (s *Shelf) Leads(from, to secret.Fingerprint) bool {
+	reached := []secret.Fingerprint{from}
+	for i := 0; i < len(reached); i++ {
+		for _, entry := range s.Ledger {
+			if entry.Previous == reached[i] && entry.Stage != StageAborted && !slices.Contains(reached, entry.Current) {
+				reached = append(reached, entry.Current)
+			}
+		}
+	}
+	return slices.Contains(reached, to)
+}
+
+// LastRecords gives the number of records that the last finished rotation proved; nil where the ledger does not say.
+func (s *Shelf) LastRecords() *int {
+	var last Entry
+	for _, entry := range s.Ledger {
+		if entry.Stage == StageFinished && entry.FinishedAt.After(last.FinishedAt) {
+			last = entry
+		}
+	}
+	var proof struct {
+		Database string `json:"database"`
+		Total    int    `json:"total"`
+	}
+	if json.Unmarshal(last.Proof, &proof) != nil || proof.Database == "" {
+		return nil // proved in another way, or the proof was too large for the ledger
+	}
+	return &proof.Total
+}
+
 // Encode writes a document as SSM stores it. What it returns may hold a key, hence its type.
 func Encode(document any) (secret.Secret, error) {
 	if deposit, ok := document.(Deposit); ok {

@@ -43,6 +43,7 @@ type Entry struct {
 	By            Holder             `json:"by"`
 	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
 	Baseline      *Baseline          `json:"baseline,omitempty"`
+	Platform      *Platform          `json:"platform,omitempty"`
 	Proof         json.RawMessage    `json:"proof,omitempty"`
 	Lock          int                `json:"lock,omitempty"`         // the number under which it was last written
 	ProofDigest   string             `json:"proof_digest,omitempty"` // SHA-256 of the proof as it was handed over
@@ -54,6 +55,16 @@ type Baseline struct {
 	Digest  string    `json:"digest"`
 	Total   int       `json:"total"`
 	TakenAt time.Time `json:"taken_at"`
+}
+
+// Platform says which compose project was rotated, so that a run that finds it down still starts the same one.
+type Platform struct {
+	Project  string              `json:"project"`
+	Dir      string              `json:"dir"`
+	Files    []string            `json:"files,omitempty"`
+	EnvFiles []string            `json:"env_files,omitempty"`
+	Profiles []string            `json:"profiles,omitempty"`
+	Mounts   map[string][]string `json:"mounts,omitempty"` // service: source:target
 }
 
 // ChunkSize remembers what the omnibus and the standalone parameter said before the rotation set its own chunk size,

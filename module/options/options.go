@@ -44,6 +44,15 @@ type Rotation struct {
 	// Rotate although no backup is named.
 	BackupsWaived bool `json:"backups_waived" jsonschema:"default=false"`
 
+	// For O(state=prepared): end once both keys are in escrow and the ledger is open, before anything of the Platform changes.
+	//
+	// The next O(state=prepared) without it continues from there.
+	CaptureOnly bool `json:"capture_only" jsonschema:"default=false"`
+
+	// For O(state=prepared): what seqera_crypto_rotation_info returned as compose. Its project, dir, files, env_files, profiles
+	// and mounts are kept in the ledger and returned as platform while the rotation is open; other fields are ignored.
+	Platform map[string]any `json:"platform"`
+
 	// Records that the Platform re-encrypts per chunk. Left out, its own default (50) holds and no entry is written.
 	ChunkSize *int `json:"chunk_size" jsonschema:"minimum=1,maximum=10000"`
 
@@ -107,10 +116,6 @@ type Rotation struct {
 
 	// When the role saw the backends ready, by the VM's clock. Lets O(state=rotating) prove that cron started after that.
 	BackendsReadyAt string `json:"backends_ready_at" jsonschema:"format=date-time"`
-
-	// For O(state=prepared): what seqera_crypto_rotation_info with C(gather: preflight) returned as compose. The ledger keeps
-	// it, so that a later run that finds the Platform down knows its project, files and mounts.
-	Platform map[string]any `json:"platform"`
 
 	VM
 	AWS

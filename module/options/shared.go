@@ -13,7 +13,8 @@ type Installation struct {
 
 // Due says which rotation it is, and when there is to be one.
 type Due struct {
-	// Names this rotation. A rotation whose id the ledger says is finished is not done again.
+	// Names this rotation. A rotation whose id the ledger says is finished is not done again. Quote it: YAML reads 2026.10 as
+	// the number 2026.1.
 	RotationID string `json:"rotation_id" jsonschema:"pattern=^[A-Za-z0-9_.-]{1\\,64}$" jsonschema_extras:"x-allowed=1 to 64 letters\\, digits and _ . -"`
 
 	// The key is due, and rotated only then, if it is at least this many days old.
@@ -33,7 +34,7 @@ type Places struct {
 
 	// Where lock, ledger and escrow are in SSM: outside what the VM's instance role may read.
 	//
-	// It must not be below O(config_prefix), C(/config/<app_name>) or C(/seqera/<app_name>/), which the installer's instance
+	// Each installation needs its own. It must not be below O(config_prefix), C(/config/<app_name>) or C(/seqera/<app_name>/), which the installer's instance
 	// role reads.
 	CustodyPrefix string `json:"custody_prefix" jsonschema:"maxLength=900,pattern=^(/[A-Za-z0-9_.-]+)+$,default=/seqera-crypto-rotation/<app_name>" jsonschema_extras:"x-trim=/,x-allowed=an SSM path: a / at the start\\, then letters\\, digits\\, _ . - and /"`
 }

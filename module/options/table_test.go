@@ -53,6 +53,8 @@ func texts() []row {
 		{option: "app_name", given: `null`, ours: oursNull, since: 19},
 		{option: "app_name", given: `"my app"`, ours: oursPattern},
 		{option: "rotation_id", given: `2026`, want: `"2026"`},
+		{option: "rotation_id", given: `2026.10`, ours: "YAML reads 2026.10 as 2026.1: two rotations would have one name"},
+		{option: "rotation_id", given: `"2026.10"`, want: `"2026.10"`},
 		{option: "rotation_id", given: `"a/b"`, ours: oursPattern},
 		{option: "rotation_id", given: `""`, ours: oursEmpty},
 		{option: "omnibus_parameter", given: `"/a/b"`, want: `"/a/b"`},

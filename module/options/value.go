@@ -2,6 +2,7 @@ package options
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -24,6 +25,10 @@ func (w *walk) value(schema *jsonschema.Schema, path string, raw any) (value any
 		return w.list(schema, path, raw)
 	}
 	value, err := scalar(schema, raw, w.env)
+	if path == "rotation_id" && fraction(raw) {
+		w.invalid.add(path, fmt.Sprintf("%s must be quoted: YAML reads 2026.10 as the number 2026.1, so that two rotations would have one name; write %q, or what it was meant to be", w.called(path), value))
+		return nil, false
+	}
 	if err == nil && fits(schema, value) {
 		return value, true
 	}
@@ -52,6 +57,13 @@ func (w *walk) dict(schema *jsonschema.Schema, path string, raw any) (any, bool)
 	before := len(w.invalid.mistakes)
 	values := w.object(schema, path+".", dict)
 	return values, len(w.invalid.mistakes) == before
+}
+
+// fraction says whether a value is a number with a fraction, as JSON has it.
+func fraction(raw any) bool {
+	number, ok := raw.(json.Number)
+	_, float := raw.(float64)
+	return float || ok && strings.ContainsAny(string(number), ".eE")
 }
 
 // looksLikePath tells a path from a dict in Ansible's forms, JSON and key=value.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/internal/dbserver"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
@@ -57,7 +58,7 @@ func openssl(t *testing.T) float64 {
 
 func TestHowFastRecordsAreOpened(t *testing.T) {
 	measured(t)
-	s := start(t)
+	s := start(t, dbserver.MariaDB)
 	p := fresh(t, s)
 	p.credentials(t, few, 7)
 	rate := func(keys Keys, workers int) (float64, float64) {
@@ -83,7 +84,7 @@ func TestHowFastRecordsAreOpened(t *testing.T) {
 // hundred thousand real ones last an hour and hold no more memory.
 func TestHowMuchMemoryIsHeldAndWhatAPollCosts(t *testing.T) {
 	measured(t)
-	s := start(t)
+	s := start(t, dbserver.MariaDB)
 	for _, rows := range []int{small, large} {
 		p := fresh(t, s)
 		crowd(t, p, rows)

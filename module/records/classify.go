@@ -49,17 +49,12 @@ func (s *Scanner) look(ctx context.Context) error {
 		return nil
 	}
 	s.records.sort()
-	connection, err := s.db.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = connection.Close() }()
 	for at := 0; ; {
 		names, next := s.stale(at)
 		if len(names) == 0 {
 			return nil
 		}
-		found, more, err := s.fetch(ctx, connection, names)
+		found, more, err := s.fetch(ctx, names)
 		if err != nil {
 			return err
 		}

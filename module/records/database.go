@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	openTimeout  = 15 * time.Second
+	openTimeout  = 45 * time.Second // a server without a name server looks up who comes for 10 s and more, before it says a word
 	dialTimeout  = 10 * time.Second
 	readTimeout  = 2 * time.Minute // of one answer of the server
 	writeTimeout = 30 * time.Second
@@ -29,7 +29,8 @@ const (
 	patience = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
 )
 
-// DB is the Platform's database, opened for reading alone. Between scans no connection is kept.
+// DB is the Platform's database, opened for reading alone, on one connection: it is kept from look to look for as long as it
+// answers, since a server that resolves names may take ten seconds to let another one in.
 type DB struct {
 	pool     *sql.DB
 	identity string // host:port/name
@@ -52,28 +53,45 @@ func Open(ctx context.Context, where rotation.Database) (*DB, error) {
 		return nil, db.fault(ctx, err)
 	}
 	db.pool = sql.OpenDB(reading{connector})
-	// A connection kept from poll to poll may be cut unnoticed; making one costs milliseconds.
-	db.pool.SetMaxIdleConns(-1)
+	db.pool.SetMaxOpenConns(1)
 	limited, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if db.schema, err = db.look(limited); err != nil {
+	if db.schema, err = lookAt(limited, db.pool, db.identity); err != nil {
 		_ = db.pool.Close()
 		return nil, db.fault(ctx, err)
 	}
 	return db, nil
 }
 
-// Close ends the connections.
+// Close ends the connection.
 func (d *DB) Close() error { return d.pool.Close() }
 
-// look asks for everything on one connection.
-func (d *DB) look(ctx context.Context) (schema, error) {
+// Identity names the database for people: host:port/name.
+func (d *DB) Identity() string { return d.identity }
+
+// asker is the database, or one transaction's connection to it. Through the database itself a connection that broke since the
+// last question is made anew.
+type asker interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// snapshot reads in one consistent view of the database. Within read nothing else may ask: there is one connection.
+func (d *DB) snapshot(ctx context.Context, read func(*sql.Conn) error) (err error) {
 	connection, err := d.pool.Conn(ctx)
 	if err != nil {
-		return schema{}, err
+		return err
 	}
 	defer func() { _ = connection.Close() }()
-	return lookAt(ctx, connection, d.identity)
+	if _, err := connection.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
+		return err
+	}
+	defer func() {
+		// Whose end fails must not be used again: the next look would see this one's view.
+		if _, failed := connection.ExecContext(ctx, "ROLLBACK"); failed != nil {
+			_ = connection.Raw(func(any) error { return driver.ErrBadConn })
+		}
+	}()
+	return read(connection)
 }
 
 func settingsFor(where rotation.Database) (*mysql.Config, error) {

@@ -35,19 +35,14 @@ type credential struct {
 
 // link derives what the records of new credentials are called, some 13 ms each, and forgets credentials that are gone.
 func (s *Scanner) link(ctx context.Context) error {
-	connection, err := s.db.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = connection.Close() }()
-	_, err = s.credentials(ctx, connection, true)
+	_, err := s.credentials(ctx, s.db.pool, true)
 	s.settle()
 	return err
 }
 
 // credentials reads all credentials, page by page, and says how many of them have no link. Where it derives, there are none
 // in the end. A credential without a user or a salt cannot account for a record and is passed over.
-func (s *Scanner) credentials(ctx context.Context, connection *sql.Conn, derives bool) (unlinked int, err error) {
+func (s *Scanner) credentials(ctx context.Context, connection asker, derives bool) (unlinked int, err error) {
 	s.links.begin()
 	s.strangers = 0
 	var after *string
@@ -75,7 +70,7 @@ func (s *Scanner) credentials(ctx context.Context, connection *sql.Conn, derives
 }
 
 // readCredentials reads a page and gives those without a link.
-func (s *Scanner) readCredentials(ctx context.Context, connection *sql.Conn, after *string) (fresh []credential, last string, more bool, err error) {
+func (s *Scanner) readCredentials(ctx context.Context, connection asker, after *string) (fresh []credential, last string, more bool, err error) {
 	columns, args := "SELECT id, user_id, salt, NULL FROM tw_credentials", []any{credentialPage}
 	if s.db.schema.deleted {
 		columns = "SELECT id, user_id, salt, deleted FROM tw_credentials"

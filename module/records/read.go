@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"slices"
@@ -12,20 +13,6 @@ const (
 	pageBytes = 4 << 20 // of ciphertext are held at a time, and one record more
 	listPage  = 5000    // rows of id and version
 )
-
-// snapshot reads in one consistent view of the database.
-func (s *Scanner) snapshot(ctx context.Context, read func(*sql.Conn) error) error {
-	connection, err := s.db.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	// No idle connection is kept, so this ends the connection, and with it the transaction.
-	defer func() { _ = connection.Close() }()
-	if _, err := connection.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
-		return err
-	}
-	return read(connection)
-}
 
 // expect makes room for as many rows as there are, so that the lists need not grow, which takes as much memory once more.
 func (s *Scanner) expect(ctx context.Context, connection *sql.Conn) error {
@@ -40,7 +27,7 @@ func (s *Scanner) expect(ctx context.Context, connection *sql.Conn) error {
 }
 
 // list reads id and version of every record and marks what is new or changed. It is what a poll costs when nothing is.
-func (s *Scanner) list(ctx context.Context, connection *sql.Conn) error {
+func (s *Scanner) list(ctx context.Context, connection asker) error {
 	return s.records.each(func(after *string) (string, bool, error) {
 		rows, err := page(ctx, connection, "SELECT id, version FROM tw_secret", after, listPage)
 		if err != nil {
@@ -66,7 +53,7 @@ func (s *Scanner) list(ctx context.Context, connection *sql.Conn) error {
 }
 
 // confirm reads every record whole and marks those that are not as they were judged.
-func (s *Scanner) confirm(ctx context.Context, connection *sql.Conn) error {
+func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 	return s.records.each(func(after *string) (string, bool, error) {
 		rows, err := page(ctx, connection, "SELECT id, version, secure FROM tw_secret", after, s.options.Page)
 		if err != nil {
@@ -88,11 +75,18 @@ func (s *Scanner) confirm(ctx context.Context, connection *sql.Conn) error {
 				last = string(id)
 			}
 		}
-		if err := rows.Err(); err != nil {
+		if err := ended(rows); err != nil {
 			return "", false, err
 		}
 		return last, more, s.pace(ctx, count)
 	})
+}
+
+// ended closes rows that may be left early, and says what was wrong with them. Err before Close would wait for ever where ctx
+// ends while RawBytes are held.
+func ended(rows *sql.Rows) error {
+	err := rows.Close()
+	return cmp.Or(rows.Err(), err)
 }
 
 // meet finds the record that a pass came to, or begins a new one.
@@ -129,7 +123,7 @@ func (r *roll[T]) each(read func(after *string) (last string, more bool, err err
 }
 
 // page reads rows in key order, as the column's own collation has it.
-func page(ctx context.Context, connection *sql.Conn, query string, after *string, limit int) (*sql.Rows, error) {
+func page(ctx context.Context, connection asker, query string, after *string, limit int) (*sql.Rows, error) {
 	if after == nil {
 		return connection.QueryContext(ctx, query+" ORDER BY id LIMIT ?", limit)
 	}
@@ -145,13 +139,13 @@ type row struct {
 
 // fetch reads the records of these names. One that is gone meanwhile is not among what it gives; where they are large, the
 // last ones are not either, and are asked for again.
-func (s *Scanner) fetch(ctx context.Context, connection *sql.Conn, names []name) (found []row, more bool, err error) {
+func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bool, err error) {
 	args := make([]any, len(names))
 	for i, n := range names {
 		args[i] = s.id(n)
 	}
 	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")" //nolint:gosec // marks alone
-	rows, err := connection.QueryContext(ctx, query, args...)
+	rows, err := s.db.pool.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, false, err
 	}

@@ -91,7 +91,7 @@ func (s *Scanner) Poll(ctx context.Context) (rotation.Records, error) {
 
 func (s *Scanner) poll(ctx context.Context) error {
 	s.fresh = 0
-	err := s.snapshot(ctx, func(c *sql.Conn) error {
+	err := s.db.snapshot(ctx, func(c *sql.Conn) error {
 		if len(s.records.rows) == 0 {
 			if err := s.expect(ctx, c); err != nil {
 				return err
@@ -137,7 +137,7 @@ func (s *Scanner) scan(ctx context.Context) (exact bool, err error) {
 	}
 	for range looks {
 		unlinked := 0
-		err := s.snapshot(ctx, func(c *sql.Conn) (err error) {
+		err := s.db.snapshot(ctx, func(c *sql.Conn) (err error) {
 			if unlinked, err = s.credentials(ctx, c, false); err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package records
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,7 +23,7 @@ type schema struct {
 }
 
 // lookAt wants the published tables and columns, and notes what else looks as if it held secrets.
-func lookAt(ctx context.Context, connection *sql.Conn, identity string) (schema, error) {
+func lookAt(ctx context.Context, connection asker, identity string) (schema, error) {
 	tables, err := readTables(ctx, connection)
 	if err != nil {
 		return schema{}, err
@@ -41,9 +40,8 @@ func lookAt(ctx context.Context, connection *sql.Conn, identity string) (schema,
 }
 
 // readTables gives the columns of the tables whose names speak of secrets or credentials, or that have a column as the
-// published tables keep secrets in. The server shows only those on
-// which the user has rights.
-func readTables(ctx context.Context, connection *sql.Conn) (map[string][]string, error) {
+// published tables keep secrets in. The server shows only those on which the user has rights.
+func readTables(ctx context.Context, connection asker) (map[string][]string, error) {
 	rows, err := connection.QueryContext(ctx, `SELECT table_name, LOWER(column_name) FROM information_schema.columns WHERE table_schema = DATABASE()
 		AND (LOWER(table_name) LIKE '%secret%' OR LOWER(table_name) LIKE '%credential%' OR table_name IN
 			(SELECT table_name FROM information_schema.columns WHERE table_schema = DATABASE() AND LOWER(column_name) IN ('secure', 'salt')))

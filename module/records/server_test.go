@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/internal/mariadb"
+	"github.com/seqera-tools/crypto-rotation/module/internal/dbserver"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
@@ -30,19 +30,32 @@ const (
 
 func keys() Keys { return Keys{Current: secret.New(newKey), Previous: secret.New(oldKey)} }
 
-// server is a real one: the one that TEST_MYSQL_DSN names (user:password@tcp(host:port)/, who may make schemas and users),
-// or a mariadbd of our own.
+// server is a real one.
 type server struct {
-	*mariadb.Server
+	*dbserver.Server
 	host string
 }
 
-func start(t *testing.T) *server {
+// everywhere runs a test on MySQL and on MariaDB, or on the server that TEST_MYSQL_DSN names
+// (user:password@tcp(host:port)/, who may make schemas and users).
+func everywhere(t *testing.T, test func(*testing.T, *server)) {
 	t.Helper()
-	dsn := os.Getenv("TEST_MYSQL_DSN")
-	if dsn == "" {
-		return &server{mariadb.Start(t), "127.0.0.1"}
+	if dsn := os.Getenv("TEST_MYSQL_DSN"); dsn != "" {
+		test(t, named(t, dsn))
+		return
 	}
+	for _, kind := range dbserver.Kinds() {
+		t.Run(string(kind), func(t *testing.T) { test(t, start(t, kind)) })
+	}
+}
+
+func start(t *testing.T, kind dbserver.Kind, more ...string) *server {
+	t.Helper()
+	return &server{dbserver.Start(t, kind, more...), "127.0.0.1"}
+}
+
+func named(t *testing.T, dsn string) *server {
+	t.Helper()
 	settings, err := mysql.ParseDSN(dsn)
 	require.NoError(t, err)
 	settings.MultiStatements = true
@@ -50,7 +63,7 @@ func start(t *testing.T) *server {
 	require.NoError(t, err)
 	host, port, err := net.SplitHostPort(settings.Addr)
 	require.NoError(t, err)
-	s := &server{&mariadb.Server{Admin: sql.OpenDB(connector)}, host}
+	s := &server{&dbserver.Server{Admin: sql.OpenDB(connector)}, host}
 	s.Port, err = strconv.Atoi(port)
 	require.NoError(t, err)
 	s.Exec(t, "DROP USER IF EXISTS reader@'%'; CREATE USER reader@'%' IDENTIFIED BY '"+password+"'")

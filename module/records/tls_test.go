@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/internal/mariadb"
+	"github.com/seqera-tools/crypto-rotation/module/internal/dbserver"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
@@ -61,10 +61,21 @@ func (a authority) sign(t *testing.T, name string, until time.Time) (*ecdsa.Priv
 }
 
 func TestEncryptedConnectionsAreVerifiedAsFarAsIsAsked(t *testing.T) {
+	for _, kind := range dbserver.Kinds() {
+		t.Run(string(kind), func(t *testing.T) { testTLS(t, kind) })
+	}
+}
+
+func (a authority) arguments() []string {
+	return []string{"--ssl-cert=" + a.file("server.pem"), "--ssl-key=" + a.file("server.key")}
+}
+
+func testTLS(t *testing.T, kind dbserver.Kind) {
+	t.Helper()
 	ours, other := newAuthority(t, "ours"), newAuthority(t, "other")
 	ours.sign(t, "server", time.Now().Add(time.Hour))
 	require.NoError(t, os.WriteFile(ours.file("empty.pem"), []byte("nothing"), 0o600))
-	s := mariadb.Start(t, "--ssl-cert="+ours.file("server.pem"), "--ssl-key="+ours.file("server.key"), "--require-secure-transport=ON")
+	s := dbserver.Start(t, kind, append(ours.arguments(), "--require-secure-transport=ON")...)
 	s.Schema(t, "tower")
 	for name, test := range map[string]struct {
 		tls, file string
@@ -93,7 +104,7 @@ func TestEncryptedConnectionsAreVerifiedAsFarAsIsAsked(t *testing.T) {
 			require.NoError(t, err)
 			defer func() { assert.NoError(t, db.Close()) }()
 			var cipher string
-			require.NoError(t, db.pool.QueryRowContext(t.Context(), "SELECT variable_value FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'").Scan(&cipher))
+			require.NoError(t, db.pool.QueryRowContext(t.Context(), "SHOW SESSION STATUS LIKE 'Ssl_cipher'").Scan(new(string), &cipher))
 			assert.NotEmpty(t, cipher, "not encrypted")
 		})
 	}
@@ -102,34 +113,10 @@ func TestEncryptedConnectionsAreVerifiedAsFarAsIsAsked(t *testing.T) {
 func TestAnExpiredCertificateIsNamed(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	ours.sign(t, "server", time.Now().Add(-time.Hour))
-	s := mariadb.Start(t, "--ssl-cert="+ours.file("server.pem"), "--ssl-key="+ours.file("server.key"))
+	s := dbserver.Start(t, dbserver.MariaDB, ours.arguments()...)
 	s.Schema(t, "tower")
 	where := s.Reader("tower")
 	where.TLS, where.CAFile = "verify-ca", ours.file("ours.pem")
 	_, err := Open(t.Context(), where)
 	assert.ErrorContains(t, err, "has expired")
-}
-
-func TestTheServerItselfEndsAStatementThatTakesTooLong(t *testing.T) {
-	s := mariadb.Start(t)
-	s.Schema(t, "tower")
-	db, err := Open(t.Context(), s.Reader("tower"))
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, db.Close()) }()
-	var statement, lock float64
-	require.NoError(t, db.pool.QueryRowContext(t.Context(), "SELECT @@max_statement_time, @@lock_wait_timeout").Scan(&statement, &lock))
-	assert.InDelta(t, 60, statement, 0)
-	assert.InDelta(t, 10, lock, 0)
-}
-
-func TestSelectOnTwoTablesIsEnough(t *testing.T) {
-	s := mariadb.Start(t)
-	s.Schema(t, "tower")
-	s.Exec(t, "REVOKE ALL PRIVILEGES, GRANT OPTION FROM reader@'%'; GRANT SELECT ON tower.tw_credentials TO reader@'%'; GRANT SELECT ON tower.tw_secret TO reader@'%'")
-	db, err := Open(t.Context(), s.Reader("tower"))
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, db.Close()) }()
-	got, err := NewScanner(db, keys(), Options{}).Scan(t.Context())
-	require.NoError(t, err)
-	assert.True(t, got.Exact)
 }

@@ -21,11 +21,13 @@ import (
 type wire struct {
 	listener net.Listener
 	target   string
+	from     string // the address to come from, where not the usual one
 
 	mu     sync.Mutex
 	asked  []string
 	before func(statement string) // called with each statement before it is handed on
 	open   []net.Conn
+	made   int // connections
 }
 
 func (s *server) wire(t *testing.T) *wire {
@@ -51,13 +53,17 @@ func (w *wire) serve(t *testing.T) {
 		if err != nil {
 			return
 		}
-		server, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", w.target)
+		dialer := &net.Dialer{}
+		if w.from != "" {
+			dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(w.from)}
+		}
+		server, err := dialer.DialContext(t.Context(), "tcp", w.target)
 		if err != nil {
 			_ = client.Close()
 			continue
 		}
 		w.mu.Lock()
-		w.open = append(w.open, client, server)
+		w.open, w.made = append(w.open, client, server), w.made+1
 		w.mu.Unlock()
 		go func() { _, _ = io.Copy(client, server); _ = client.Close() }()
 		go func() { w.hear(client, server); _ = server.Close() }()
@@ -104,6 +110,12 @@ func (w *wire) at(nth int, words string, do func()) {
 			}
 		}
 	}
+}
+
+func (w *wire) connections() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.made
 }
 
 func (w *wire) cut() {

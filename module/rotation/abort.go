@@ -1,9 +1,11 @@
 package rotation
 
 import (
+	"crypto/hmac"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -84,7 +86,15 @@ func goBack(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, begin.steps, begin.number
+	back, err := backSteps(w, wish, p, entry, old.Key)
+	if err != nil {
+		return Plan{}, err
+	}
+	kept, err := captures(w, wish, p, entry, nil, back)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, slices.Concat(begin.steps, kept), begin.number
 	if !unused && !proved {
 		entry.Stage, entry.ProofDigest = custody.StageAborting, wish.Proof.Digest()
 		if entry.Proof, err = json.Marshal(wish.Proof.brief()); err != nil {
@@ -96,10 +106,6 @@ func goBack(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		}
 		plan.Steps = append(plan.Steps, step)
 		entry.Version++
-	}
-	back, err := backSteps(w, wish, p, entry, old.Key)
-	if err != nil {
-		return Plan{}, err
 	}
 	entry.Stage, entry.AbortedAt = custody.StageAborted, w.Now
 	record, err := ledgerPut(w, wish, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
@@ -146,8 +152,12 @@ func (p *Proof) spares(now time.Time, wish Wish, entry custody.Entry, prints Pri
 	case p.App != wish.App || p.RotationID != entry.RotationID || p.Previous != entry.Previous || p.Current != entry.Current:
 		return refuse(CodeProofMismatch, fmt.Sprintf("The proof is of rotation %q of %q from %s to %s, not of %q of %q from %s to %s.",
 			p.RotationID, p.App, p.Previous, p.Current, entry.RotationID, wish.App, entry.Previous, entry.Current))
-	case p.MAC != p.signed(prints, oldKey):
+	case !p.Stopped:
+		return refuse(CodeProofMismatch, "The proof does not say that backends and cron were stopped while the records were read.")
+	case !hmac.Equal([]byte(p.MAC), []byte(p.signed(prints, oldKey))):
 		return refuse(CodeProofMismatch, "The proof was changed after it was made, or was not made with the old key: its mac does not fit.")
+	case p.Total < 1:
+		return refuse(CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))
 	}
 	return p.young(now, untouchedMaxAge, refuse)
 }
@@ -158,6 +168,9 @@ func Untouched(w World, wish Wish, prints Prints) (*Proof, string) {
 	r := w.Records
 	if err != nil || r == nil || p.standalonePrevious.IsEmpty() {
 		return nil, ""
+	}
+	if says, bad := tooFew(w); bad {
+		return nil, strings.TrimSuffix(says, ".")
 	}
 	kept, lost := 0, 0
 	for _, one := range r.Unread {
@@ -179,9 +192,17 @@ func Untouched(w World, wish Wish, prints Prints) (*Proof, string) {
 	case lost > 0 || kept != r.Unreadable:
 		return nil, fmt.Sprintf("%d unreadable records were not so, or not these, before the rotation", r.Unreadable-kept)
 	}
+	if w.Platform == nil {
+		return nil, "the containers were not looked at (gather: platform), and a backend that runs writes with the new key"
+	}
+	for _, service := range append(services(w, RoleBackend), services(w, RoleCron)...) {
+		if service.State != "exited" && service.State != "created" && service.State != "dead" {
+			return nil, fmt.Sprintf("%s container %s is %s, and may write with the new key", service.Role, service.Container, service.State)
+		}
+	}
 	proof := &Proof{
 		Format: ProofFormat, Kind: ProofUntouched, App: wish.App, RotationID: wish.RotationID, Previous: p.standalonePrevious.print, Current: p.standaloneCurrent.print,
-		Verify: []Verify{VerifyDatabase}, Database: r.Database, Total: r.Total, Proved: r.Previous, Orphaned: r.Orphaned, Deleted: r.Deleted, Before: r.Before,
+		Verify: []Verify{VerifyDatabase}, Database: r.Database, Total: r.Total, Proved: r.Previous, Orphaned: r.Orphaned, Deleted: r.Deleted, Before: r.Before, Stopped: true,
 		NotLookedAt: r.Notes, MadeAt: w.Now.UTC().Truncate(time.Second), Tool: wish.Tool,
 	}
 	proof.Sign(prints, p.standalonePrevious.Secret)

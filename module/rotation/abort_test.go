@@ -16,10 +16,14 @@ func spared(t *testing.T) *Proof {
 	t.Helper()
 	wish := wishFor(StateRotating)
 	w := prepared(t).world(t)
-	w.Records = &Records{Exact: true, Database: "db", Total: 3, Previous: 3}
+	w.Platform, w.Records = stopped(), &Records{Exact: true, Database: "db", Total: 3, Previous: 3}
 	proof, why := Untouched(w, wish, quick{})
 	require.NotNil(t, proof, why)
 	return proof
+}
+
+func stopped() *Platform {
+	return &Platform{Project: "p", Services: []Service{{Name: "backend", Role: RoleBackend, Container: "b", State: "exited"}, {Name: "cron", Role: RoleCron, Container: "c", State: "created"}}}
 }
 
 func abortWish(proof *Proof) Wish {
@@ -75,12 +79,8 @@ func TestAbortedGivesBackWhatWasThereWhereverItIsCut(t *testing.T) {
 // needsNoKeyThatIsGone: promise 1, for the keys of these tests.
 func needsNoKeyThatIsGone(t *testing.T, s store) {
 	t.Helper()
-	values := map[string]secret.Secret{}
-	for name, p := range s {
-		values[name] = p.Value
-	}
 	for _, key := range []string{oldKey, newKeyed} {
-		require.True(t, anywhere(values, secret.New(key), ""), "key %.3s is nowhere", key)
+		require.NotEmpty(t, s.holding(key), "key %.3s is nowhere", key)
 	}
 	if s.get(names().Switch).Exists {
 		require.True(t, s.get(names().Previous).Exists, "the switch is on without its key")
@@ -153,6 +153,8 @@ func TestNothingProvesThatRecordsAreUntouchedThatMayNotBe(t *testing.T) {
 	}{
 		"one under the new key":          {Records{Exact: true, Total: 3, Previous: 2, Current: 1}, "1 of 3 records are under the new key"},
 		"not of one instant":             {Records{Total: 3, Previous: 3}, "changed while"},
+		"none at all":                    {Records{Exact: true, Database: "db:3306/tower"}, "db:3306/tower has no encrypted records"},
+		"few of those of before":         {Records{Exact: true, Total: 1, Previous: 1, Before: before}, "fewer than half of the 3"},
 		"one of nobody, no baseline":     {Records{Exact: true, Total: 3, Previous: 2, Orphaned: 1}, "without the baseline"},
 		"one of nobody, rewritten":       {Records{Exact: true, Total: 3, Previous: 2, Orphaned: 1, Rewritten: 1, Before: before}, "re-encrypted or created"},
 		"unreadable, was not before":     {Records{Exact: true, Total: 3, Previous: 2, Unreadable: 1, Unread: []Unread{{ID: "a"}}, Before: before}, "1 unreadable"},
@@ -167,9 +169,18 @@ func TestNothingProvesThatRecordsAreUntouchedThatMayNotBe(t *testing.T) {
 		})
 	}
 	w := prepared(t).world(t)
-	w.Records = &Records{Exact: true, Total: 3, Previous: 1, Orphaned: 1, Unreadable: 1, Unread: []Unread{{ID: "a", Before: true}}, Before: before}
+	w.Platform, w.Records = stopped(), &Records{Exact: true, Total: 3, Previous: 1, Orphaned: 1, Unreadable: 1, Unread: []Unread{{ID: "a", Before: true}}, Before: before}
 	proof, why := Untouched(w, wishFor(StateRotating), quick{})
 	assert.NotNil(t, proof, why)
+}
+
+func TestAProofOverNoRecordsSparesNothing(t *testing.T) {
+	proof := spared(t)
+	proof.Total, proof.Proved = 0, 0
+	proof.Sign(quick{}, secret.New(oldKey))
+	_, err := Make(prepared(t).world(t), abortWish(proof), quick{})
+	assert.Equal(t, CodeProofIncomplete, codeOf(err))
+	assert.ErrorContains(t, err, "database db had none")
 }
 
 func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {

@@ -1,8 +1,10 @@
 package rotation
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -53,10 +55,9 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	steps := slices.Concat(begin.steps, escrow, open)
-	entry.Lock = begin.number
-	entry.Versions = map[string]int64{}
-	if c.omnibus {
+	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
+	var change []Step
+	if c.omnibus && !wish.CaptureOnly {
 		if wish.Baseline != nil {
 			entry.Baseline = wish.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
 		}
@@ -64,14 +65,25 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 		if err != nil {
 			return Plan{}, omnibusFault(w.SSM.Omnibus.Name, err)
 		}
-		steps = append(steps, Step{
+		change = append(change, Step{
 			Action: ActPutOmnibus, Target: w.SSM.Omnibus.Name, Write: over(w.SSM.Omnibus, secret.New(string(text)), ""),
 			Reason: "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)",
 		})
 	}
-	steps = append(steps, c.standalone...)
+	change = append(change, c.standalone...)
+	found, err := captures(w, wish, c.p, entry, escrow, change)
+	if err != nil {
+		return Plan{}, err
+	}
+	escrow = append(escrow, found...)
+	if wish.CaptureOnly {
+		return captured(wish, c, plan, slices.Concat(escrow, open), begin, end)
+	}
+	steps := slices.Concat(begin.steps, escrow, open, change)
+	entry.Lock = begin.number
+	entry.Versions = map[string]int64{}
 	for _, step := range steps {
-		if step.Write.Kind == Put {
+		if step.Write.Kind == Put && step.Action != ActUpdateLedger {
 			entry.Versions[step.Write.Name] = step.Write.After + 1
 		}
 	}
@@ -81,8 +93,26 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Baseline = entry.Baseline
+	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
 	plan.Steps = slices.Concat(steps, []Step{record}, end)
+	return plan, fit(plan.Steps, wish)
+}
+
+// captured ends prepared once both keys are in escrow and the ledger is open (page step 1.3): the Platform's parameters are as before.
+func captured(wish Wish, c change, plan Plan, capture []Step, begin taking, end []Step) (Plan, error) {
+	plan.Phase, plan.Before = PhaseDue, PhaseDue
+	if !c.omnibus {
+		plan.Phase, plan.Before = PhasePrepared, PhasePrepared
+	}
+	plan.Current, plan.Previous, plan.Made = c.p.current.print, c.p.previous.print, ""
+	if len(capture) == 0 {
+		plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow already.", plan.RotationID)
+		plan.Warnings = nil
+		plan.Steps = []Step{{Action: ActNothing, Target: custodyTarget(c.entry), Reason: "both keys are in escrow and the ledger is open", Done: true}}
+		return plan, nil
+	}
+	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow and the ledger is open; the Platform's parameters are as before.", plan.RotationID)
+	plan.Steps = slices.Concat(begin.steps, capture, end)
 	return plan, fit(plan.Steps, wish)
 }
 
@@ -143,6 +173,46 @@ func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
 	return append(steps, Step{Action: ActEscrowNew, Target: target, Write: write, Reason: "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it"}), nil
 }
 
+// captures are the steps that must come before others: a key that one of those overwrites or deletes is in escrow first, whatever
+// put it there. This is the one place that sees to it, and Check verifies it. planned are escrow steps that come before anyway.
+func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps []Step) ([]Step, error) {
+	names := map[string]bool{}
+	for _, step := range planned {
+		names[step.Write.Name] = true
+	}
+	var found []Step
+	for _, step := range steps {
+		for _, target := range step.Write.targets() {
+			parameter, _ := w.SSM.byName(target)
+			for _, held := range keysIn(parameter, wish) {
+				k := keyOf(held, p.prints)
+				name := custody.EscrowName(wish.Names.Custody, k.print)
+				deposit, there := w.Custody.Find(k.print)
+				if there && !deposit.Key.Equal(k.Secret) {
+					return nil, escrowConflict(wish, k.print)
+				}
+				if there || names[name] {
+					continue
+				}
+				names[name] = true
+				action, reason, backups := ActEscrowFound, "no other parameter may hold this key: it is in escrow before this one changes", []string(nil)
+				if k.print == entry.Previous {
+					action, reason, backups = ActEscrowRetiring, "backups made before the rotation open with this key only"+tied(entry.Backups), entry.Backups
+				}
+				write, err := create(w, wish, name, custody.Deposit{
+					App: wish.App, Fingerprint: k.print, Key: k.Secret, Origin: custody.OriginCaptured, Source: parameter.Name, SourceAt: parameter.Version,
+					RotationID: entry.RotationID, CapturedAt: w.Now, By: w.Caller, Backups: backups,
+				})
+				if err != nil {
+					return nil, err
+				}
+				found = append(found, Step{Action: action, Target: name, Write: write, Reason: reason})
+			}
+		}
+	}
+	return found, nil
+}
+
 func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, error) {
 	untied := retiring.Untied(wish.Backups)
 	if len(untied) == 0 {
@@ -156,8 +226,16 @@ func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, er
 	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is in escrow already" + tied(untied)}}, nil
 }
 
-// tieLater ties backups that turned up after a rotation was finished to the key that it retired. Nothing else is to be done.
+// later says whether a backup is named that was not when the rotation was begun.
+func later(wish Wish, entry custody.Entry) bool {
+	return slices.ContainsFunc(wish.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
+}
+
+// tieLater ties backups that were named after the rotation was begun to the key that it retires. Nothing else is to be done.
 func tieLater(w World, wish Wish, p picture, entry custody.Entry, over Plan) (Plan, error) {
+	if !later(wish, entry) {
+		return tidy(w, entry, wish, over)
+	}
 	if !w.Custody.Complete {
 		return Plan{Needs: NeedShelf}, nil
 	}
@@ -178,7 +256,7 @@ func tieLater(w World, wish Wish, p picture, entry custody.Entry, over Plan) (Pl
 		return Plan{}, err
 	}
 	plan := over
-	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retired.", untied, entry.Previous, entry.RotationID)
+	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", untied, entry.Previous, entry.RotationID)
 	plan.Warnings, plan.Steps = begin.warnings, slices.Concat(begin.steps, tie, end)
 	return plan, fit(plan.Steps, wish)
 }
@@ -200,18 +278,15 @@ func escrowConflict(wish Wish, fingerprint secret.Fingerprint) *Fault {
 // ledgerOpen gives the entry of the rotation and the step that opens it, if it is not open yet.
 func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 	if c.opened {
-		return c.entry, nil, nil
+		return reopened(w, wish, c)
+	}
+	if err := fitsLedger(wish); err != nil {
+		return c.entry, nil, err
 	}
 	entry := custody.Entry{
 		App: wish.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.print, Current: c.current.print,
-		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller, Baseline: wish.Baseline,
-	}
-	if wish.ChunkSize != nil {
-		entry.ChunkSize = &custody.ChunkSize{Omnibus: c.p.chunkSize}
-		if w.SSM.ChunkSize.Exists {
-			was := w.SSM.ChunkSize.Value.Reveal()
-			entry.ChunkSize.Standalone = &was
-		}
+		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller, Baseline: wish.Baseline, Platform: wish.Platform,
+		ChunkSize: chunkBefore(w, wish, c.p),
 	}
 	write, err := create(w, wish, custody.LedgerName(wish.Names.Custody, entry.RotationID), entry)
 	if err != nil {
@@ -219,6 +294,59 @@ func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 	}
 	entry.Version = 1
 	return entry, []Step{{Action: ActOpenLedger, Target: write.Name, Write: write, Reason: "no other rotation of this installation can begin until this one is over"}}, nil
+}
+
+// chunkBefore is what the end gives back where this rotation sets a chunk size.
+func chunkBefore(w World, wish Wish, p picture) *custody.ChunkSize {
+	if wish.ChunkSize == nil {
+		return nil
+	}
+	before := &custody.ChunkSize{Omnibus: p.chunkSize}
+	if w.SSM.ChunkSize.Exists {
+		was := w.SSM.ChunkSize.Value.Reveal()
+		before.Standalone = &was
+	}
+	return before
+}
+
+// reopened is the entry of a rotation that is open. Before the omnibus changes, the options of the last run count.
+func reopened(w World, wish Wish, c change) (custody.Entry, []Step, error) {
+	entry := c.entry
+	if !c.omnibus {
+		return entry, nil, nil
+	}
+	if wish.Platform != nil {
+		entry.Platform = wish.Platform
+	}
+	if entry.ChunkSize == nil {
+		entry.ChunkSize = chunkBefore(w, wish, c.p)
+	}
+	if reflect.DeepEqual(entry, c.entry) {
+		return entry, nil, nil
+	}
+	if err := fitsLedger(wish); err != nil {
+		return entry, nil, err
+	}
+	step, err := ledgerPut(w, wish, entry, ActUpdateLedger, "this run names another platform or chunk_size than the one that was cut off")
+	entry.Version++
+	return entry, []Step{step}, err
+}
+
+// platformLimit is the room for the option platform in a ledger entry, in bytes; the rest needs as much again.
+const platformLimit = 2000
+
+func fitsLedger(wish Wish) error {
+	if wish.Platform == nil || wish.AllowAdvanced {
+		return nil
+	}
+	text, err := json.Marshal(wish.Platform)
+	if err == nil && len(text) <= platformLimit {
+		return nil
+	}
+	return &Fault{
+		Code: CodeTooLarge, What: fmt.Sprintf("The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit), State: nothingWritten,
+		Next: "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.", Cause: err,
+	}
 }
 
 func ledgerPut(w World, wish Wish, entry custody.Entry, action Action, reason string) (Step, error) {

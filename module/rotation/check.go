@@ -1,104 +1,93 @@
 package rotation
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Check plays the plan through on a copy of the parameters and refuses it if, after any of its steps, a key that some
-// record may need is nowhere in SSM (promise 1), a new key is in use before it is in escrow (promise 7), or the switch
-// is on without its key; if it was so already, it may be until a step mends it. A plan that fails here is a mistake of ours,
-// found before it is carried out.
-func (p Plan) Check(w World, wish Wish, needed []key) error {
-	store := map[string]secret.Secret{}
-	for _, parameter := range w.SSM.All() {
-		if parameter.Exists {
-			store[parameter.Name] = parameter.Value
-		}
-	}
-	for _, deposit := range w.Custody.Escrow {
-		store[wish.Names.Custody+"/escrow/"+string(deposit.Fingerprint)] = deposit.Key
-	}
-	found := blindSwitch(store, wish)
+// Check plays the plan through on a copy of the world and refuses it if one of its steps overwrites or deletes a parameter
+// that holds a key, or writes a key, before that key is in escrow (promises 1, 7 and 10), if it touches what is in escrow, or
+// if it turns the switch on without its key. A plan that fails here is a mistake of ours, found before it is carried out.
+func (p Plan) Check(w World, wish Wish) error {
+	w.Custody.Locks, w.Custody.Ledger, w.Custody.Escrow = slices.Clone(w.Custody.Locks), slices.Clone(w.Custody.Ledger), slices.Clone(w.Custody.Escrow)
+	blindBefore := blindSwitch(w, wish)
 	for i, step := range p.Steps {
 		if step.Write == nil {
 			continue
 		}
-		if step.Write.Kind == Delete {
-			for _, name := range step.Write.Names {
-				delete(store, name)
+		wrong := unlawful(w, wish, *step.Write)
+		if wrong == "" {
+			if err := w.write(wish.Names.Custody, *step.Write); err != nil {
+				return err
 			}
-		} else {
-			store[step.Write.Name] = step.Write.Value
 		}
-		blind := blindSwitch(store, wish)
-		found = found && blind
-		if fault := lawful(store, wish, needed, blind && !found); fault != "" {
+		blind := blindSwitch(w, wish)
+		blindBefore = blindBefore && blind
+		if wrong == "" && blind && !blindBefore {
+			wrong = "the switch would be on without a previous key"
+		}
+		if wrong != "" {
 			return &Fault{
-				Code: CodeInternal, What: fmt.Sprintf("The plan is wrong: after step %d (%s %s), %s.", i+1, step.Action, step.Target, fault),
-				State: nothingWritten, Next: "This is a mistake of this tool; please report it with this message.",
+				Code: CodeInternal, What: fmt.Sprintf("The plan is wrong at step %d (%s %s): %s.", i+1, step.Action, step.Target, wrong),
+				Next: "This is a mistake of this tool; please report it with this message.",
 			}
 		}
 	}
 	return nil
 }
 
-// blindSwitch says whether the switch is on without a previous key.
-func blindSwitch(store map[string]secret.Secret, wish Wish) bool {
-	_, ok := store[wish.Names.Previous]
-	return store[wish.Names.Switch].Reveal() == "true" && !ok && wish.Names.Omnibus != ""
-}
-
-// lawful says what is wrong with the parameters as they would be, or nothing.
-func lawful(store map[string]secret.Secret, wish Wish, needed []key, blinded bool) string {
-	for _, k := range needed {
-		if !anywhere(store, k.Secret, "") {
-			return fmt.Sprintf("key %s would be in no parameter", k.print)
+// unlawful says what is wrong with a write, or nothing.
+func unlawful(w World, wish Wish, write Write) string {
+	for _, name := range write.targets() {
+		if strings.HasPrefix(name, wish.Names.Custody+"/escrow/") && write.Kind != Create {
+			return "escrow is never overwritten or deleted"
 		}
-	}
-	current, ok := store[wish.Names.Current]
-	if ok && !known(current, needed) && !anywhere(store, current, wish.Names.Custody+"/escrow/") {
-		return "a new key would be in use without being in escrow"
-	}
-	if blinded {
-		return "the switch would be on without a previous key"
+		before, ours := w.SSM.byName(name)
+		if !ours {
+			continue
+		}
+		after := before
+		after.Value = write.Value
+		for _, k := range append(keysIn(before, wish), keysIn(after, wish)...) {
+			if !escrowed(w.Custody, k) {
+				return "a key that is not in escrow would be overwritten, deleted or used"
+			}
+		}
 	}
 	return ""
 }
 
-func known(s secret.Secret, keys []key) bool {
-	for _, k := range keys {
-		if k.Equal(s) {
-			return true
+// keysIn are the keys that one of the Platform's parameters holds.
+func keysIn(p Parameter, wish Wish) []secret.Secret {
+	switch {
+	case p.Value.IsEmpty() || p.Name == wish.Names.Switch || p.Name == wish.Names.ChunkSize:
+		return nil
+	case p.Name != wish.Names.Omnibus:
+		return []secret.Secret{p.Value}
+	}
+	document, err := omnibus.Parse([]byte(p.Value.Reveal()))
+	if err != nil {
+		return nil // look refused it already
+	}
+	var keys []secret.Secret
+	for _, name := range []string{EntryCurrent, EntryPrevious} {
+		if entry, ok, err := document.Find(name); err == nil && ok && entry.Value != "" {
+			keys = append(keys, secret.New(entry.Value))
 		}
 	}
-	return false
+	return keys
 }
 
-func anywhere(store map[string]secret.Secret, s secret.Secret, prefix string) bool {
-	escaped := asInJSON(s)
-	for name, value := range store {
-		if !strings.HasPrefix(name, prefix) {
-			continue
-		}
-		if text := value.Reveal(); strings.Contains(text, s.Reveal()) || strings.Contains(text, escaped) {
-			return true
-		}
-	}
-	return false
+func escrowed(shelf custody.Shelf, k secret.Secret) bool {
+	return slices.ContainsFunc(shelf.Escrow, func(d custody.Deposit) bool { return d.Held && d.Key.Equal(k) })
 }
 
-// asInJSON is a key as it stands inside a JSON document, which differs for a key that has quotes or backslashes.
-func asInJSON(s secret.Secret) string {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(s.Reveal()) != nil {
-		return s.Reveal()
-	}
-	return strings.Trim(strings.TrimSpace(out.String()), `"`)
+// blindSwitch says whether the switch is on without a previous key.
+func blindSwitch(w World, wish Wish) bool {
+	return w.SSM.Switch.Value.Reveal() == "true" && !w.SSM.Previous.Exists && wish.Names.Omnibus != ""
 }

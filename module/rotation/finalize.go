@@ -18,8 +18,8 @@ func finalize(w World, wish Wish, p picture) (Plan, error) {
 	}
 	entry, known := w.Custody.Entry(id)
 	if known && (entry.Stage == custody.StageAborted || entry.Stage.Over() && !leftovers(w, p, entry)) {
-		plan, err := alreadyOver(p, entry)
-		if err != nil {
+		plan, err := alreadyOver(w, p, entry)
+		if err != nil || plan.Needs != NeedNothing {
 			return plan, err
 		}
 		return tidy(w, entry, wish, plan)
@@ -91,7 +91,7 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 // removal puts the steps of finalized into the contract's order of writes.
 func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	plan := Plan{
-		Phase: PhaseFinalized, Before: PhaseRotated, RotationID: entry.RotationID, Current: entry.Current, Previous: "", Proof: wish.Proof,
+		Phase: PhaseFinalized, Before: PhaseRotated, RotationID: entry.RotationID, Current: entry.Current, Previous: "", Proof: wish.Proof, Platform: entry.Platform,
 		Escrow: custody.EscrowName(wish.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Finished rotation %s: key %s is in use; %s is in escrow only.", entry.RotationID, entry.Current, entry.Previous),
 	}
@@ -100,15 +100,23 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		return Plan{}, err
 	}
 	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, begin.steps, begin.number
+	var change []Step
 	if p.traced() {
-		// Whoever emptied escrow meanwhile took the only other place of the key that is removed next.
-		wish.Backups = entry.Backups
-		kept, err := escrowSteps(w, wish, change{p: p, entry: entry, current: p.current, previous: p.previous})
+		text, err := clearOmnibus(w, entry, nil)
 		if err != nil {
-			return Plan{}, err
+			return Plan{}, omnibusFault(w.SSM.Omnibus.Name, err)
 		}
-		plan.Steps = append(plan.Steps, kept...)
+		change = append(change, Step{
+			Action: ActPutOmnibus, Target: w.SSM.Omnibus.Name, Write: over(w.SSM.Omnibus, secret.New(string(text)), ""),
+			Reason: "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)",
+		})
 	}
+	change = append(change, removeStandalones(w, wish, entry)...)
+	kept, err := captures(w, wish, p, entry, nil, change)
+	if err != nil {
+		return Plan{}, err
+	}
+	plan.Steps = append(plan.Steps, kept...)
 	if entry.Stage == custody.StagePrepared {
 		entry.Stage, entry.ProvedAt = custody.StageProved, w.Now
 		if entry.Proof, err = json.Marshal(wish.Proof.brief()); err != nil {
@@ -125,17 +133,7 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		plan.Steps = append(plan.Steps, step)
 		entry.Version++
 	}
-	if p.traced() {
-		text, err := clearOmnibus(w, entry, nil)
-		if err != nil {
-			return Plan{}, omnibusFault(w.SSM.Omnibus.Name, err)
-		}
-		plan.Steps = append(plan.Steps, Step{
-			Action: ActPutOmnibus, Target: w.SSM.Omnibus.Name, Write: over(w.SSM.Omnibus, secret.New(string(text)), ""),
-			Reason: "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)",
-		})
-	}
-	plan.Steps = slices.Concat(plan.Steps, removeStandalones(w, wish, entry))
+	plan.Steps = slices.Concat(plan.Steps, change)
 	if !entry.Stage.Over() {
 		entry.Stage, entry.FinishedAt = custody.StageFinished, w.Now
 		record, err := ledgerPut(w, wish, entry, ActRecordFinished, "no trace of the rotation is left in the parameters")

@@ -26,10 +26,10 @@ func Foretell(w World, wish Wish, plan Plan, prints Prints) (Plan, error) {
 	entry, _ := after.Custody.Entry(plan.RotationID)
 	proof := Proof{
 		Format: ProofFormat, App: wish.App, RotationID: plan.RotationID, Previous: entry.Previous, Current: entry.Current,
-		Verify: []Verify{VerifyDatabase}, MadeAt: w.Now,
+		Verify: []Verify{VerifyDatabase}, Total: 1, Proved: 1, MadeAt: w.Now,
 	}
 	if b := entry.Baseline; b != nil {
-		proof.Before = &Before{Digest: b.Digest}
+		proof.Before = &Before{Digest: b.Digest, Total: 1}
 	}
 	proof.Sign(prints, p.current.Secret)
 	last.Proof = &proof
@@ -52,11 +52,7 @@ func (w World) after(wish Wish, plan Plan) (World, error) {
 
 // write does to the observed world what Apply does to SSM.
 func (w *World) write(prefix string, write Write) error {
-	names := write.Names
-	if write.Kind != Delete {
-		names = []string{write.Name}
-	}
-	for _, name := range names {
+	for _, name := range write.targets() {
 		for _, parameter := range w.SSM.All() {
 			if parameter.Name == name {
 				parameter.Exists, parameter.Value, parameter.Type, parameter.Version = write.Kind != Delete, write.Value, write.Type, write.After+1

@@ -105,6 +105,7 @@ func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
 		{"another rotation", func(p *Proof) { p.RotationID = "r0"; p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofMismatch, "another rotation"},
 		{"other keys", func(p *Proof) { p.Previous = printOf(thirdKey); p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofMismatch, "other keys"},
 		{"a record left", func(p *Proof) { p.Proved--; p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofIncomplete, "9 of 10"},
+		{"over no records", func(p *Proof) { p.Total, p.Proved = 0, 0; p.Sign(quick{}, secret.New(newKeyed)) }, CodeProofIncomplete, "no records at all"},
 		{"edited afterwards", func(p *Proof) { p.Total, p.Proved = 1, 0; p.Rewritten = 1 }, CodeProofMismatch, "mac"},
 		{"signed with another key", func(p *Proof) { p.Sign(quick{}, secret.New(oldKey)) }, CodeProofMismatch, "mac"},
 	}
@@ -132,13 +133,17 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		cron    func(*Service)
 		unready bool
 		records *Records
+		known   []Known
 		readyAt time.Time
 		phase   Phase
 		pending Code
 		code    Code
 	}{
 		{name: "all in order and every record new", records: &Records{Exact: true, Total: 3, Current: 2, Orphaned: 1, Rewritten: 1}, phase: PhaseRotated},
-		{name: "an empty database is complete", records: &Records{Exact: true}, phase: PhaseRotated},
+		{name: "of an empty database nothing is proved", records: &Records{Exact: true}, code: CodeRecordsMissing},
+		{name: "nor of one that lost most of its records", records: &Records{Exact: true, Total: 49, Current: 49, Before: &Before{Total: 100, Removed: 51}}, code: CodeRecordsMissing},
+		{name: "half of them may be removed", records: &Records{Exact: true, Total: 50, Current: 50, Before: &Before{Total: 100, Removed: 50}}, phase: PhaseRotated},
+		{name: "nor where the total alone is known of a baseline", records: &Records{Exact: true, Total: 3, Current: 3}, known: []Known{{7, "the baseline"}}, code: CodeRecordsMissing},
 		{name: "one record left", records: &Records{Exact: true, Total: 3, Current: 2, Previous: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
 		{name: "a count that is not of one instant is not a proof", records: &Records{Total: 3, Current: 3}, phase: PhaseRotating, pending: CodeWaitTimeout},
 		{name: "a record that changed while it was read is not proved", records: &Records{Exact: true, Total: 3, Current: 2, Unseen: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
@@ -169,7 +174,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 			}
 			w := prepared(t).world(t)
 			w.Platform = &Platform{Project: "p", Services: []Service{b, c}, Readiness: Readiness{URL: "u", Ready: !test.unready, Detail: "no answer"}}
-			w.Records = test.records
+			w.Records, w.Known = test.records, test.known
 			wish := wishFor(StateRotating)
 			wish.BackendsReadyAt = test.readyAt
 			plan, err := Make(w, wish, quick{})

@@ -35,7 +35,7 @@ func (p picture) phase(w World, wish Wish, how string) (Phase, string) {
 	case !w.SSM.Current.Exists || !p.standaloneCurrent.Equal(p.current.Secret):
 		return PhaseInconsistent, fmt.Sprintf("Omnibus (%s) and standalone parameter (%s) do not hold the same key.", p.current.print, orNone(string(p.standaloneCurrent.print)))
 	case w.SSM.Previous.Exists || w.SSM.Switch.Value.Reveal() == "true":
-		return PhaseRotated, "The omnibus shows no rotation, but standalone parameters of one are left: run state finalized again."
+		return PhaseRotated, "The omnibus shows no rotation, but standalone parameters of one are left. State finalized of that rotation removes them; where the ledger has none, the next rotation puts their key into escrow and replaces them."
 	}
 	return p.idle(w, wish, how)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -23,6 +24,7 @@ type picture struct {
 
 	standaloneCurrent  key
 	standalonePrevious key
+	legacy             key // under the page's older name
 }
 
 type key struct {
@@ -33,6 +35,9 @@ type key struct {
 // look understands the parameters and makes every check that needs no more than them.
 func look(w World, wish Wish, prints Prints) (picture, error) {
 	p := picture{prints: prints}
+	if err := ours(w.Custody, wish); err != nil {
+		return p, err
+	}
 	for _, parameter := range []Parameter{w.SSM.Omnibus, w.SSM.Current, w.SSM.Previous} {
 		if parameter.Exists && parameter.Type != "SecureString" {
 			return p, &Fault{
@@ -43,6 +48,7 @@ func look(w World, wish Wish, prints Prints) (picture, error) {
 	}
 	p.standaloneCurrent = keyOf(w.SSM.Current.Value, prints)
 	p.standalonePrevious = keyOf(w.SSM.Previous.Value, prints)
+	p.legacy = keyOf(w.SSM.LegacyPrevious.Value, prints)
 	if wish.Names.Omnibus == "" {
 		p.current, p.previous = p.standaloneCurrent, p.standalonePrevious
 		p.enabled = w.SSM.Switch.Value.Reveal() == "true"
@@ -55,6 +61,28 @@ func look(w World, wish Wish, prints Prints) (picture, error) {
 		}
 	}
 	return p.lookAtOmnibus(w, wish, prints)
+}
+
+// ours refuses a custody_prefix that another installation uses as well: its ledger says nothing of this one.
+func ours(shelf custody.Shelf, wish Wish) error {
+	other := ""
+	for _, entry := range shelf.Ledger {
+		if entry.App != wish.App {
+			other = custody.LedgerName(wish.Names.Custody, entry.RotationID) + " is of " + entry.App
+		}
+	}
+	for _, deposit := range shelf.Escrow {
+		if deposit.Held && deposit.App != wish.App {
+			other = custody.EscrowName(wish.Names.Custody, deposit.Fingerprint) + " is of " + deposit.App
+		}
+	}
+	if other == "" {
+		return nil
+	}
+	return &Fault{
+		Code: CodeAppMismatch, What: fmt.Sprintf("The custody_prefix %s belongs to another installation: %s, not of %s.", wish.Names.Custody, other, wish.App),
+		Next: "Give each installation a custody_prefix of its own, such as the default.",
+	}
 }
 
 func (p picture) lookAtOmnibus(w World, wish Wish, prints Prints) (picture, error) {
@@ -142,7 +170,7 @@ func InUse(w World, wish Wish, prints Prints) []secret.Fingerprint {
 		return nil
 	}
 	var found []secret.Fingerprint
-	for _, k := range p.keys() {
+	for _, k := range p.inUse() {
 		if !slices.Contains(found, k.print) {
 			found = append(found, k.print)
 		}

@@ -25,6 +25,7 @@ type Plan struct {
 	Then       []Step            // what finalized would do after this one; see Foretell
 	Escrow     string            // the parameter that holds the retiring key
 	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
+	Platform   *custody.Platform // likewise
 
 	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
 	Needs Need
@@ -92,7 +93,7 @@ func Make(w World, wish Wish, prints Prints) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := plan.Check(w, wish, p.keys()); err != nil {
+	if err := plan.Check(w, wish); err != nil {
 		return Plan{}, err
 	}
 	return plan, nil
@@ -116,8 +117,8 @@ func nothing(phase Phase, rotationID, target, reason string, p picture) Plan {
 	}
 }
 
-// keys are the keys that records may need: at every instant each must be in SSM.
-func (p picture) keys() []key {
+// inUse are the keys that the Platform may be using.
+func (p picture) inUse() []key {
 	var keys []key
 	for _, k := range []key{p.current, p.previous, p.standaloneCurrent, p.standalonePrevious} {
 		if !k.IsEmpty() {

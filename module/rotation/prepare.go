@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,12 +14,11 @@ import (
 func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 	entry, known := w.Custody.Entry(wish.RotationID)
 	if known && entry.Stage.Over() {
-		plan, err := alreadyOver(p, entry)
-		if err != nil {
+		plan, err := alreadyOver(w, p, entry)
+		if err != nil || plan.Needs != NeedNothing {
 			return plan, err
 		}
-		later := slices.ContainsFunc(wish.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
-		if later && entry.Stage == custody.StageFinished {
+		if entry.Stage == custody.StageFinished {
 			return tieLater(w, wish, p, entry, plan)
 		}
 		return tidy(w, entry, wish, plan)
@@ -29,8 +27,11 @@ func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 		entry, known = w.Custody.Open()
 	}
 	if known && entry.Stage == custody.StageProved {
-		return nothing(PhaseRotated, entry.RotationID, w.SSM.Omnibus.Name,
-			"rotation "+entry.RotationID+" is already proved; state finalized is next", p), nil
+		plan := nothing(PhaseRotated, entry.RotationID, w.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already proved; state finalized is next", p)
+		if later(wish, entry) {
+			return tieLater(w, wish, p, entry, plan)
+		}
+		return plan, nil
 	}
 	if known && entry.Stage == custody.StageAborting {
 		return Plan{}, aborting(entry)
@@ -41,12 +42,29 @@ func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 	return prepareAnew(w, wish, p, prints)
 }
 
-func alreadyOver(p picture, entry custody.Entry) (Plan, error) {
+// alreadyOver answers for a rotation that the ledger says is over, once the parameters say so as well.
+func alreadyOver(w World, p picture, entry custody.Entry) (Plan, error) {
 	if p.traced() && p.current.print == entry.Current {
 		return Plan{}, &Fault{
 			Code:  CodeInconsistent,
 			What:  fmt.Sprintf("The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, p.current.print, p.previous.print),
 			State: nothingWritten, Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
+		}
+	}
+	left := entry.Current
+	if entry.Stage == custody.StageAborted {
+		left = entry.Previous
+	}
+	if p.current.print != left {
+		if !w.Custody.Complete {
+			return Plan{Needs: NeedShelf}, nil
+		}
+		if !w.Custody.Leads(left, p.current.print) {
+			return Plan{}, &Fault{
+				Code: CodeInconsistent,
+				What: fmt.Sprintf("The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads there.", entry.RotationID, left, p.current.print),
+				Next: "Somebody put another key there, such as an old one with a restored state of terraform: see who wrote it (aws ssm get-parameter-history). If that was meant, name another rotation_id.",
+			}
 		}
 	}
 	if entry.Stage == custody.StageAborted {
@@ -79,12 +97,31 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 			State: nothingWritten, Next: "Leave new_secret out and finish this rotation first.",
 		}
 	}
-	steps := standaloneSteps(w, wish, p.current, p.previous, chunkWanted(wish))
+	if wish.CaptureOnly {
+		return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous})
+	}
+	if wish.FromEscrow != "" && wish.FromEscrow != p.current.print {
+		return Plan{}, &Fault{
+			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, p.current.print, wish.FromEscrow),
+			Next: "Leave new_secret_from_escrow out and finish this rotation first.",
+		}
+	}
+	chunk := chunkWanted(wish)
+	if chunk != nil && (p.chunkSize == nil || *chunk != *p.chunkSize) {
+		return Plan{}, &Fault{
+			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk),
+			Next: "Give the chunk_size that it was begun with, or none, and finish this rotation.",
+		}
+	}
+	if entry.ChunkSize != nil {
+		chunk = p.chunkSize // of this rotation, also where this run does not name it
+	}
+	steps := standaloneSteps(w, wish, p.current, p.previous, chunk)
 	if len(steps) == 0 && entry.Stage == custody.StagePrepared {
 		plan := nothing(PhasePrepared, entry.RotationID, w.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, p)
 		plan.Evidence = agreement(w, wish, p.current, p.previous)
-		plan.Escrow, plan.Baseline = custody.EscrowName(wish.Names.Custody, p.previous.print), entry.Baseline
-		return tidy(w, entry, wish, plan)
+		plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(wish.Names.Custody, p.previous.print), entry.Baseline, entry.Platform
+		return tieLater(w, wish, p, entry, plan)
 	}
 	return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous, standalone: steps})
 }

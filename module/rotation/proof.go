@@ -41,6 +41,7 @@ type Proof struct {
 	Deleted     int                `json:"deleted"`   // of credentials that are marked deleted; also in Proved or Exceptions
 	Exceptions  []Exception        `json:"exceptions,omitempty"`
 	Before      *Before            `json:"before,omitempty"`
+	Stopped     bool               `json:"stopped,omitempty"` // no backend and no cron ran while the records were read; of untouched
 	NotLookedAt []string           `json:"not_looked_at,omitempty"`
 	Log         *LogLine           `json:"log,omitempty"`         // of the way logs
 	AttestedBy  string             `json:"attested_by,omitempty"` // of the way attested
@@ -198,7 +199,10 @@ func (p *Proof) gap() string {
 	if !slices.Contains(p.Verify, VerifyDatabase) {
 		return ""
 	}
-	if done := p.Proved + p.Rewritten + len(p.Exceptions); p.Total < 0 || p.Proved < 0 || p.Rewritten < 0 || done != p.Total {
+	if p.Total < 1 {
+		return fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database)
+	}
+	if done := p.Proved + p.Rewritten + len(p.Exceptions); p.Proved < 0 || p.Rewritten < 0 || done != p.Total {
 		return fmt.Sprintf("The proof is not complete: it accounts for %d of %d records (%d under the new key, %d rewritten, %d passed over).", done, p.Total, p.Proved, p.Rewritten, len(p.Exceptions))
 	}
 	if b := p.Before; b != nil && b.Total+b.Created-b.Removed != p.Total {

@@ -63,7 +63,12 @@ func provedByRecords(w World, wish Wish, plan *Plan, proof *Proof) (string, erro
 	}
 	plan.Warnings = append(plan.Warnings, r.Notes...)
 	if w.BaselineLost != "" {
-		plan.Warnings = append(plan.Warnings, w.BaselineLost+" Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart.")
+		plan.Warnings = append(plan.Warnings, w.BaselineLost)
+	}
+	if says, bad := tooFew(w); bad {
+		fault := RecordsMissing(says)
+		fault.State = "Both keys stay in place."
+		return "", fault
 	}
 	exceptions, blocked := sift(*r, wish.Accept)
 	plan.Progress = progress(*r, len(exceptions))
@@ -92,6 +97,15 @@ func provedByRecords(w World, wish Wish, plan *Plan, proof *Proof) (string, erro
 		plan.Pending.State = "Both keys are still in place."
 	}
 	return "", nil
+}
+
+// tooFew compares the scan with all that is known of before.
+func tooFew(w World) (string, bool) {
+	known := w.Known
+	if b := w.Records.Before; b != nil {
+		known = append(slices.Clone(known), Known{b.Total, "the baseline of " + stamp(b.TakenAt)})
+	}
+	return TooFew(w.Records.Database, w.Records.Total, known...)
 }
 
 func but(rewritten, exceptions int) string {

@@ -149,6 +149,18 @@ func (s store) end() map[string]string {
 	return values
 }
 
+// holding are the parameters that hold a key.
+func (s store) holding(key string) []string {
+	var found []string
+	for name, p := range s {
+		if strings.Contains(p.Value.Reveal(), key) {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 func idle() store {
 	s := store{}
 	s.put("/omnibus", document)

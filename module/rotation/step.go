@@ -11,9 +11,11 @@ const (
 	ActLock            Action = "take_lock"
 	ActClearLocks      Action = "clear_old_locks"
 	ActEscrowRetiring  Action = "escrow_retiring_key"
+	ActEscrowFound     Action = "escrow_found_key"
 	ActTieBackups      Action = "tie_backups"
 	ActEscrowNew       Action = "escrow_new_key"
 	ActOpenLedger      Action = "open_ledger"
+	ActUpdateLedger    Action = "update_ledger"
 	ActPutOmnibus      Action = "put_omnibus"
 	ActPutPrevious     Action = "put_previous_key"
 	ActPutCurrent      Action = "put_current_key"
@@ -65,4 +67,12 @@ type Write struct {
 	Tier     string // as observed, or Advanced where that was allowed; empty lets SSM choose
 	Policies string
 	After    int64 // the version observed; the write's own must be After+1. 0 for a name that did not exist
+}
+
+// targets are the names that a write touches.
+func (w Write) targets() []string {
+	if w.Kind == Delete {
+		return w.Names
+	}
+	return []string{w.Name}
 }

@@ -96,6 +96,8 @@ type Wish struct {
 	Proof         *Proof
 	ProofMaxAge   time.Duration
 	Baseline      *custody.Baseline // prepared: what was taken before anything was written
+	Platform      *custody.Platform // prepared: the compose project that is rotated
+	CaptureOnly   bool              // prepared: end when the ledger is open
 
 	Verify          []Verify
 	Accept          []string  // ids of records that may stay unreadable if the baseline says that they were

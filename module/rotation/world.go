@@ -20,6 +20,7 @@ type World struct {
 	Records  *Records
 
 	BaselineLost string   // a sentence that says why there is no baseline although one was asked for
+	Known        []Known  // how many records there were before, also where the baseline itself is lost
 	Log          *LogLine // the line of cron's log that matches the operator's pattern
 }
 

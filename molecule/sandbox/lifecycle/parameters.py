@@ -4,7 +4,7 @@ import json
 import secrets
 import string
 
-OMNIBUS = "/seqera/sensitive_values/tower_dev/tower"
+OMNIBUS = "/seqera/sensitive-values/tower-dev/tower"
 
 # Entry names and the ends of their ssm_keys: {app} is the application's name.
 ENTRIES = {

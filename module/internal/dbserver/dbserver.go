@@ -1,0 +1,211 @@
+// Package dbserver gives tests a real database server, MySQL or MariaDB, in a process of its own, with the Platform's published
+// schema.
+package dbserver
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Kind is which server it is.
+type Kind string
+
+// The kinds.
+const (
+	MariaDB Kind = "mariadb"
+	MySQL   Kind = "mysql"
+)
+
+// Kinds are all of them: what runs on one is to run on the other.
+func Kinds() []Kind { return []Kind{MySQL, MariaDB} }
+
+// Server is a database server with an empty data directory.
+type Server struct {
+	Kind    Kind
+	Admin   *sql.DB
+	Port    int
+	command *exec.Cmd
+	ended   <-chan struct{}
+	dir     string
+}
+
+// Reader is the login of the user that may SELECT and no more.
+func (s *Server) Reader(schema string) rotation.Database {
+	return rotation.Database{Host: "127.0.0.1", Port: s.Port, Name: schema, User: "reader", Password: secret.New("readers-pass"), TLS: "preferred"}
+}
+
+// Start runs a server, with more arguments where a test has them, until the test ends. A test whose server this machine does not
+// have is skipped, and fails where REAL_PARTS=required.
+func Start(t *testing.T, kind Kind, more ...string) *Server {
+	t.Helper()
+	install := mariadb
+	if kind == MySQL {
+		install = mysqld
+	}
+	s := &Server{Kind: kind}
+	command := append(install(t, s), "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--general-log=1")
+	command = append(command, more...)
+	t.Cleanup(s.Stop)
+	for range 3 { // a free port may be taken before the server has it
+		if s.begin(t, command) {
+			break
+		}
+	}
+	if s.Admin == nil {
+		said, _ := os.ReadFile(filepath.Join(s.dir, "error.log"))
+		t.Fatalf("%s did not answer: %s", kind, said)
+	}
+	t.Cleanup(func() { _ = s.Admin.Close() })
+	s.Exec(t, "CREATE USER reader@'%' IDENTIFIED BY 'readers-pass'")
+	return s
+}
+
+// begin runs the server on a port of its own and waits until it answers or ends.
+func (s *Server) begin(t *testing.T, command []string) bool {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address, ok := listener.Addr().(*net.TCPAddr)
+	require.True(t, ok)
+	require.NoError(t, listener.Close())
+	s.Port = address.Port
+	s.command = exec.CommandContext(context.Background(), command[0], append(slices.Clone(command[1:]), "--port="+strconv.Itoa(s.Port))...) //nolint:gosec // the test's own program
+	require.NoError(t, s.command.Start())
+	ended := make(chan struct{})
+	s.ended = ended
+	go func() { _ = s.command.Wait(); close(ended) }()
+	settings := mysql.NewConfig()
+	settings.Net, settings.Addr, settings.User, settings.MultiStatements, settings.Logger = "tcp", address.String(), "root", true, &mysql.NopLogger{}
+	settings.TLSConfig = "preferred"
+	connector, err := mysql.NewConnector(settings)
+	require.NoError(t, err)
+	admin := sql.OpenDB(connector)
+	for begun := time.Now(); time.Since(begun) < time.Minute; {
+		if admin.PingContext(t.Context()) == nil {
+			s.Admin = admin
+			return true
+		}
+		select {
+		case <-ended:
+			begun = time.Time{}
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	_ = admin.Close()
+	s.Stop()
+	return false
+}
+
+// mariadb prepares mariadbd (Debian's mariadb-server-core) and gives the command that runs it.
+func mariadb(t *testing.T, s *Server) []string {
+	t.Helper()
+	install, err := exec.LookPath("mariadb-install-db")
+	program, err2 := exec.LookPath("mariadbd")
+	if err != nil || err2 != nil {
+		missing(t, "mariadbd is missing: run make deps (apt-get install mariadb-server-core)")
+	}
+	s.dir = directory(t)
+	user := "--user=" + strconv.Itoa(os.Getuid())
+	if os.Getuid() == 0 {
+		user = "--user=root"
+	}
+	run(t, install, "--no-defaults", "--datadir="+s.dir, "--auth-root-authentication-method=normal", "--skip-test-db", user)
+	return []string{program, "--no-defaults", "--datadir=" + s.dir, "--socket=" + filepath.Join(s.dir, "s"), user, "--general-log-file=" + s.Log()}
+}
+
+// mysqld prepares MySQL, which make deps unpacks at .tools/mysql, and gives the command that runs it.
+func mysqld(t *testing.T, s *Server) []string {
+	t.Helper()
+	root, err := filepath.Abs(".")
+	require.NoError(t, err)
+	for root != "/" && !there(filepath.Join(root, "go.mod")) {
+		root = filepath.Dir(root)
+	}
+	program := filepath.Join(root, ".tools/mysql/native/mysqld")
+	if !there(program) {
+		missing(t, "MySQL is missing: run make deps")
+	}
+	s.dir = directory(t)
+	command := []string{program, "--datadir=" + filepath.Join(s.dir, "data"), "--log-error=" + filepath.Join(s.dir, "error.log")}
+	if os.Getuid() == 0 {
+		command = append(command, "--user=root")
+	}
+	run(t, command[0], append(command[1:], "--initialize-insecure")...)
+	return append(command, "--socket="+filepath.Join(s.dir, "s"), "--pid-file="+filepath.Join(s.dir, "pid"), "--mysqlx=OFF", "--general-log-file="+s.Log())
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("REAL_PARTS") == "required" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+func directory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "database-") //nolint:usetesting // t.TempDir is too long for the socket's name
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func run(t *testing.T, program string, args ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput() //nolint:gosec // the test's own program
+	require.NoError(t, err, string(out))
+}
+
+// Stop ends the server as a machine that fails would.
+func (s *Server) Stop() {
+	if s.command != nil {
+		_ = s.command.Process.Signal(syscall.SIGKILL)
+		<-s.ended
+	}
+}
+
+// Log is the path of the general query log; empty for a server that Start did not start.
+func (s *Server) Log() string {
+	if s.dir == "" {
+		return ""
+	}
+	return filepath.Join(s.dir, "general.log")
+}
+
+// Exec runs statements as root.
+func (s *Server) Exec(t *testing.T, statement string, args ...any) {
+	t.Helper()
+	_, err := s.Admin.ExecContext(t.Context(), statement, args...)
+	require.NoError(t, err, statement)
+}
+
+// Schema makes an empty schema with the Platform's published tables (Wave's entities until December 2022).
+func (s *Server) Schema(t *testing.T, name string) {
+	t.Helper()
+	s.Exec(t, fmt.Sprintf(`DROP DATABASE IF EXISTS %[1]s; CREATE DATABASE %[1]s CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+		CREATE TABLE %[1]s.tw_credentials (id VARCHAR(22) PRIMARY KEY, user_id BIGINT NOT NULL, organization_id BIGINT, workspace_id BIGINT, name VARCHAR(100),
+			provider VARCHAR(20), deleted BIT(1), version BIGINT, salt VARBINARY(16), keys_meta TEXT);
+		CREATE TABLE %[1]s.tw_secret (id VARCHAR(255) PRIMARY KEY, secure BLOB, date_created DATETIME, version BIGINT);
+		GRANT SELECT ON %[1]s.* TO reader@'%%'`, name))
+}

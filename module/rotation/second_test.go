@@ -1,0 +1,155 @@
+package rotation
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Second runs with other options, or in another world, than the first.
+
+func TestSecondRun_anotherInstallationsCustody(t *testing.T) {
+	s := finalized(t)
+	other := NamesFor("/omnibus-bee", "/config/bee", "tower/secret-rotation/previous-key", "/custody/app")
+	s.put("/omnibus-bee", strings.ReplaceAll(strings.ReplaceAll(document, "/config/app", "/config/bee"), oldKey, thirdKey))
+	s.put(other.Current, thirdKey)
+	for _, state := range []State{StatePrepared, StateFinalized, StateAborted} {
+		w := s.world(t)
+		w.SSM = Parameters{Omnibus: s.get("/omnibus-bee"), Current: s.get(other.Current), Previous: s.get(other.Previous), Described: true}
+		wish := wishFor(state)
+		wish.App, wish.Names = "bee", other
+		_, err := Make(w, wish, quick{})
+		assert.Equal(t, CodeAppMismatch, codeOf(err), state)
+		assert.ErrorContains(t, err, "custody_prefix")
+	}
+}
+
+func TestSecondRun_theLedgerAloneDoesNotDecide(t *testing.T) {
+	s := finalized(t)
+	s.put("/omnibus", document) // an old state of terraform
+	s.put(names().Current, oldKey)
+	for _, state := range []State{StatePrepared, StateFinalized} {
+		_, err := Make(s.world(t), wishFor(state), quick{})
+		assert.Equal(t, CodeInconsistent, codeOf(err), state)
+	}
+	later := finalized(t)
+	wish := wishFor(StatePrepared)
+	wish.RotationID, wish.MadeKey = "r2", secret.New(thirdKey)
+	later.run(t, wish)
+	plan, err := Make(later.world(t), wishFor(StatePrepared), quick{})
+	require.NoError(t, err, "a later rotation explains the key in use")
+	assert.Equal(t, PhaseFinalized, plan.Phase)
+	w := later.world(t)
+	w.Custody.Complete = false
+	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	assert.Equal(t, NeedShelf, plan.Needs, "the rest of the ledger is read first")
+}
+
+func TestSecondRun_backupsNamedLater(t *testing.T) {
+	proved := prepared(t)
+	proved.runUntil(t, wishFor(StateFinalized), ActRecordProof)
+	open := idle()
+	open.runUntil(t, wishFor(StatePrepared), ActOpenLedger)
+	half := idle()
+	half.runUntil(t, wishFor(StatePrepared), ActPutOmnibus)
+	for name, s := range map[string]store{"open": open, "half prepared": half, "prepared": prepared(t), "proved": proved, "finished": finalized(t)} {
+		t.Run(name, func(t *testing.T) {
+			wish := wishFor(StatePrepared)
+			wish.Backups = []string{"snap-1", "snap-2"}
+			s.run(t, wish)
+			shelf := s.world(t).Custody
+			deposit, _ := shelf.Find(printOf(oldKey))
+			assert.Empty(t, deposit.Untied(wish.Backups))
+			again, err := Make(s.world(t), wish, quick{})
+			require.NoError(t, err)
+			assert.False(t, again.Writes())
+		})
+	}
+}
+
+func TestSecondRun_chunkSize(t *testing.T) {
+	size, other := 100, 200
+	wish := wishFor(StatePrepared)
+	wish.ChunkSize = &size
+	_, err := Make(prepared(t).world(t), wish, quick{})
+	assert.Equal(t, CodeRotationOpen, codeOf(err), "prepared without one")
+
+	s := idle()
+	s.run(t, wish)
+	wish.ChunkSize = &other
+	_, err = Make(s.world(t), wish, quick{})
+	assert.Equal(t, CodeRotationOpen, codeOf(err), "prepared with another one")
+
+	for _, cut := range []Action{ActOpenLedger, ActPutOmnibus} {
+		for name, chunks := range map[string][2]*int{"added": {nil, &size}, "left out": {&size, nil}, "the same": {&size, &size}} {
+			if cut == ActPutOmnibus && name == "added" {
+				continue // refused, see above
+			}
+			for _, end := range []Wish{wishFor(StateFinalized), abortWish(spared(t))} {
+				s := idle()
+				wish.ChunkSize = chunks[0]
+				s.runUntil(t, wish, cut)
+				wish.ChunkSize = chunks[1]
+				s.run(t, wish)
+				assert.Equal(t, strings.Contains(s.get("/omnibus").Value.Reveal(), EntryChunkSize), s.get(names().ChunkSize).Exists, "%s: omnibus and standalone agree", name)
+				s.run(t, end)
+				assert.False(t, s.get(names().ChunkSize).Exists, "%s, cut after %s, %s", name, cut, end.State)
+				assert.NotContains(t, s.get("/omnibus").Value.Reveal(), EntryChunkSize, "%s, cut after %s, %s", name, cut, end.State)
+			}
+		}
+	}
+}
+
+func TestSecondRun_newSecretFromEscrow(t *testing.T) {
+	for _, other := range []secret.Fingerprint{printOf(oldKey), "ffffffffffffffff"} {
+		wish := wishFor(StatePrepared)
+		wish.FromEscrow = other
+		_, err := Make(prepared(t).world(t), wish, quick{})
+		assert.Equal(t, CodeRotationOpen, codeOf(err))
+	}
+	wish := wishFor(StatePrepared)
+	wish.FromEscrow = printOf(newKeyed)
+	_, err := Make(prepared(t).world(t), wish, quick{})
+	assert.NoError(t, err)
+}
+
+func TestUntouched_nothingMayRun(t *testing.T) {
+	w := prepared(t).world(t)
+	w.Records = &Records{Exact: true, Total: 3, Previous: 3}
+	proof, why := Untouched(w, wishFor(StateRotating), quick{})
+	assert.Nil(t, proof)
+	assert.Contains(t, why, "gather: platform")
+	for i, what := range []string{"backend container b", "cron container c"} {
+		for _, state := range []string{"running", "restarting", "paused"} {
+			w.Platform = stopped()
+			w.Platform.Services[i].State = state
+			proof, why = Untouched(w, wishFor(StateRotating), quick{})
+			assert.Nil(t, proof)
+			assert.Contains(t, why, what)
+		}
+	}
+	w.Platform = stopped()
+	proof, why = Untouched(w, wishFor(StateRotating), quick{})
+	require.NotNil(t, proof, why)
+	proof.Stopped = false
+	proof.Sign(quick{}, secret.New(oldKey))
+	_, err := Make(prepared(t).world(t), abortWish(proof), quick{})
+	assert.Equal(t, CodeProofMismatch, codeOf(err))
+	assert.ErrorContains(t, err, "stopped")
+}
+
+func TestLeads(t *testing.T) {
+	shelf := custody.Shelf{Ledger: []custody.Entry{
+		{RotationID: "a", Previous: "1", Current: "2", Stage: custody.StageFinished}, {RotationID: "b", Previous: "2", Current: "3", Stage: custody.StageAborted},
+		{RotationID: "c", Previous: "2", Current: "4", Stage: custody.StageFinished}, {RotationID: "d", Previous: "4", Current: "1", Stage: custody.StagePrepared},
+	}}
+	assert.True(t, shelf.Leads("1", "4"))
+	assert.True(t, shelf.Leads("2", "1"))
+	assert.False(t, shelf.Leads("1", "3"))
+}

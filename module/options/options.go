@@ -49,7 +49,7 @@ type Rotation struct {
 	// The next O(state=prepared) without it continues from there.
 	CaptureOnly bool `json:"capture_only" jsonschema:"default=false"`
 
-	// For O(state=prepared): what seqera_crypto_rotation_info returned as compose. Its project, dir, files, env_files, profiles
+	// For O(state=prepared): what seqera_crypto_rotation_info with C(gather: preflight) returned as compose. Its project, dir, files, env_files, profiles
 	// and mounts are kept in the ledger and returned as platform while the rotation is open; other fields are ignored.
 	Platform map[string]any `json:"platform"`
 

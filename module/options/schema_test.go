@@ -80,8 +80,8 @@ func TestOptionsOfBothModulesAllowTheSame(t *testing.T) {
 	for _, o := range described(t, "seqera_crypto_rotation_info").Options {
 		info[o.Name] = o
 	}
-	// What only seqera_crypto_rotation_info has.
-	own := []string{"gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "ready_timeout", "backend_health_url"}
+	// What only a look has, and what the two say of one name for their own ends.
+	own := []string{"gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "last_records", "ready_timeout", "backend_health_url"}
 	shared := 0
 	for _, o := range described(t, "seqera_crypto_rotation").Options {
 		if other, ok := info[o.Name]; ok {

@@ -138,6 +138,20 @@ def test_an_abort_goes_back_to_the_old_key(lab):
     assert (lab.world["phase"], lab.world["up"]) == ("aborted", UP)
 
 
+@pytest.mark.parametrize("records", [0, 9])
+def test_an_empty_database_or_another_one_is_refused_before_the_outage(lab, records):
+    lab.set(records=records, last_records=20)
+    code, said = lab.run()
+    assert code == 2 and lab.did() == [] and f"db:3306/tower has {records} records, and the last rotation proved 20" in said, said
+
+
+def test_another_database_after_the_start_stops_the_run_before_cron_sees_it(lab):
+    lab.set(records_after=9)
+    code, said = lab.run()
+    assert code == 2 and "had 20 before the Platform was stopped" in said and "Backend and cron were stopped again" in said, said
+    assert lab.did()[-2:] == ["present backend db frontend", "stopped backend cron"] and "cron" not in lab.world["up"]
+
+
 def whom(lab):
     """Who carried out what was asked about the VM: user, home, $PWD."""
     return {(one["user"], one["home"], one["pwd"]) for one in lab.world["calls"] if one["what"] not in ("prepared", "captured")}

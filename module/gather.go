@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
 	"github.com/seqera-tools/crypto-rotation/module/records"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
@@ -75,8 +78,17 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode 
 		return err
 	}
 	v.tell(plan, out)
+	out.Warnings = append(out.Warnings, v.drift...)
 	if !slices.Contains(asked.Gather, "platform") {
 		out.Platform = nil // looked at for the database's address alone
+	}
+	if slices.Contains(asked.Gather, "preflight") {
+		if err := v.preflight(ctx, asked, out); err != nil {
+			return err
+		}
+	}
+	if out.Records == nil {
+		out.Records = v.counted
 	}
 	if v.scanner == nil || !v.escrowed.IsEmpty() {
 		return nil
@@ -126,11 +138,20 @@ func (v *vm) tell(plan rotation.Plan, out *info) {
 
 // lookAtVM asks Docker only when it is wanted, or needed to find the database.
 func (v *vm) lookAtVM(ctx context.Context, asked options.Info) error {
-	scan := slices.Contains(asked.Gather, "records")
+	scan, count := slices.Contains(asked.Gather, "records"), slices.Contains(asked.Gather, "count")
 	var found platform.Found
-	if slices.Contains(asked.Gather, "platform") || (scan && asked.Database == nil) {
-		var err error
-		if found, err = v.containers(ctx, slices.Contains(asked.Gather, "platform")); err != nil {
+	var err error
+	switch {
+	case slices.Contains(asked.Gather, "platform"):
+		found, err = v.started(ctx, asked)
+	case (scan || count) && asked.Database == nil:
+		found, err = v.containers(ctx, false)
+	}
+	if err != nil {
+		return err
+	}
+	if count {
+		if err := v.count(ctx, found); err != nil {
 			return err
 		}
 	}
@@ -146,4 +167,69 @@ func (v *vm) lookAtVM(ctx context.Context, asked options.Info) error {
 	}
 	v.run.world.Records = &counted
 	return nil
+}
+
+// count is the number of records alone: none is read.
+func (v *vm) count(ctx context.Context, found platform.Found) error {
+	if err := v.connectDatabase(ctx, found); err != nil {
+		return err
+	}
+	total, err := v.database.Count(ctx)
+	v.counted = &rotation.Records{Database: v.database.Identity(), Total: total, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}
+	return err
+}
+
+// started looks at the containers, until all is ready where that is waited for, and compares them with an earlier look.
+func (v *vm) started(ctx context.Context, asked options.Info) (platform.Found, error) {
+	deadline := v.run.now().Add(time.Duration(asked.ReadyTimeout) * time.Second)
+	for {
+		found, err := v.containers(ctx, true)
+		if err != nil {
+			return found, err
+		}
+		if err := v.moved(asked, found); err != nil || asked.ReadyTimeout == 0 {
+			return found, err
+		}
+		late := v.late(ctx, asked, found)
+		if late == "" {
+			return found, nil
+		}
+		if !v.run.now().Before(deadline) {
+			return found, &rotation.Fault{
+				Code: rotation.CodePlatformNotReady, What: fmt.Sprintf("The Platform is not ready after %s (ready_timeout): %s.", after(asked.ReadyTimeout), late),
+				State: "Nothing was changed by this look.", Next: "Read the backend's log (docker logs), fix the cause, then run the same command again.",
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return found, interrupted(nil)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// late says what is not ready yet, or nothing.
+func (v *vm) late(ctx context.Context, asked options.Info, found platform.Found) string {
+	if r := found.Platform.Readiness; !r.Ready {
+		return fmt.Sprintf("%s: %s", r.URL, r.Detail)
+	}
+	unhealthy, _ := v.askBackends(ctx, asked.BackendHealthURL, found.Containers())
+	for _, name := range slices.Sorted(maps.Keys(unhealthy)) {
+		return fmt.Sprintf("backend %s: %s", name, unhealthy[name])
+	}
+	return ""
+}
+
+// moved compares what runs with the option platform: before anything that cannot be taken back, the database must be the
+// one that was there.
+func (v *vm) moved(asked options.Info, found platform.Found) error {
+	before, err := earlier(asked.Platform)
+	if err != nil {
+		return err
+	}
+	differences := preflight.Moved(preflight.Before{Project: before.Project, Mounts: before.Mounts}, found.Platform.Project, found.Platform.Mounts)
+	if asked.AllowDrift {
+		v.drift, differences = differences, nil
+	}
+	return refused(differences, nil, nil)
 }

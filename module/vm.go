@@ -21,26 +21,21 @@ type vm struct {
 	engine   *platform.Engine
 	database *records.DB
 	scanner  *records.Scanner
-	carry    bool            // see records.Options
-	escrowed secret.Secret   // key_from_escrow: the one to open records with
-	secrets  []secret.Secret // to be masked in what containers say
+	counted  *rotation.Records // how many there are, and no more
+	drift    []string          // differences that allow_drift lets pass
+	carry    bool              // see records.Options
+	escrowed secret.Secret     // key_from_escrow: the one to open records with
+	secrets  []secret.Secret   // to be masked in what containers say
 	progress progress
 }
 
 // containers looks at the compose project and, where that counts, asks whether the Platform is ready: one that is stopped may
 // take seconds to say no.
 func (v *vm) containers(ctx context.Context, asksHealth bool) (platform.Found, error) {
-	if v.engine == nil {
-		engine, err := platform.Connect(ctx, v.asked.DockerHost)
-		if err != nil {
-			return platform.Found{}, err
-		}
-		v.engine = engine
+	if err := v.connect(ctx); err != nil {
+		return platform.Found{}, err
 	}
-	s := v.asked.Services
-	found, err := v.engine.Find(ctx, platform.Query{
-		Project: v.asked.ComposeProject, Services: platform.Services{Migrate: s.Migrate, Backends: s.Backends, Cron: s.Cron},
-	})
+	found, err := v.engine.Find(ctx, v.query())
 	if err != nil {
 		return found, err
 	}
@@ -51,16 +46,34 @@ func (v *vm) containers(ctx context.Context, asksHealth bool) (platform.Found, e
 	return found, nil
 }
 
+func (v *vm) connect(ctx context.Context) (err error) {
+	if v.engine == nil {
+		v.engine, err = platform.Connect(ctx, v.asked.DockerHost)
+	}
+	return err
+}
+
+func (v *vm) query() platform.Query {
+	s := v.asked.Services
+	return platform.Query{Project: v.asked.ComposeProject, Services: platform.Services{Migrate: s.Migrate, Backends: s.Backends, Cron: s.Cron}}
+}
+
+func (v *vm) connectDatabase(ctx context.Context, found platform.Found) error {
+	if v.database != nil {
+		return nil
+	}
+	where, err := v.where(ctx, found)
+	if err != nil {
+		return err
+	}
+	v.database, err = records.Open(ctx, where)
+	return err
+}
+
 // open makes the connection and the memory that last from poll to poll.
 func (v *vm) open(ctx context.Context, found platform.Found) error {
-	if v.database == nil {
-		where, err := v.where(ctx, found)
-		if err != nil {
-			return err
-		}
-		if v.database, err = records.Open(ctx, where); err != nil {
-			return err
-		}
+	if err := v.connectDatabase(ctx, found); err != nil {
+		return err
 	}
 	if v.scanner != nil {
 		v.scanner.Use(v.database)

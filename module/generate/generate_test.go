@@ -87,7 +87,7 @@ func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t
 			}
 		}
 	}
-	assert.Equal(t, []string{"state", "capture_only", "platform", "proof", "wait", "progress_file", "backends_ready_at", "baseline", "gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "ready_timeout", "backend_health_url"}, missing)
+	assert.Equal(t, []string{"state", "capture_only", "platform", "proof", "wait", "progress_file", "backends_ready_at", "baseline", "gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "last_records", "ready_timeout", "backend_health_url"}, missing)
 }
 
 func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {

@@ -80,7 +80,7 @@ func TestOptionsOfBothModulesAllowTheSame(t *testing.T) {
 		info[name] = property
 	}
 	// What only a look has, and what the two say of one name for their own ends.
-	own := []string{"gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "ready_timeout", "backend_health_url"}
+	own := []string{"gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "last_records", "ready_timeout", "backend_health_url"}
 	shared := 0
 	for name, property := range properties(Describe(reflect.TypeFor[Rotation](), nil)) {
 		if other, ok := info[name]; ok {

@@ -58,6 +58,10 @@ type Compose struct {
 	// upgrade. The differences become warnings.
 	AllowDrift bool `json:"allow_drift" jsonschema:"default=false"`
 
+	// What seqera_crypto_rotation returned as last_records. With C(gather: preflight) the module fails where the database has
+	// fewer than half as many records.
+	LastRecords *int `json:"last_records" jsonschema:"minimum=0"`
+
 	// For C(gather: platform): seconds to wait at most until O(health_url) and every backend are ready. With V(0) the module
 	// looks once and reports what it saw.
 	ReadyTimeout int `json:"ready_timeout" jsonschema:"minimum=0,default=0"`

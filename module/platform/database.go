@@ -115,6 +115,26 @@ func (f Found) resolve(from source, host string) (string, *member) {
 	return "", holder
 }
 
+// DatabaseContainer is the container that the backend's database is in; empty where that is none of the project.
+func (f Found) DatabaseContainer() string {
+	from, ok := f.source()
+	if !ok {
+		return ""
+	}
+	where, why := parseJDBC(strings.TrimSpace(from.url.Reveal()))
+	if why != "" {
+		return ""
+	}
+	for _, one := range f.members {
+		for _, network := range from.networks {
+			if at, shared := one.networks[network]; shared && slices.ContainsFunc(at.names, func(name string) bool { return strings.EqualFold(name, where.Host) }) {
+				return one.container
+			}
+		}
+	}
+	return ""
+}
+
 // needsStrangers says whether the database's host may be a container outside the project, on a network that was made for
 // several.
 func (f Found) needsStrangers() bool {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
@@ -18,11 +19,13 @@ func describe(project string, inspected []container.InspectResponse, services Se
 		service := serviceOf(c, services)
 		found.Platform.Services = append(found.Platform.Services, service)
 		found.members = append(found.members, memberOf(c))
+		found.containers = append(found.containers, containerOf(c, services))
 		// Backends alone: another container, such as Groundswell's, may have a TOWER_DB_URL of its own.
 		if service.Role == rotation.RoleBackend {
 			found.sources = append(found.sources, sourceOf(c))
 		}
 	}
+	found.Platform.Mounts = preflight.Mounts(found.containers)
 	slices.SortFunc(found.Platform.Services, func(a, b rotation.Service) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Container, b.Container))
 	})

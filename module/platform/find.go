@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
@@ -34,14 +36,16 @@ type Found struct {
 
 	sources []source // of the backends: where they say the database is
 	members []member // who may be meant by the name of the database's host
+
+	containers []preflight.Container
 }
 
 // Find looks for the project's containers, whatever their state, sorted by service, then by container; one-off containers
 // are left out. Its errors are faults: platform_not_found, platform_ambiguous, docker_unavailable, interrupted.
 func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
-	list, err := e.client.ContainerList(ctx, container.ListOptions{All: true})
+	list, err := e.list(ctx)
 	if err != nil {
-		return Found{}, e.broken(ctx, "it does not list its containers", err)
+		return Found{}, err
 	}
 	project, err := choose(list, query)
 	if err != nil {
@@ -71,6 +75,25 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	return found, nil
 }
 
+// askTimeout bounds each question: an Engine whose containers hang may never answer.
+const askTimeout = 30 * time.Second
+
+func (e *Engine) list(ctx context.Context) ([]container.Summary, error) {
+	limited, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	list, err := e.client.ContainerList(limited, container.ListOptions{All: true})
+	if err != nil {
+		return nil, e.broken(ctx, "it does not list its containers", err)
+	}
+	return list, nil
+}
+
+func (e *Engine) inspectOne(ctx context.Context, name string) (container.InspectResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return e.client.ContainerInspect(ctx, name)
+}
+
 // inspect asks for the containers that are wanted, by name; one that went away since it was listed is left out.
 func (e *Engine) inspect(ctx context.Context, list []container.Summary, wanted func(container.Summary) bool) ([]container.InspectResponse, error) {
 	var inspected []container.InspectResponse
@@ -78,7 +101,7 @@ func (e *Engine) inspect(ctx context.Context, list []container.Summary, wanted f
 		if !wanted(summary) {
 			continue
 		}
-		c, err := e.client.ContainerInspect(ctx, summary.ID)
+		c, err := e.inspectOne(ctx, summary.ID)
 		if cerrdefs.IsNotFound(err) {
 			continue
 		}

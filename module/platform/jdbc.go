@@ -73,7 +73,9 @@ func tlsOf(params url.Values) string {
 	switch given["sslmode"] {
 	case "disabled", "disable":
 		return "disabled"
-	case "required", "verify_ca", "verify_identity", "trust", "verify-ca", "verify-full":
+	case "verify_ca", "verify_identity", "verify-ca", "verify-full":
+		return "verify-ca" // by the system's authorities; whose name is in the certificate is not compared
+	case "required", "trust":
 		return "required"
 	case "preferred":
 		return "preferred"

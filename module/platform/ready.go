@@ -3,8 +3,10 @@ package platform
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,6 +22,32 @@ const readyTimeout = 5 * time.Second
 // Ready asks the health URL once, for 5 seconds at most. 200 is ready, and 301 to https too, as the installer's reverse
 // proxy answers; redirects are not followed. client may be nil: then no proxy is asked and no connection stays open.
 func Ready(ctx context.Context, client *http.Client, address string, now func() time.Time) rotation.Readiness {
+	result := ask(ctx, client, address, now)
+	if result.Status != 0 {
+		result.Ready, result.Detail = judge(result.Status, result.location)
+	}
+	return result.Readiness
+}
+
+// Healthy asks a backend itself, as Ready does; 200 alone is healthy.
+func Healthy(ctx context.Context, client *http.Client, address string, now func() time.Time) rotation.Readiness {
+	result := ask(ctx, client, address, now)
+	if result.Status != 0 {
+		result.Ready, result.Detail = result.Status == http.StatusOK, fmt.Sprintf("status %d", result.Status)
+	}
+	return result.Readiness
+}
+
+// answer is what came back, not judged yet.
+type answer struct {
+	rotation.Readiness
+	location string
+}
+
+// mostOfAnswer is how much of an answer is read: service-info has some kilobytes.
+const mostOfAnswer = 1 << 20
+
+func ask(ctx context.Context, client *http.Client, address string, now func() time.Time) (result answer) {
 	asking := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	if client != nil {
 		asking = *client
@@ -27,7 +55,7 @@ func Ready(ctx context.Context, client *http.Client, address string, now func() 
 	asking.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	result := rotation.Readiness{At: now()}
+	result.At = now()
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 		result.Detail = "the URL is not understood; it must begin with http:// or https://"
@@ -39,15 +67,22 @@ func Ready(ctx context.Context, client *http.Client, address string, now func() 
 		result.Detail = "the URL is not understood"
 		return result
 	}
-	answer, err := asking.Do(request)
+	response, err := asking.Do(request)
 	result.At = now()
 	if err != nil {
 		result.Detail = unanswered(err)
 		return result
 	}
-	_ = answer.Body.Close()
-	result.Status = answer.StatusCode
-	result.Ready, result.Detail = judge(answer.StatusCode, answer.Header.Get("Location"))
+	defer func() { _ = response.Body.Close() }()
+	result.Status, result.location = response.StatusCode, response.Header.Get("Location")
+	var said struct {
+		ServiceInfo struct {
+			Version string `json:"version"`
+		} `json:"serviceInfo"`
+	}
+	if json.NewDecoder(io.LimitReader(response.Body, mostOfAnswer)).Decode(&said) == nil {
+		result.Version = said.ServiceInfo.Version
+	}
 	return result
 }
 

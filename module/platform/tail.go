@@ -14,6 +14,8 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
+const logTimeout = 2 * time.Minute // a log that was never rotated takes its time
+
 const tailBytes = 64 << 10 // of a log's end are kept: one line of it may be long
 
 // Tail gives the last lines of a container's log, both streams, at most 64 KiB, without the colours of a terminal. They
@@ -40,7 +42,9 @@ func (e *Engine) Search(ctx context.Context, name string, since time.Time, patte
 
 // log copies both streams of a container's log.
 func (e *Engine) log(ctx context.Context, name string, options container.LogsOptions, out io.Writer) error {
-	inspected, err := e.client.ContainerInspect(ctx, name)
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	inspected, err := e.inspectOne(ctx, name)
 	if err != nil {
 		return fmt.Errorf("container %s: %w", name, err)
 	}

@@ -97,11 +97,13 @@ type Service struct {
 
 // Readiness is the answer of GET /api/service-info. Ready means 200, or 301 where it redirects to https.
 type Readiness struct {
-	URL    string    `json:"url"`
-	Ready  bool      `json:"ready"`
-	Status int       `json:"status"` // 0 when there was no answer
-	Detail string    `json:"detail,omitempty"`
-	At     time.Time `json:"at"` // when it was asked, by the VM's clock
+	URL    string `json:"url"`
+	Ready  bool   `json:"ready"`
+	Status int    `json:"status"` // 0 when there was no answer
+	Detail string `json:"detail,omitempty"`
+	// Of the Platform, where the answer tells it.
+	Version string    `json:"version,omitempty"`
+	At      time.Time `json:"at"` // when it was asked, by the VM's clock
 }
 
 // Records is what a scan of the database found. Every row of tw_secret is in exactly one of Current, Previous,

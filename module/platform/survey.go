@@ -1,0 +1,180 @@
+package platform
+
+import (
+	"context"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Labels that say how compose was run (compose's pkg/api/labels.go).
+const (
+	labelDir     = "com.docker.compose.project.working_dir"
+	labelFiles   = "com.docker.compose.project.config_files"
+	labelEnvFile = "com.docker.compose.project.environment_file"
+	labelVersion = "com.docker.compose.version"
+	labelImage   = "com.docker.compose.image"
+)
+
+// Containers are the project's, as the preflight needs them.
+func (f Found) Containers() []preflight.Container { return f.containers }
+
+// Survey is Find for a Platform that may be down: without a project that looks like a Platform it finds the containers, if
+// any, of the one that is named. Others are the backends and crons of other projects.
+func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others []preflight.Container, err error) {
+	list, err := e.list(ctx)
+	if err != nil {
+		return Found{}, nil, err
+	}
+	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == query.Project })
+	if err != nil {
+		return Found{}, nil, err
+	}
+	found = describe(query.Project, inspected, query.Services)
+	for i := range found.containers {
+		if found.containers[i].FromImage, err = e.brought(ctx, inspected, found.containers[i].Name); err != nil {
+			return Found{}, nil, err
+		}
+	}
+	for _, c := range list {
+		role := roleOf(c.Labels[labelService], query.Services)
+		if isService(c) && c.Labels[labelProject] != query.Project && (role == rotation.RoleBackend || role == rotation.RoleCron) {
+			others = append(others, preflight.Container{
+				Name: nameOf(c), Service: c.Labels[labelService], Project: c.Labels[labelProject], Role: role, Image: c.Image, Dir: c.Labels[labelDir],
+			})
+		}
+	}
+	return found, others, nil
+}
+
+// brought is the environment that a container's image has of its own.
+func (e *Engine) brought(ctx context.Context, inspected []container.InspectResponse, name string) (map[string]secret.Secret, error) {
+	at := slices.IndexFunc(inspected, func(c container.InspectResponse) bool { return strings.TrimPrefix(c.Name, "/") == name })
+	limited, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	image, err := e.client.ImageInspect(limited, inspected[at].Image)
+	if cerrdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, e.broken(ctx, "it does not inspect the image of container "+name, err)
+	}
+	if image.Config == nil {
+		return nil, nil
+	}
+	return environmentOf(image.Config.Env), nil
+}
+
+// Images gives the id of each reference; empty for one that is not on this VM.
+func (e *Engine) Images(ctx context.Context, references []string) (map[string]string, error) {
+	found := map[string]string{}
+	for _, reference := range references {
+		limited, cancel := context.WithTimeout(ctx, askTimeout)
+		image, err := e.client.ImageInspect(limited, reference)
+		cancel()
+		if err != nil && !cerrdefs.IsNotFound(err) {
+			return nil, e.broken(ctx, "it does not inspect the image "+reference, err)
+		}
+		found[reference] = image.ID
+	}
+	return found, nil
+}
+
+func containerOf(c container.InspectResponse, services Services) preflight.Container {
+	name := c.Config.Labels[labelService]
+	made := preflight.Container{
+		Name: strings.TrimPrefix(c.Name, "/"), Service: name, Project: c.Config.Labels[labelProject], Role: roleOf(name, services),
+		Dir: c.Config.Labels[labelDir], Files: split(c.Config.Labels[labelFiles]), EnvFiles: split(c.Config.Labels[labelEnvFile]), Compose: c.Config.Labels[labelVersion],
+		Image: c.Config.Image, Environment: environmentOf(c.Config.Env),
+	}
+	for _, id := range []string{c.Config.Labels[labelImage], c.Image} {
+		if id != "" {
+			made.ImageIDs = append(made.ImageIDs, id)
+		}
+	}
+	if c.State != nil {
+		made.Running, made.ExitCode = c.State.Running, c.State.ExitCode
+	}
+	for _, m := range c.Mounts {
+		switch m.Type {
+		case mount.TypeBind:
+			made.Mounts = append(made.Mounts, preflight.Mount{Source: m.Source, Target: m.Destination})
+		case mount.TypeVolume:
+			made.Mounts = append(made.Mounts, preflight.Mount{Source: m.Name, Target: m.Destination, Anonymous: isAnonymous(m.Name)})
+		default:
+		}
+	}
+	if c.HostConfig != nil {
+		for port, bindings := range c.HostConfig.PortBindings {
+			for _, b := range bindings {
+				made.Ports = append(made.Ports, preflight.Port(b.HostIP, b.HostPort, string(port)))
+			}
+		}
+		slices.Sort(made.Ports)
+	}
+	attached := endpointsOf(c)
+	for _, network := range slices.Sorted(maps.Keys(attached)) {
+		if at := attached[network]; at.address != "" {
+			made.Addresses = append(made.Addresses, at.address)
+		}
+	}
+	return made
+}
+
+func split(label string) []string {
+	if label == "" {
+		return nil
+	}
+	return strings.Split(label, ",")
+}
+
+// isAnonymous says whether the Engine made up a volume's name: 64 hexadecimal digits.
+func isAnonymous(name string) bool {
+	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
+}
+
+func environmentOf(entries []string) map[string]secret.Secret {
+	environment := map[string]secret.Secret{}
+	for _, entry := range entries {
+		name, value, _ := strings.Cut(entry, "=")
+		environment[name] = secret.New(value)
+	}
+	return environment
+}
+
+// Settings reads the Platform's own configuration, tower.yml, where it is mounted from a file of the VM.
+func Settings(containers []preflight.Container) (texts, unreadable map[string]string) {
+	texts, unreadable = map[string]string{}, map[string]string{}
+	for _, c := range containers {
+		for _, m := range c.Mounts {
+			if m.Target != "/tower.yml" {
+				continue
+			}
+			text, err := os.ReadFile(m.Source)
+			if err != nil {
+				unreadable[m.Source] = reason(err)
+				continue
+			}
+			texts[m.Source] = string(text)
+		}
+	}
+	return texts, unreadable
+}
+
+// reason is an error of a file without its path, which the sentence around it has.
+func reason(err error) string {
+	text := err.Error()
+	if at := strings.LastIndex(text, ": "); at >= 0 {
+		text = text[at+2:]
+	}
+	return text
+}

@@ -1,0 +1,368 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+// preflight asks Docker Compose, the containers, the backends and the database whether a rotation may begin, and fails with
+// every reason why not.
+func (v *vm) preflight(ctx context.Context, asked options.Info, out *info) error {
+	found, others, err := v.survey(ctx, asked)
+	if err != nil {
+		return err
+	}
+	comparison, composer, err := v.compose(ctx, asked, &found, &others)
+	if err != nil {
+		return err
+	}
+	out.Compose = toRun(comparison, composer, asked.Services)
+	down := preflight.Down(comparison.Containers)
+	if down {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("The Platform of project %s is down, or a part of it: its services, health and sessions were not looked at.", comparison.Project))
+	}
+	differences, warnings := preflight.Differences(comparison)
+	out.Warnings = append(out.Warnings, warnings...)
+	evidence := rotation.Evidence{Check: "same_platform", OK: len(differences) == 0, Detail: "a start would make the Platform that runs"}
+	if len(differences) > 0 {
+		evidence.Detail = strings.Join(differences, " ")
+	}
+	out.Evidence = append(out.Evidence, evidence)
+	if asked.AllowDrift {
+		out.Warnings = append(out.Warnings, differences...)
+		differences = nil
+	}
+	verdict, err := v.suitable(ctx, asked, found, comparison, down)
+	if err != nil {
+		return refused(differences, nil, err)
+	}
+	out.Warnings, out.Evidence = append(out.Warnings, verdict.Warnings...), append(out.Evidence, verdict.Evidence...)
+	return refused(differences, verdict.Problems, nil)
+}
+
+// refused is one failure for all that was found: what would start comes first, because the rest is seen through it.
+func refused(differences, problems []string, err error) error {
+	fault := &rotation.Fault{State: "Nothing was changed.", Next: "Do what each sentence says, then run the same command again."}
+	switch {
+	case len(differences) > 0:
+		fault.Code = rotation.CodePlatformDiffers
+		fault.What = "Docker Compose would not start the Platform that runs. " + strings.Join(slices.Concat(differences, problems), " ")
+		fault.Next += " To go on with the differences instead, set allow_drift: true."
+	case len(problems) > 0:
+		fault.Code = rotation.CodePlatformUnsuitable
+		fault.What = "This Platform cannot rotate. " + strings.Join(problems, " ")
+	default:
+		return err
+	}
+	if err != nil {
+		fault.What += " Further checks could not be made: " + err.Error()
+		fault.Cause = err
+	}
+	return fault
+}
+
+// survey finds the Platform's containers, if there are any, and those of other projects that look like them.
+func (v *vm) survey(ctx context.Context, asked options.Info) (platform.Found, []preflight.Container, error) {
+	if err := v.connect(ctx); err != nil {
+		return platform.Found{}, nil, err
+	}
+	query := v.query()
+	if query.Project == "" {
+		found, err := v.engine.Find(ctx, query)
+		var fault *rotation.Fault
+		switch {
+		case err == nil:
+			query.Project = found.Platform.Project
+		case errors.As(err, &fault) && fault.Code == rotation.CodePlatformNotFound:
+			before, err := earlier(asked.Platform)
+			if err != nil {
+				return platform.Found{}, nil, err
+			}
+			query.Project = before.Project
+		default:
+			return platform.Found{}, nil, err
+		}
+	}
+	return v.engine.Survey(ctx, query)
+}
+
+// earlier reads the option platform; its zero value is that nothing is known of before.
+func earlier(given map[string]any) (custody.Platform, error) {
+	kept, err := composed(given)
+	if kept == nil {
+		return custody.Platform{}, err
+	}
+	return *kept, err
+}
+
+// compose asks Docker Compose what a start would make.
+func (v *vm) compose(ctx context.Context, asked options.Info, found *platform.Found, others *[]preflight.Container) (preflight.Comparison, platform.Composer, error) {
+	none := preflight.Comparison{}
+	before, err := earlier(asked.Platform)
+	if err != nil {
+		return none, platform.Composer{}, err
+	}
+	composer, err := composer(asked, found.Containers(), before, found.Platform.Project)
+	if err != nil {
+		return none, composer, err
+	}
+	version, err := composer.Version(ctx)
+	if err != nil {
+		return none, composer, err
+	}
+	every := composer
+	every.Profiles = []string{"*"}
+	all, err := every.Config(ctx)
+	if err != nil {
+		return none, composer, err
+	}
+	if composer.Project == "" {
+		composer.Project = all.Project
+		query := v.query()
+		query.Project = all.Project
+		if *found, *others, err = v.engine.Survey(ctx, query); err != nil {
+			return none, composer, err
+		}
+	}
+	containers := found.Containers()
+	switch {
+	case len(asked.ComposeProfiles) > 0:
+		composer.Profiles = asked.ComposeProfiles
+	case len(containers) == 0:
+		composer.Profiles = before.Profiles
+	default:
+		composer.Profiles = preflight.Profiles(all, containers)
+	}
+	enabled, err := composer.Config(ctx)
+	if err != nil {
+		return none, composer, err
+	}
+	var events []preflight.Event
+	var images []string
+	for _, service := range enabled.Services {
+		images = append(images, service.Image)
+	}
+	known, err := v.engine.Images(ctx, images)
+	if err != nil {
+		return none, composer, err
+	}
+	missing := slices.ContainsFunc(images, func(image string) bool { return known[image] == "" })
+	if len(containers) > 0 && !missing { // of an image that is not there a dry run says no more than that
+		composer.Secrets = append(composer.Secrets, all.Secrets()...)
+		if events, err = composer.DryRun(ctx); err != nil {
+			return none, composer, err
+		}
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = ""
+	}
+	comparison := preflight.Comparison{
+		Project: composer.Project, Dir: composer.Dir, Home: home, Compose: version, All: all, Enabled: enabled, Containers: containers,
+		Strangers: alike(*others, composer.Dir, all, asked.Services), Images: known, Events: events, Database: found.DatabaseContainer(),
+	}
+	if before.Project != "" {
+		comparison.Before = &preflight.Before{Project: before.Project, Mounts: before.Mounts}
+	}
+	return comparison, composer, nil
+}
+
+// alike are the containers of other projects that were started in this directory, or from the Platform's images.
+func alike(others []preflight.Container, dir string, all preflight.Config, services options.Services) []preflight.Container {
+	images := map[string]bool{}
+	for _, name := range slices.Concat(services.Backends, services.Cron) {
+		images[all.Services[name].Image] = true
+	}
+	return slices.DeleteFunc(slices.Clone(others), func(c preflight.Container) bool { return c.Dir != dir && !images[c.Image] })
+}
+
+// composer says how Docker Compose is run: by the options, else as the containers were started, else as an earlier look said.
+func composer(asked options.Info, containers []preflight.Container, before custody.Platform, project string) (platform.Composer, error) {
+	made := platform.Composer{Project: project, Dir: asked.ComposeDir, Files: asked.ComposeFiles, EnvFiles: asked.ComposeEnvFiles, DockerHost: asked.DockerHost}
+	var from preflight.Container
+	for _, c := range containers {
+		holder := c.Role == rotation.RoleBackend || c.Role == rotation.RoleCron
+		if c.Dir != "" && (from.Dir == "" || holder) {
+			from = c
+		}
+		for _, value := range c.Environment {
+			made.Secrets = append(made.Secrets, value)
+		}
+	}
+	if from.Dir == "" {
+		from = preflight.Container{Dir: before.Dir, Files: before.Files, EnvFiles: before.EnvFiles}
+	}
+	if made.Dir == "" {
+		made.Dir = from.Dir
+	}
+	made.Dir = strings.TrimRight(made.Dir, "/")
+	if made.Dir == "" {
+		return made, &rotation.Fault{
+			Code: rotation.CodeComposeUnavailable, What: "The Platform is down, and the directory of its compose files is not known.", State: "Nothing was changed.",
+			Next: "Set compose_dir, or start the Platform (docker compose up -d in its directory).",
+		}
+	}
+	if from.Dir == made.Dir {
+		if len(made.Files) == 0 {
+			made.Files = from.Files
+		}
+		if len(made.EnvFiles) == 0 {
+			made.EnvFiles = from.EnvFiles
+		}
+	}
+	made.Files, made.EnvFiles = below(made.Dir, made.Files), below(made.Dir, made.EnvFiles)
+	return made, nil
+}
+
+func below(dir string, paths []string) []string {
+	whole := []string{}
+	for _, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		whole = append(whole, path)
+	}
+	return whole
+}
+
+// toRun is the result: how compose is to be run from now on.
+func toRun(c preflight.Comparison, how platform.Composer, services options.Services) *platform.Compose {
+	made := &platform.Compose{
+		Project: how.Project, Dir: how.Dir, Files: how.Files, EnvFiles: how.EnvFiles, Profiles: how.Profiles, Version: c.Compose,
+		Mounts: preflight.Mounts(c.Containers), Services: map[string]platform.ComposeService{},
+		KeepsAddresses: preflight.Followers(c.Enabled, slices.Concat(services.Backends, services.Cron, services.Migrate), services.Backends),
+	}
+	if made.Profiles == nil {
+		made.Profiles = []string{}
+	}
+	if made.KeepsAddresses == nil {
+		made.KeepsAddresses = []string{}
+	}
+	for name, service := range c.All.Services {
+		_, enabled := c.Enabled.Services[name]
+		one := platform.ComposeService{DependsOn: service.DependsOn, Enabled: enabled && service.Replicas > 0, Image: service.Image}
+		if one.DependsOn == nil {
+			one.DependsOn = []string{}
+		}
+		one.Running = slices.ContainsFunc(c.Containers, func(each preflight.Container) bool { return each.Service == name && each.Running })
+		made.Services[name] = one
+	}
+	if len(c.Containers) == 0 && c.Before != nil {
+		made.Mounts = c.Before.Mounts
+	}
+	return made
+}
+
+// suitable checks that this Platform can rotate.
+func (v *vm) suitable(ctx context.Context, asked options.Info, found platform.Found, c preflight.Comparison, down bool) (preflight.Verdict, error) {
+	r := v.run
+	facts := preflight.Facts{App: r.asked.AppName, Project: c.Project, Containers: c.Containers}
+	facts.Settings, facts.Unreadable = platform.Settings(c.Containers)
+	for _, name := range asked.Services.Backends {
+		facts.Image = c.All.Services[name].Image
+	}
+	names := r.wish.Names
+	ours := []string{names.Current, names.Previous, names.Switch, names.ChunkSize}
+	parameters, err := r.store.Read(ctx, preflight.Overriding(c.Containers, r.asked.ConfigPrefix, ours)...)
+	var fault *rotation.Fault
+	switch {
+	case errors.As(err, &fault) && fault.Code == rotation.CodeAccessDenied:
+		facts.Unlooked = fault.What
+	case err != nil:
+		return preflight.Verdict{}, err
+	}
+	for name, parameter := range parameters {
+		if parameter.Exists {
+			facts.Overriding = append(facts.Overriding, name)
+		}
+	}
+	slices.Sort(facts.Overriding)
+	if !down {
+		facts.Version = platform.Ready(ctx, nil, asked.HealthURL, r.now).Version
+		facts.Unhealthy, facts.Asked = v.askBackends(ctx, asked.BackendHealthURL, c.Containers)
+	}
+	if err := v.recordsThere(ctx, found, &facts, asked, down); err != nil {
+		return preflight.Verdict{}, err
+	}
+	return preflight.Unsuitable(facts), nil
+}
+
+// recordsThere counts the records and sees who else uses the database. A database that is down with the rest of the Platform
+// is looked at when it is up again.
+func (v *vm) recordsThere(ctx context.Context, found platform.Found, facts *preflight.Facts, asked options.Info, down bool) error {
+	err := v.connectDatabase(ctx, found)
+	var fault *rotation.Fault
+	if down && errors.As(err, &fault) && (fault.Code == rotation.CodeDatabaseUnavailable || fault.Code == rotation.CodeDatabaseUnknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := v.count(ctx, found); err != nil {
+		return err
+	}
+	if says, bad := rotation.TooFew(v.counted.Database, v.counted.Total, earlierRecords(asked)...); bad {
+		return rotation.RecordsMissing(says)
+	}
+	seen, err := v.database.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	facts.Sessions = &preflight.Sessions{Database: v.counted.Database, Own: seen.Own, Hosts: seen.Others}
+	return nil
+}
+
+// earlierRecords is what is known of how many records there were.
+func earlierRecords(asked options.Info) []rotation.Known {
+	var known []rotation.Known
+	if number, ok := asked.Baseline["total"].(json.Number); ok {
+		if total, err := number.Int64(); err == nil {
+			known = append(known, rotation.Known{Total: int(total), By: "the baseline"})
+		}
+	}
+	if asked.LastRecords != nil {
+		known = append(known, rotation.Known{Total: *asked.LastRecords, By: "the last rotation"})
+	}
+	return known
+}
+
+// askBackends asks each backend itself: the frontend's answer is that of one of them.
+func (v *vm) askBackends(ctx context.Context, address string, containers []preflight.Container) (unhealthy map[string]string, asked int) {
+	unhealthy = map[string]string{}
+	if address == "" {
+		return unhealthy, 0
+	}
+	for _, c := range containers {
+		if c.Role != rotation.RoleBackend || !c.Running {
+			continue
+		}
+		why := "it has no address on a network that this VM reaches"
+		for _, at := range c.Addresses {
+			if ip := net.ParseIP(at); ip != nil && ip.To4() == nil {
+				at = "[" + at + "]"
+			}
+			answer := platform.Healthy(ctx, nil, strings.ReplaceAll(address, "{address}", at), v.run.now)
+			if why = fmt.Sprintf("%s: %s", answer.URL, answer.Detail); answer.Ready {
+				why = ""
+				break
+			}
+		}
+		if asked++; why != "" {
+			unhealthy[c.Name] = why
+		}
+	}
+	return unhealthy, asked
+}

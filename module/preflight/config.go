@@ -1,0 +1,168 @@
+package preflight
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Config is what docker compose config says: the compose files with every variable, env file and path resolved.
+type Config struct {
+	Project  string
+	Services map[string]Service
+}
+
+// Service is one service of the compose files.
+type Service struct {
+	Image        string
+	Profiles     []string
+	DependsOn    []string
+	Once         bool // another service waits for its end, or nothing restarts it
+	Replicas     int
+	AlwaysPulls  bool
+	Inherits     bool     // volumes_from: its mounts are another's as well
+	Mounts       []Mount  // sorted by target
+	Own          []string // targets of compose's own files: secrets and configs
+	Environment  map[string]secret.Secret
+	Ports        []string // address:published->target/protocol, sorted
+	PortsUnknown bool     // a range: which port it is, the start decides
+}
+
+// raw is compose's JSON. Versions 2.24 to 5 agree on what is used here.
+type raw struct {
+	Name     string                `json:"name"`
+	Services map[string]rawService `json:"services"`
+	Volumes  map[string]struct {
+		Name string `json:"name"`
+	} `json:"volumes"`
+}
+
+type rawService struct {
+	Image       string                    `json:"image"`
+	Profiles    []string                  `json:"profiles"`
+	PullPolicy  string                    `json:"pull_policy"`
+	Restart     string                    `json:"restart"`
+	VolumesFrom []string                  `json:"volumes_from"`
+	Environment map[string]*secret.Secret `json:"environment"`
+	Scale       *int                      `json:"scale"`
+	DependsOn   map[string]struct {
+		Condition string `json:"condition"`
+	} `json:"depends_on"`
+	Deploy struct {
+		Replicas *int `json:"replicas"`
+	} `json:"deploy"`
+	Volumes []struct {
+		Type   string `json:"type"`
+		Source string `json:"source"`
+		Target string `json:"target"`
+	} `json:"volumes"`
+	Ports []struct {
+		HostIP    string          `json:"host_ip"`
+		Published json.RawMessage `json:"published"` // a string, or a number
+		Target    int             `json:"target"`
+		Protocol  string          `json:"protocol"`
+	} `json:"ports"`
+	Secrets []rawFile `json:"secrets"`
+	Configs []rawFile `json:"configs"`
+}
+
+type rawFile struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+}
+
+// ParseConfig reads what docker compose config --format json printed.
+func ParseConfig(text []byte) (Config, error) {
+	var said raw
+	if err := json.Unmarshal(text, &said); err != nil {
+		// The error may quote a value.
+		return Config{}, fmt.Errorf("it is not the JSON of a compose project")
+	}
+	config := Config{Project: said.Name, Services: map[string]Service{}}
+	waitedFor := map[string]bool{}
+	for name, s := range said.Services {
+		config.Services[name] = s.service(name, said)
+		for on, how := range s.DependsOn {
+			waitedFor[on] = waitedFor[on] || how.Condition == "service_completed_successfully"
+		}
+	}
+	for name, s := range config.Services {
+		s.Once = s.Once || waitedFor[name]
+		config.Services[name] = s
+	}
+	return config, nil
+}
+
+func (s rawService) service(name string, of raw) Service {
+	made := Service{
+		Image: s.Image, Profiles: s.Profiles, DependsOn: slices.Sorted(maps.Keys(s.DependsOn)), Once: s.Restart == "" || s.Restart == "no", Replicas: 1,
+		AlwaysPulls: s.PullPolicy != "" && s.PullPolicy != "missing" && s.PullPolicy != "if_not_present" && s.PullPolicy != "never" && s.PullPolicy != "build",
+		Inherits:    len(s.VolumesFrom) > 0, Environment: map[string]secret.Secret{},
+	}
+	if made.Image == "" {
+		made.Image = of.Name + "-" + name // what compose calls the image that it builds
+	}
+	for _, replicas := range []*int{s.Deploy.Replicas, s.Scale} {
+		if replicas != nil {
+			made.Replicas = *replicas
+		}
+	}
+	for name, value := range s.Environment {
+		if value != nil { // null: neither file nor caller has a value, and compose leaves it out
+			made.Environment[name] = unescaped(*value)
+		}
+	}
+	for _, v := range s.Volumes {
+		switch v.Type {
+		case "tmpfs":
+			continue
+		case "volume":
+			if v.Source == "" {
+				continue // anonymous
+			}
+			if named := of.Volumes[v.Source].Name; named != "" {
+				v.Source = named
+			}
+		}
+		made.Mounts = append(made.Mounts, Mount{Source: plain(v.Source), Target: strings.TrimRight(plain(v.Target), "/")})
+	}
+	for _, file := range slices.Concat(s.Secrets, s.Configs) {
+		made.Own = append(made.Own, target(file))
+	}
+	for _, p := range s.Ports {
+		published := strings.Trim(string(p.Published), `"`)
+		if strings.Contains(published, "-") || published == "" || published == "0" || published == "null" {
+			made.PortsUnknown = true
+			continue
+		}
+		made.Ports = append(made.Ports, Port(p.HostIP, published, fmt.Sprintf("%d/%s", p.Target, p.Protocol)))
+	}
+	slices.Sort(made.Ports)
+	return made
+}
+
+func target(file rawFile) string {
+	if strings.HasPrefix(file.Target, "/") {
+		return file.Target
+	}
+	return "/run/secrets/" + file.Source
+}
+
+// Port is a published port in one form, whoever says it.
+func Port(address, published, target string) string {
+	if address == "" || address == "::" {
+		address = "0.0.0.0"
+	}
+	return address + ":" + published + "->" + target
+}
+
+// unescaped is a value as the container has it: compose config doubles each $, so that its answer could be a compose file.
+func unescaped(value secret.Secret) secret.Secret {
+	return secret.New(plain(value.Reveal())) //nolint:forbidigo // it goes back into a secret
+}
+
+func plain(text string) string { return strings.ReplaceAll(text, "$$", "$") }

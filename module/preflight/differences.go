@@ -1,0 +1,374 @@
+package preflight
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Comparison is what compose would start, and what runs.
+type Comparison struct {
+	Project    string
+	Dir        string // where compose is run
+	Home       string // of the user who runs it
+	Compose    string // its version
+	All        Config // every service, whatever its profiles
+	Enabled    Config // those that a plain up starts
+	Containers []Container
+	Strangers  []Container // of other projects, in the roles of backend and cron or made from the same directory
+	Images     map[string]string
+	Events     []Event
+	Database   string // the container of the Platform's database, empty where it is none of the project
+	Before     *Before
+}
+
+// Before is what an earlier look said.
+type Before struct {
+	Project string
+	Mounts  map[string][]string
+}
+
+// Differences are the ways in which a start would not make the Platform that runs, a sentence each, and what may deserve a
+// look. None: it would.
+func Differences(c Comparison) (differences, warnings []string) {
+	down := Down(c.Containers)
+	add := func(sentences ...string) { differences = append(differences, sentences...) }
+	add(c.elsewhere()...)
+	add(c.secondPlatform()...)
+	if c.Before != nil {
+		add(Moved(*c.Before, c.Project, planned(c.Enabled))...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.All.Services)) {
+		add(c.service(name)...)
+	}
+	if !down {
+		add(c.notRunning()...)
+	}
+	for _, name := range c.orphans() {
+		add(fmt.Sprintf("Service %s runs, but the compose files do not have it: a start would leave it out.", name))
+	}
+	add(c.missingImages()...)
+	for _, name := range slices.Sorted(maps.Keys(c.Enabled.Services)) {
+		if c.Enabled.Services[name].AlwaysPulls {
+			warnings = append(warnings, fmt.Sprintf("Service %s asks its registry for a newer image at every start (pull_policy). The outage may upgrade it.", name))
+		}
+	}
+	return unique(differences), warnings
+}
+
+func unique(sentences []string) []string {
+	var once []string
+	for _, s := range sentences {
+		if !slices.Contains(once, s) {
+			once = append(once, s)
+		}
+	}
+	return once
+}
+
+// elsewhere: the containers were made by compose in another directory.
+func (c Comparison) elsewhere() []string {
+	for _, one := range c.Containers {
+		if one.Dir != "" && one.Dir != c.Dir && (one.Role == rotation.RoleBackend || one.Role == rotation.RoleCron) {
+			return []string{fmt.Sprintf("The Platform was started in the directory %s, not in %s. Cause: compose_dir is another directory than the one it was started in. Set compose_dir to %s.", one.Dir, c.Dir, one.Dir)}
+		}
+	}
+	return nil
+}
+
+// secondPlatform: another project has what a start would make once more.
+func (c Comparison) secondPlatform() []string {
+	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role == rotation.RoleBackend || one.Role == rotation.RoleCron }) {
+		return nil
+	}
+	var projects []string
+	for _, stranger := range c.Strangers {
+		if !slices.Contains(projects, stranger.Project) {
+			projects = append(projects, stranger.Project)
+		}
+	}
+	slices.Sort(projects)
+	var said []string
+	for _, project := range projects {
+		said = append(said, fmt.Sprintf("A second Platform would start: project %s has no backend and no cron, but project %s runs them. Set compose_project to %s.", c.Project, project, project))
+	}
+	return said
+}
+
+// service compares what compose would make of one service with its containers.
+func (c Comparison) service(name string) []string {
+	var found []string
+	say := func(sentences ...string) { found = append(found, sentences...) }
+	service := c.All.Services[name]
+	for _, one := range c.Containers {
+		if one.Service != name {
+			continue
+		}
+		before := len(found)
+		say(c.mounts(one, service)...)
+		say(c.image(one, service)...)
+		if names := environment(one, service); len(names) > 0 {
+			say(fmt.Sprintf("Service %s would get another environment: %s. Cause: a pending edit of the compose file or an env file, or a variable that was set only when the Platform was started.", name, strings.Join(names, ", ")))
+		}
+		if one.Running && !service.PortsUnknown && !slices.Equal(slices.Sorted(slices.Values(one.Ports)), service.Ports) {
+			say(fmt.Sprintf("Service %s would publish other ports (%s instead of %s).", name, orNone(service.Ports), orNone(one.Ports)))
+		}
+		for _, event := range c.Events {
+			if event.Container == one.Name && one.Running {
+				say(c.event(event.Action, one, len(found) > before)...)
+			}
+		}
+	}
+	for _, event := range c.Events {
+		if event.Action == "Creating" && serviceOf(event.Container, c.Containers) == nil && c.runs(name) && created(event.Container, name, c.Project) {
+			say(fmt.Sprintf("Service %s would get another container (%s).", name, event.Container))
+		}
+	}
+	return found
+}
+
+func orNone(ports []string) string {
+	if len(ports) == 0 {
+		return "none"
+	}
+	return strings.Join(ports, ", ")
+}
+
+func created(container, service, project string) bool {
+	number, ok := strings.CutPrefix(container, project+"-"+service+"-")
+	return ok && strings.Trim(number, "0123456789") == ""
+}
+
+func (c Comparison) runs(service string) bool {
+	return slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Service == service && one.Running })
+}
+
+func (c Comparison) event(action string, one Container, explained bool) []string {
+	switch action {
+	case "Recreate":
+		if explained {
+			return nil // the sentences before say why
+		}
+		cause := "a pending edit of the compose files, such as another command or health check"
+		if one.Compose != "" && one.Compose != c.Compose {
+			cause = fmt.Sprintf("Docker Compose %s made it, and %s is installed now; or a pending edit of the compose files", one.Compose, c.Compose)
+		}
+		return []string{fmt.Sprintf("Service %s would be recreated, with the same mounts, image, environment and ports. Cause: %s. Apply it first (docker compose up -d).", one.Service, cause)}
+	case "Stopping", "Removing":
+		return []string{fmt.Sprintf("Container %s would be removed. Cause: the compose files have fewer replicas of service %s.", one.Name, one.Service)}
+	}
+	return nil
+}
+
+func (c Comparison) mounts(one Container, service Service) []string {
+	var found []string
+	would := map[string]string{}
+	for _, m := range service.Mounts {
+		would[m.Target] = m.Source
+	}
+	for _, m := range one.Mounts {
+		source, ok := would[m.Target]
+		delete(would, m.Target)
+		switch {
+		case ok && source == m.Source:
+		case ok:
+			found = append(found, fmt.Sprintf("%s would be recreated with another %s (%s instead of %s).%s", c.called(one), c.what(one, m.Target), source, m.Source, c.whose(source, m.Source)))
+		case m.Anonymous && one.Name == c.Database:
+			found = append(found, fmt.Sprintf("%s keeps %s in a volume without a name: after an outage the next container would get an empty one. Give it a named volume or a directory first.", c.called(one), m.Target))
+		case m.Anonymous || service.Inherits || slices.Contains(service.Own, m.Target):
+		default:
+			found = append(found, fmt.Sprintf("%s would be recreated without its mount %s.", c.called(one), m))
+		}
+	}
+	for _, target := range slices.Sorted(maps.Keys(would)) {
+		found = append(found, fmt.Sprintf("%s would be recreated with a further mount (%s:%s).", c.called(one), would[target], target))
+	}
+	return found
+}
+
+func (c Comparison) called(one Container) string {
+	if one.Name == c.Database {
+		return "The database container " + one.Name
+	}
+	return "Container " + one.Name
+}
+
+func (c Comparison) what(one Container, target string) string {
+	if one.Name == c.Database {
+		return "data directory"
+	}
+	return "source of " + target
+}
+
+// whose says why a path is another one: $HOME or $PWD of somebody else.
+func (c Comparison) whose(would, is string) string {
+	for _, known := range []struct{ variable, value string }{{"HOME", c.Home}, {"PWD", c.Dir}} {
+		rest, ok := strings.CutPrefix(would, known.value+"/")
+		if known.value == "" || !ok {
+			continue
+		}
+		other, ok := strings.CutSuffix(is, "/"+rest)
+		if !ok || other == "" {
+			continue
+		}
+		if known.variable == "HOME" {
+			return fmt.Sprintf(" Cause: the compose file uses $HOME, and Docker Compose runs as a user whose home is %s. Run it as the user whose home is %s (of the role: seqera_crypto_rotation_compose_user).", known.value, other)
+		}
+		return fmt.Sprintf(" Cause: the compose file uses $PWD or a relative path, and the Platform was started in %s. Set compose_dir to %s.", other, other)
+	}
+	return ""
+}
+
+func (c Comparison) image(one Container, service Service) []string {
+	if one.Image != service.Image {
+		return []string{fmt.Sprintf("Service %s would run another image (%s instead of %s). Apply the upgrade first, or put the old image back: a rotation is not an upgrade.", one.Service, service.Image, one.Image)}
+	}
+	now := c.Images[service.Image]
+	if now != "" && len(one.ImageIDs) > 0 && !slices.Contains(one.ImageIDs, now) {
+		return []string{fmt.Sprintf("Service %s would run another image: %s was pulled or built again since its container was made.", one.Service, service.Image)}
+	}
+	return nil
+}
+
+// missingImages of enabled services: a start would ask a registry for them.
+func (c Comparison) missingImages() []string {
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(c.Enabled.Services)) {
+		service := c.Enabled.Services[name]
+		if id, asked := c.Images[service.Image]; asked && id == "" && service.Replicas > 0 {
+			found = append(found, fmt.Sprintf("The image %s of service %s is not on this VM. Pull it first (docker compose pull %s).", service.Image, name, name))
+		}
+	}
+	return found
+}
+
+// environment names what differs, never a value.
+func environment(one Container, service Service) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(service.Environment)) {
+		has, ok := one.Environment[name]
+		switch {
+		case !ok:
+			names = append(names, name+" (only in the compose files)")
+		case !has.Equal(service.Environment[name]):
+			names = append(names, name+" (another value)")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(one.Environment)) {
+		if _, ok := service.Environment[name]; ok {
+			continue
+		}
+		if brought, ok := one.FromImage[name]; !ok || !brought.Equal(one.Environment[name]) {
+			names = append(names, name+" (only in the container)")
+		}
+	}
+	return names
+}
+
+// notRunning are services that a start would begin although they are not part of what runs.
+func (c Comparison) notRunning() []string {
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(c.Enabled.Services)) {
+		service := c.Enabled.Services[name]
+		if service.Replicas == 0 || c.runs(name) {
+			continue
+		}
+		of := slices.DeleteFunc(slices.Clone(c.Containers), func(one Container) bool { return one.Service != name })
+		if through := len(of) > 0 && !slices.ContainsFunc(of, func(one Container) bool { return one.ExitCode != 0 }); through && service.Once {
+			continue
+		}
+		found = append(found, fmt.Sprintf("Service %s is in the compose files, but does not run: a start would start it. Start it first (docker compose up -d %s), or take it out.", name, name))
+	}
+	return found
+}
+
+// orphans are services that run and that a start would leave out.
+func (c Comparison) orphans() []string {
+	var names []string
+	for _, one := range c.Containers {
+		if _, ok := c.Enabled.Services[one.Service]; !ok && one.Running && !slices.Contains(names, one.Service) {
+			names = append(names, one.Service)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Moved compares with what an earlier look said: the project, and the mounts of each service that both know.
+func Moved(before Before, project string, mounts map[string][]string) []string {
+	var found []string
+	if before.Project != "" && before.Project != project {
+		found = append(found, fmt.Sprintf("The Platform's project was %s, and is %s now.", before.Project, project))
+	}
+	for _, name := range slices.Sorted(maps.Keys(before.Mounts)) {
+		now, ok := mounts[name]
+		if !ok {
+			continue
+		}
+		was := slices.Sorted(slices.Values(before.Mounts[name]))
+		if !slices.Equal(was, now) {
+			found = append(found, fmt.Sprintf("Service %s has other mounts than before (%s instead of %s).", name, orNone(now), orNone(was)))
+		}
+	}
+	return found
+}
+
+func planned(config Config) map[string][]string {
+	mounts := map[string][]string{}
+	for name, service := range config.Services {
+		mounts[name] = []string{}
+		for _, m := range service.Mounts {
+			mounts[name] = append(mounts[name], m.String())
+		}
+		slices.Sort(mounts[name])
+	}
+	return mounts
+}
+
+// Profiles are those that are active, told by what runs: a profile counts where each service that has it has a container.
+func Profiles(all Config, containers []Container) []string {
+	var has, lacks []string
+	for name, service := range all.Services {
+		there := slices.ContainsFunc(containers, func(one Container) bool { return one.Service == name })
+		for _, profile := range service.Profiles {
+			if there {
+				has = append(has, profile)
+			} else {
+				lacks = append(lacks, profile)
+			}
+		}
+	}
+	slices.Sort(has)
+	return slices.DeleteFunc(slices.Compact(has), func(p string) bool { return slices.Contains(lacks, p) })
+}
+
+// Followers are the services that depend on a backend, directly or not, and are no key holders: nginx, for one, looks a name
+// up once, at its start, and keeps the address.
+func Followers(config Config, holders, backends []string) []string {
+	follows := map[string]bool{}
+	for changed := true; changed; {
+		changed = false
+		for name, service := range config.Services {
+			on := slices.ContainsFunc(service.DependsOn, func(d string) bool { return follows[d] || slices.Contains(backends, d) })
+			if on && !follows[name] && !slices.Contains(holders, name) {
+				follows[name], changed = true, true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(follows))
+}
+
+// Secrets are all values of the environments, to be masked in what compose says.
+func (c Config) Secrets() []secret.Secret {
+	var all []secret.Secret
+	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
+		for _, variable := range slices.Sorted(maps.Keys(c.Services[name].Environment)) {
+			all = append(all, c.Services[name].Environment[variable])
+		}
+	}
+	return all
+}

@@ -1,0 +1,80 @@
+package preflight
+
+import "strings"
+
+// settings is what a scan of the Platform's tower.yml finds. It is no YAML parser: it knows block mappings, dotted keys and
+// comments, which is how that file is written; in flow style it finds the names, and no application name.
+type settings struct {
+	names       []string // dotted, as far as the indentation tells
+	application string   // micronaut.application.name
+}
+
+func scan(text string) settings {
+	var found settings
+	type level struct {
+		indent int
+		name   string
+	}
+	var path []level
+	for line := range strings.Lines(text) {
+		body := strings.TrimLeft(line, " ")
+		indent := len(line) - len(body)
+		body = strings.TrimSpace(body)
+		if body == "" || strings.HasPrefix(body, "#") || strings.HasPrefix(body, "- ") || body == "---" {
+			continue
+		}
+		name, value, ok := strings.Cut(body, ":")
+		if !ok {
+			continue
+		}
+		for len(path) > 0 && path[len(path)-1].indent >= indent {
+			path = path[:len(path)-1]
+		}
+		path = append(path, level{indent, strings.Trim(strings.TrimSpace(name), `"'`)})
+		whole := make([]string, len(path))
+		for i, l := range path {
+			whole[i] = l.name
+		}
+		dotted := strings.Join(whole, ".")
+		found.names = append(found.names, dotted)
+		if value = bare(value); strings.HasPrefix(value, "{") {
+			found.names = append(found.names, dotted+"."+value)
+		} else if dotted == "micronaut.application.name" {
+			found.application = value
+		}
+	}
+	return found
+}
+
+// bare is a scalar without quotes and comment.
+func bare(value string) string {
+	value = strings.TrimSpace(value)
+	for _, quote := range []string{`"`, "'"} {
+		if rest, ok := strings.CutPrefix(value, quote); ok {
+			value, _, _ = strings.Cut(rest, quote)
+			return value
+		}
+	}
+	if strings.HasPrefix(value, "#") {
+		return ""
+	}
+	value, _, _ = strings.Cut(value, " #")
+	return strings.TrimSpace(value)
+}
+
+// hyphens spells a name as Micronaut does: secretRotation and secret_rotation are secret-rotation.
+func hyphens(name string) string {
+	var out strings.Builder
+	for _, r := range name {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			out.WriteByte('-')
+			out.WriteRune(r + 'a' - 'A')
+		case r == '_':
+			out.WriteByte('-')
+		default:
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
+}

@@ -80,7 +80,7 @@ func TestOptionsOfBothModulesAllowTheSame(t *testing.T) {
 	for _, o := range described(t, "seqera_crypto_rotation_info").Options {
 		info[o.Name] = o
 	}
-	// What only a look has, and what the two say of one name for their own ends.
+	// Options that only seqera_crypto_rotation_info has.
 	own := []string{"gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "last_records", "ready_timeout", "backend_health_url"}
 	shared := 0
 	for _, o := range described(t, "seqera_crypto_rotation").Options {

@@ -48,7 +48,7 @@ def control(world, asked, check):
     return kept | {
         "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
         "steps": steps(names, not check), "then": steps(WRITES["finalized"], False), "fingerprints": {"current": "aaaa", "previous": "bbbb"},
-        "evidence": [], "escrow": {"parameter": "/escrow/bbbb"},
+        "evidence": [], "last_records": world.get("last_records"), "escrow": {"parameter": "/escrow/bbbb"},
     }  # fmt: skip
 
 
@@ -66,7 +66,8 @@ def info(world, asked, _check):
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services}
     if {"count", "records"} & set(gather):
-        total, new = world["records"], world["records"] if phase != "prepared" or world.get("rewritten") else 0
+        total = world.get("records_after", world["records"]) if "count" in gather else world["records"]
+        new = total if phase != "prepared" or world.get("rewritten") else 0
         out["records"] = {"total": total, "current": new, "unreadable": 0, "orphaned": 0, "unreadable_ids": [], "database": "db:3306/tower"}
     if "records" in gather:
         new = out["records"]["current"]

@@ -1,7 +1,11 @@
 """The role's own steps and who carries them out, without a Platform: stand-ins for the modules note what they are asked."""
 
 import json
+import os
+import pathlib
+import pwd
 import subprocess
+import tempfile
 
 import pytest
 from conftest import ROOT, VENV
@@ -57,8 +61,9 @@ class Lab:
         }  # fmt: skip
         host = {"ansible_connection": "local", "ansible_python_interpreter": str(VENV / "python")}
         host |= {f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | variables
+        everywhere = {name: host[name] for name in host if name.startswith("ansible_become")}
         play = [{"hosts": "all", "gather_facts": False, "tasks": [{"include_role": {"name": "seqera_crypto_rotation", "tasks_from": entry}}]}]
-        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": {"vm": host}}}))
+        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": {"vm": host}, "vars": everywhere}}))
         (self.tmp / "play.json").write_text(json.dumps(play))
         environ = {"PATH": f"{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
         command = [VENV / "ansible-playbook", "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
@@ -131,3 +136,53 @@ def test_an_abort_goes_back_to_the_old_key(lab):
     assert code == 0, said
     assert lab.did() == ["stopped backend cron", "migrate", "absent", "aborted", "present"]
     assert (lab.world["phase"], lab.world["up"]) == ("aborted", UP)
+
+
+def test_the_module_is_told_how_many_records_there_were(lab):
+    lab.set(last_records=20)
+    assert lab.run("--check")[0] == 0
+    assert [one["given"]["last_records"] for one in lab.world["calls"] if one["what"] == "preflight"] == [20]
+
+
+def test_another_database_after_the_start_stops_the_run_before_cron_sees_it(lab):
+    lab.set(records_after=9)
+    code, said = lab.run()
+    assert code == 2 and "had 20 before the Platform was stopped" in said and "Backend and cron were stopped again" in said, said
+    assert lab.did()[-2:] == ["present backend db frontend", "stopped backend cron"] and "cron" not in lab.world["up"]
+
+
+def whom(lab):
+    """Who carried out what was asked about the VM: user, home, $PWD."""
+    return {(one["user"], one["home"], one["pwd"]) for one in lab.world["calls"] if one["what"] not in ("prepared", "captured")}
+
+
+def test_where_the_login_owns_the_compose_directory_nobody_becomes_anybody(lab):
+    code, said = lab.run("--check", ansible_become=True, ansible_become_user="somebody-who-is-not-there")
+    me = pwd.getpwuid(os.geteuid())
+    assert code == 0 and whom(lab) == {(me.pw_name, me.pw_dir, str(lab.home))}, said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody takes root")
+@pytest.mark.parametrize("become", [{}, {"ansible_become": True, "ansible_become_user": "root"}], ids=["without become", "with become"])
+def test_another_owner_of_the_compose_directory_runs_everything_on_the_vm(become):
+    # Where that user may go: the directories of tests are closed to others.
+    with tempfile.TemporaryDirectory(prefix="steps-") as name:
+        lab = Lab(pathlib.Path(name))
+        os.chmod(name, 0o755)
+        lab.path.chmod(0o666)
+        owner = pwd.getpwnam("nobody")
+        os.chown(lab.home, owner.pw_uid, owner.pw_gid)
+        more = {"ansible_python_interpreter": "/usr/bin/python3", "ansible_become_flags": "-s /bin/sh"}  # a user without a shell
+        code, said = lab.run("--check", **become, **more)
+        assert code == 0 and whom(lab) == {("nobody", owner.pw_dir, str(lab.home))}, said
+        assert {one["user"] for one in lab.world["calls"] if one["what"] == "prepared"} == {"root"}, "on the control node nobody becomes anybody"
+
+
+def test_an_extra_variable_that_nothing_outranks_is_refused(lab):
+    code, said = lab.run("-e", "ansible_become=true")
+    assert code == 2 and "ansible_become is an extra variable" in said and lab.world["calls"] == [], said
+
+
+def test_a_withdrawn_variable_is_refused_with_what_to_write_instead(lab):
+    code, said = lab.run(seqera_crypto_rotation_other_vms=[])
+    assert code == 2 and "seqera_crypto_rotation_other_vms is withdrawn: an installation has one VM" in said and lab.world["calls"] == [], said

@@ -43,9 +43,9 @@ type wait struct {
 }
 
 func (w wait) run(ctx context.Context) (rotation.Plan, error) {
-	bounded := ctx
-	if w.wait {
-		// Not only the pauses: one look may judge a million records.
+	bounded, over := ctx, time.After(w.timeout)
+	if w.wait && w.timeout > 0 { // at 0 it is one look, however long that takes
+		// Not only the pauses are bounded: one look may judge a million records.
 		var cancel context.CancelFunc
 		bounded, cancel = context.WithTimeout(ctx, w.timeout)
 		defer cancel()
@@ -74,10 +74,9 @@ func (w wait) run(ctx context.Context) (rotation.Plan, error) {
 			return plan, plan.Pending
 		}
 		select {
-		case <-bounded.Done():
-			if ctx.Err() != nil {
-				return plan, interrupted(nil)
-			}
+		case <-ctx.Done():
+			return plan, interrupted(nil)
+		case <-over:
 			return plan, timedOut(plan.Pending, w.timeout, note)
 		case <-time.After(w.every):
 		}

@@ -31,6 +31,7 @@ func TestWaitingEndsWhenItShouldAndNotBefore(t *testing.T) {
 	tests := []struct {
 		name   string
 		once   bool // wait: false
+		none   bool // wait_timeout: 0
 		looks  []look
 		code   rotation.Code // of the error
 		says   string
@@ -41,6 +42,8 @@ func TestWaitingEndsWhenItShouldAndNotBefore(t *testing.T) {
 		{name: "one look that is pending", once: true, looks: []look{going}, polled: 1},
 		{name: "one look before the Platform is ready", once: true, looks: []look{{pending: rotation.CodePlatformNotReady}}, code: rotation.CodePlatformNotReady, polled: 1},
 		{name: "one look that fails", once: true, looks: []look{{failed: rotation.CodeDatabaseUnavailable}}, code: rotation.CodeDatabaseUnavailable, polled: 1},
+		{name: "no time to wait: one look", none: true, looks: []look{going}, code: rotation.CodeWaitTimeout, says: "Not complete after 0s", polled: 1},
+		{name: "no time to wait, and nothing to wait for", none: true, looks: []look{{}}, polled: 1},
 		{name: "a failure that stays", looks: []look{going, {failed: rotation.CodeCronFailed}}, code: rotation.CodeCronFailed, polled: 2},
 		{name: "brief failures of database, Engine and SSM", looks: []look{going, {failed: rotation.CodeDatabaseUnavailable}, {failed: rotation.CodeDockerUnavailable}, going, {failed: rotation.CodeAWS}, {failed: rotation.CodeThrottled}, {}}, polled: 7},
 		{name: "a first look that fails", looks: []look{{failed: rotation.CodeDockerUnavailable}}, code: rotation.CodeDockerUnavailable, polled: 1},
@@ -53,8 +56,12 @@ func TestWaitingEndsWhenItShouldAndNotBefore(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			at := 0
 			began := time.Now()
+			timeout := 100 * time.Millisecond
+			if test.none {
+				timeout = 0
+			}
 			_, err := wait{
-				wait: !test.once, timeout: 100 * time.Millisecond, every: 10 * time.Millisecond,
+				wait: !test.once, timeout: timeout, every: 10 * time.Millisecond,
 				poll: func(ctx context.Context) (rotation.Plan, error) {
 					one := test.looks[at]
 					at++

@@ -113,6 +113,10 @@ test-connections: build ## the same over ssh: with a terminal, a bastion, become
 	@.ci/deps ssh
 	@$(REAL) $(VISIBLY) "connections" .ci/test-connections
 
+test-engines: build ## a whole rotation on Docker Engine 20.10 and 28.5 with compose 2.24, 2.40 and 5.5 (ENGINE=28.5 COMPOSE=5)
+	@.ci/deps venv db-image
+	@$(REAL) .ci/test-engines "$(ENGINE)" "$(COMPOSE)"
+
 test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill of materials, arm64 under emulation
 	@.ci/deps qemu
 	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/release/test_dist.py
@@ -138,6 +142,7 @@ LONG += test-collection
 LONG += test-sanity
 LONG += test-matrix
 LONG += test-connections
+LONG += test-engines
 
 test-all: test $(LONG) ## everything, and what takes longer
 

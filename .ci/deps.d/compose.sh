@@ -2,7 +2,7 @@
 # docker compose v2 in the sandbox's own DOCKER_CONFIG, .tools/docker. Where the machine has none it is built from its Go module.
 
 deps_compose() {
-  local plugin=$root/.tools/docker/cli-plugins/docker-compose version built
+  local plugin=$root/.tools/docker/cli-plugins/docker-compose built
   mkdir -p "${plugin%/*}"
   [ -x "$plugin" ] || rm -f "$plugin"
   if compose_works "$root/.tools/docker"; then
@@ -12,9 +12,8 @@ deps_compose() {
   if compose_works "${DOCKER_CONFIG:-$HOME/.docker}"; then
     ln -sf "${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose" "$plugin"
   else
-    version=$(sed -n 's,.*github.com/docker/compose/v2 \(v[^ ]*\).*,\1,p' molecule/sandbox/compose/go.mod)
-    built=$cache/docker-compose-$version-$(hash_of "$(cat molecule/sandbox/compose/go.mod)" "$(go version)")
-    [ -x "$built" ] || build_compose "$version" "$built"
+    built=$(compose_kept molecule/sandbox/compose)
+    [ -x "$built" ] || build_compose molecule/sandbox/compose "$built"
     ln -sf "$built" "$plugin"
   fi
   compose_works "$root/.tools/docker" || fail "docker compose does not work as a plugin" "docker compose version"
@@ -23,16 +22,21 @@ deps_compose() {
 
 compose_works() { DOCKER_CONFIG=$1 docker compose version --short 2>/dev/null | grep -qE '^v?([2-9]|[1-9][0-9])\.'; }
 
+# The version that a directory's go.mod requires, and where the binary is kept that is built from it.
+compose_version() { sed -n 's,.*github.com/docker/compose/v[0-9]* \(v[^ ]*\).*,\1,p' "$1/go.mod"; }
+compose_kept() { echo "$cache/docker-compose-$(compose_version "$1")-$(hash_of "$(cat "$1/go.mod")" "$(go version)")"; }
+
+# build_compose DIRECTORY BINARY
 build_compose() {
-  local version=$1 built=$2 pid
+  local directory=$1 built=$2 version module pid
+  version=$(compose_version "$directory")
+  module=github.com/docker/compose/${version%%.*}
   say "building docker compose $version from its Go module (4 minutes with an empty Go cache, once per machine)"
   mkdir -p "$cache"
-  (cd molecule/sandbox/compose && CGO_ENABLED=0 go build -trimpath \
-    -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=$version" \
-    -o "$built.part" github.com/docker/compose/v2/cmd) &
+  (cd "$directory" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $module/internal.Version=$version" -o "$built.part" "$module/cmd") &
   pid=$!
   progress "$pid" "still building docker compose"
-  wait "$pid" || fail "docker compose $version did not build" "cd molecule/sandbox/compose && go build github.com/docker/compose/v2/cmd"
+  wait "$pid" || fail "docker compose $version did not build" "cd $directory && go build $module/cmd"
   mv "$built.part" "$built"
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 HERE = ROOT / "molecule" / "sandbox"
 BUILD = ROOT / "build" / "sandbox"
-DOCKER_CONFIG = ROOT / ".tools" / "docker"
+DOCKER_CONFIG = Path(os.environ.get("SANDBOX_DOCKER_CONFIG") or ROOT / ".tools" / "docker")  # where the compose plugin is
 
 
 class Problem(Exception):

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from .base import BUILD, DOCKER_CONFIG, ROOT, Problem, alive, end, remember, run, say, wait_for
 
-DATA = BUILD / "engine"
+# The root of another Debian release, whose Engine is taken for a private one. Engines share no data.
+OTHER = Path(os.environ["SANDBOX_ENGINE_ROOT"]) if os.environ.get("SANDBOX_ENGINE_ROOT") else None
+DATA = BUILD / (OTHER.name if OTHER else "engine")
 LOG = BUILD / "engine.log"
 PID = BUILD / "engine.pid"
 NETWORK = "seqera-sandbox"  # its gateway is the host's address for containers of the private Engine, which has no docker0
@@ -23,12 +25,12 @@ PRIVATE = f"unix://{SHORT}/docker.sock"
 
 @functools.cache
 def docker_host():
-    """The Engine to use: the one that DOCKER_HOST names, else a private one that runs, else what answers where docker looks by
-    itself, else the private one's future socket."""
+    """The Engine to use: the one that DOCKER_HOST names, else a private one that runs or that SANDBOX_ENGINE_ROOT asks for, else
+    what answers where docker looks by itself, else the private one's future socket."""
     named = os.environ.get("DOCKER_HOST", "")
     if named and named != PRIVATE:
         return named
-    if not alive(PID):
+    if not alive(PID) and not OTHER:
         env = {k: v for k, v in os.environ.items() if k != "DOCKER_HOST"}
         found = run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}", env=env, check=False)
         default = found.stdout.strip() or "unix:///var/run/docker.sock"
@@ -77,7 +79,7 @@ def start_private():
     if SHORT.stat().st_uid != 0:
         raise Problem(f"{SHORT} belongs to somebody else")
     argv = [
-        "dockerd", f"--host={PRIVATE}", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
+        *other_root(), "dockerd", f"--host={PRIVATE}", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
         f"--pidfile={SHORT}/dockerd.pid", "--log-level=warn",
         # No packet filter rules, no forwarding, no docker0: the machine's own network stays as it was. Services find each other
         # on their bridge, reach the host by its gateway, and publish ports through docker's proxy process. (--bridge=none deletes
@@ -92,6 +94,12 @@ def start_private():
     remember(PID, child.pid)
     took = wait_for("the Docker Engine", 60, answers, failed=lambda: None if alive(PID) else f"it ended; see {LOG}")
     say(f"the private Docker Engine answers after {took:.1f} s")
+
+
+def other_root():
+    """Puts the other release's programs and libraries in the place of this machine's, for the Engine alone: all other paths stay
+    what they are, and the mount is gone with the last process that sees it."""
+    return ["unshare", "--mount", "--propagation=private", "sh", "-c", 'mount --bind "$0/usr" /usr && exec "$@"', OTHER] if OTHER else []
 
 
 def filtered():

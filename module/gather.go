@@ -9,9 +9,11 @@ import (
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/parameters"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
 	"github.com/seqera-tools/crypto-rotation/module/records"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // info is what seqera_crypto_rotation_info returns.
@@ -38,9 +40,13 @@ type info struct {
 
 // gather looks and never writes.
 func gather(ctx context.Context, asked options.Info, checkMode bool) (any, error) {
-	r, err := newRun(ctx, options.Rotation{
+	store, err := parameters.Open(ctx, access(asked.AWS))
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRun(options.Rotation{
 		Installation: asked.Installation, Due: asked.Due, Places: asked.Places, AWS: asked.AWS, VM: asked.VM,
-	})
+	}, store, secret.NewFingerprinter(asked.AppName, secret.Rounds))
 	if err != nil {
 		return nil, err
 	}

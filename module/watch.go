@@ -76,7 +76,7 @@ func (w wait) run(ctx context.Context) (rotation.Plan, error) {
 		select {
 		case <-bounded.Done():
 			if ctx.Err() != nil {
-				return plan, interrupted(nil)
+				return plan, interrupted()
 			}
 			return plan, timedOut(plan.Pending, w.timeout, note)
 		case <-time.After(w.every):

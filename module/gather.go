@@ -11,10 +11,12 @@ import (
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/parameters"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
 	"github.com/seqera-tools/crypto-rotation/module/records"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // info is what seqera_crypto_rotation_info returns.
@@ -41,9 +43,13 @@ type info struct {
 
 // gather looks and never writes.
 func gather(ctx context.Context, asked options.Info, checkMode bool) (any, error) {
-	r, err := newRun(ctx, options.Rotation{
+	store, err := parameters.Open(ctx, access(asked.AWS))
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRun(options.Rotation{
 		Installation: asked.Installation, Due: asked.Due, Places: asked.Places, AWS: asked.AWS, VM: asked.VM,
-	})
+	}, store, secret.NewFingerprinter(asked.AppName, secret.Rounds))
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +208,7 @@ func (v *vm) started(ctx context.Context, asked options.Info) (platform.Found, e
 		}
 		select {
 		case <-ctx.Done():
-			return found, interrupted(nil)
+			return found, interrupted()
 		case <-time.After(time.Second):
 		}
 	}

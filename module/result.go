@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -52,7 +51,7 @@ type calls struct {
 }
 
 // result tells what was done, or in check mode would be: the same plan, with the steps that were carried out marked.
-func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) result {
+func (r *run) result(plan rotation.Plan, request ansible.Request, failed bool) result {
 	out := result{
 		Msg: plan.Msg, Phase: plan.Phase, RotationID: plan.RotationID, Fingerprints: fingerprints{plan.Current, plan.Previous},
 		Steps: plan.Steps, Then: plan.Then, KeyAgeDays: r.keyAge(plan), KeyRotationID: plan.BroughtBy, Warnings: plan.Warnings, Progress: plan.Progress, Evidence: plan.Evidence, Proof: plan.Proof, Baseline: plan.Baseline,
@@ -66,14 +65,12 @@ func (r *run) result(plan rotation.Plan, request ansible.Request, applied bool) 
 	if out.Evidence == nil {
 		out.Evidence = []rotation.Evidence{}
 	}
-	out.Changed = plan.Writes()
-	if applied {
-		out.Changed = wrote(plan.Steps)
-		if out.Changed && !plan.Steps[len(plan.Steps)-1].Done {
-			out.Phase = plan.Before
-		}
+	out.Changed = len(r.done) > 0
+	if failed && plan.Writes() {
+		out.Phase = plan.Reached(r.world, r.wish, r.prints)
 	}
-	if plan.Writes() && !applied {
+	if plan.Writes() && request.CheckMode {
+		out.Changed = true
 		out.Msg = "Would be done: " + lower(plan.Msg)
 	}
 	if request.Diff {
@@ -105,33 +102,6 @@ func (r *run) keyAge(plan rotation.Plan) *int {
 	}
 	age := int(r.world.Now.Sub(plan.Born) / (24 * time.Hour))
 	return &age
-}
-
-func wrote(steps []rotation.Step) bool {
-	for _, step := range steps {
-		if step.Write != nil && step.Done {
-			return true
-		}
-	}
-	return false
-}
-
-// sofar says what a failed run has written, for the error.
-func sofar(steps []rotation.Step) string {
-	var done []string
-	for _, step := range steps {
-		if step.Write != nil && step.Done {
-			done = append(done, string(step.Action))
-		}
-	}
-	if len(done) == 0 {
-		return "Nothing was written."
-	}
-	return fmt.Sprintf("Done before that: %s.", strings.Join(done, ", "))
-}
-
-func interrupted(done []rotation.Step) *rotation.Fault {
-	return &rotation.Fault{Code: rotation.CodeInterrupted, What: "The run was interrupted.", State: sofar(done), Next: "Run again: it goes on from where the parameters are."}
 }
 
 func lower(sentence string) string {

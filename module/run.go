@@ -1,15 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/lease"
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/parameters"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // handle is the one way through, for both modules: options → observe → plan → apply → result.
@@ -19,26 +25,36 @@ func handle(ctx context.Context, request ansible.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		return gather(ctx, asked, request.CheckMode)
+		out, err := gather(ctx, asked, request.CheckMode)
+		return out, (&run{}).stopped(err)
 	}
 	asked, err := options.ParseRotation(request.Params, os.LookupEnv)
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRun(ctx, asked)
+	store, err := parameters.Open(ctx, access(asked.AWS))
 	if err != nil {
-		return nil, err
+		return nil, (&run{}).stopped(err)
 	}
+	r, err := newRun(asked, store, secret.NewFingerprinter(asked.AppName, secret.Rounds))
+	if err != nil {
+		return nil, (&run{}).stopped(err)
+	}
+	return r.handle(ctx, request)
+}
+
+func (r *run) handle(ctx context.Context, request ansible.Request) (any, error) {
 	plan, err := r.decide(ctx)
-	applied := false
-	if err == nil && plan.Writes() && !request.CheckMode {
-		applied = true
+	if err == nil && !request.CheckMode {
 		plan, err = r.apply(ctx, plan)
 	}
-	if err == nil && request.CheckMode && asked.State == string(rotation.StatePrepared) && !asked.CaptureOnly {
+	if err == nil && request.CheckMode && r.wish.State == rotation.StatePrepared && !r.wish.CaptureOnly {
 		plan.Then, err = r.foretell(ctx, plan)
 	}
-	return r.result(plan, request, applied), err
+	if err != nil {
+		err = r.stopped(err)
+	}
+	return r.result(plan, request, err != nil), err
 }
 
 // foretell plans the end of a rotation that is under way or due, for a dry run: by the plan of finalized itself.
@@ -108,83 +124,141 @@ func (r *run) fetch(ctx context.Context, need rotation.Need, lock int) error {
 	return err
 }
 
-// apply carries out the plan. The lock comes first; then, because the world may have changed until it was ours, the
-// parameters are looked at once more, and if they have, the plan is made anew.
+// apply carries out the plan, if it writes, and makes it anew where the world changed until the lock was ours.
 func (r *run) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan, error) {
-	for try := 0; ; try++ {
-		err := r.applyStep(ctx, &plan, 0)
-		if err == nil {
-			var same bool
-			if same, err = r.unchanged(ctx); err == nil && same {
-				break
-			}
-			err = errors.Join(err, r.release(ctx, plan))
-		}
-		var fault *rotation.Fault
-		if raced := err == nil || (errors.As(err, &fault) && fault.Code == rotation.CodeLocked); !raced || try == lockTries {
+	for try := 0; plan.Writes(); try++ {
+		raced, err := r.attempt(ctx, &plan)
+		if !raced {
 			return plan, err
 		}
-		if plan, err = r.decide(ctx); err != nil || !plan.Writes() {
+		if try == lockTries {
+			return plan, cmp.Or(err, error(&rotation.Fault{
+				Code: rotation.CodeVersionGap, What: fmt.Sprintf("The Platform's parameters were changed by somebody each of the %d times that this run took the lock.", lockTries+1),
+				Next: "See who writes them (aws ssm get-parameter-history), such as a terraform apply that runs; then run again.",
+			}))
+		}
+		if plan, err = r.decide(ctx); err != nil {
 			return plan, err
 		}
 	}
-	for at := 1; at < len(plan.Steps); at++ {
-		if err := r.renew(ctx, plan); err != nil {
-			return plan, err
+	return plan, nil
+}
+
+// attempt carries out the steps in their order, the lock first. raced: somebody else had the lock, or had changed the parameters
+// until it was ours, so that the plan is of yesterday.
+func (r *run) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
+	var held *lease.Lease
+	defer func() {
+		if held == nil || err == nil && !raced {
+			return
 		}
-		if err := r.applyStep(ctx, &plan, at); err != nil {
-			// The next run must not have to wait for the lease. Not ours any more, or SSM out of reach: then it has to.
-			_ = r.release(ctx, plan)
-			return plan, err
+		// The next run must not have to wait for the lease. Not ours any more, or SSM out of reach: then it has to.
+		err = r.stopped(err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if last := len(plan.Steps) - 1; plan.Steps[last].Action == rotation.ActUnlock && !plan.Steps[last].Done {
+			outcome, _ := held.Release(ctx)
+			r.record(&plan.Steps[last], outcome)
+		}
+	}()
+	for at := range plan.Steps {
+		step := &plan.Steps[at]
+		if step.Write == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return false, interrupted()
+		}
+		var outcome parameters.Outcome
+		switch {
+		case step.Action == rotation.ActLock:
+			lock := custody.Lock{Holder: r.world.Caller, RotationID: plan.RotationID, State: string(r.wish.State)}
+			held, outcome, err = lease.Take(ctx, r.store, r.now, r.wish.Names.Custody, *step.Write, lock, r.world.Custody.Locks)
+			if r.record(step, outcome); err == nil {
+				var same bool
+				same, err = r.unchanged(ctx)
+				raced = err == nil && !same
+			}
+		case step.Action == rotation.ActUnlock && held != nil:
+			outcome, err = held.Release(ctx)
+			r.record(step, outcome)
+		default:
+			outcome, err = r.write(ctx, held, step.Write)
+			r.record(step, outcome)
+		}
+		var fault *rotation.Fault
+		if raced = raced || errors.As(err, &fault) && fault.Code == rotation.CodeLocked; raced || err != nil {
+			return raced, err
 		}
 	}
 	if plan.Made != "" {
 		plan.Current = plan.Made
 	}
-	return plan, nil
+	return false, nil
 }
 
-func (r *run) applyStep(ctx context.Context, plan *rotation.Plan, at int) error {
-	step := &plan.Steps[at]
-	if step.Write == nil {
-		return nil
+// write carries out one write as long as the lease holds.
+func (r *run) write(ctx context.Context, held *lease.Lease, write *rotation.Write) (parameters.Outcome, error) {
+	if held != nil {
+		bounded, cancel, err := held.Guard(ctx)
+		defer cancel()
+		if err != nil {
+			return parameters.NotDone, err
+		}
+		ctx = bounded
 	}
-	if err := ctx.Err(); err != nil {
-		return interrupted(plan.Steps[:at])
+	return r.store.Apply(ctx, write)
+}
+
+// record keeps what was carried out, for the step's result and for what a failure says.
+func (r *run) record(step *rotation.Step, outcome parameters.Outcome) {
+	switch outcome {
+	case parameters.Done:
+		step.Done = true
+		r.done = append(r.done, *step)
+	case parameters.Unknown:
+		r.unsure = append(r.unsure, string(step.Action)+" "+step.Target)
+	case parameters.NotDone:
 	}
-	if err := r.store.Apply(ctx, *step, sofar(plan.Steps[:at])); err != nil {
+}
+
+// stopped adds to a failure what was written. Nobody else says so, since nobody else knows.
+func (r *run) stopped(err error) error {
+	var fault *rotation.Fault
+	if !errors.As(err, &fault) || r.told == fault {
 		return err
 	}
-	step.Done = true
-	return nil
+	told := *fault
+	if told.State == nothingWritten || told.State == "" {
+		told.State = r.sofar()
+	}
+	r.told = &told
+	return r.told
 }
 
-// renew prolongs the lease when a third of it is over: SSM's quota may make a run wait.
-func (r *run) renew(ctx context.Context, plan rotation.Plan) error {
-	if r.now().Sub(r.renewed) < lease/3 || plan.Steps[0].Action != rotation.ActLock {
-		return nil
+const nothingWritten = "Nothing was written."
+
+func (r *run) sofar() string {
+	state := nothingWritten
+	if len(r.done) > 0 {
+		done := make([]string, 0, len(r.done))
+		for _, step := range r.done {
+			done = append(done, string(step.Action))
+		}
+		state = fmt.Sprintf("Done before that: %s.", strings.Join(done, ", "))
 	}
-	write, err := rotation.Renewal(r.world, r.wish, plan.Steps[0].Write.Name, plan.RotationID, r.now())
-	if err == nil {
-		err = r.store.Apply(ctx, rotation.Step{Write: write}, sofar(plan.Steps))
+	if len(r.unsure) > 0 {
+		state = fmt.Sprintf("%s Whether %s was carried out is not known.", strings.TrimPrefix(state, nothingWritten), strings.Join(r.unsure, ", "))
 	}
-	r.renewed = r.now()
-	return err
+	return strings.TrimSpace(state)
 }
 
-// release marks the lock as released after a failure, also when the run was interrupted.
-func (r *run) release(ctx context.Context, plan rotation.Plan) error {
-	last := plan.Steps[len(plan.Steps)-1]
-	if !plan.Steps[0].Done || last.Action != rotation.ActUnlock || last.Done {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return r.store.Apply(ctx, last, sofar(plan.Steps))
+func interrupted() *rotation.Fault {
+	return &rotation.Fault{Code: rotation.CodeInterrupted, What: "The run was interrupted.", Next: "Run again: it goes on from where the parameters are."}
 }
 
 // unchanged says whether the parameters are still as the plan saw them.
 func (r *run) unchanged(ctx context.Context) (bool, error) {
 	now, _, err := r.store.ReadPlatform(ctx, r.wish.Names)
-	return err == nil && parameters.SameVersions(now, r.world.SSM), err
+	return err == nil && parameters.Same(now, r.world.SSM), err
 }

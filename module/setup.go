@@ -18,35 +18,32 @@ import (
 
 const (
 	infoModule = "seqera_crypto_rotation_info"
-	lease      = custody.Lease
 	lockTries  = 3
 	keyLength  = 40 // alphanumerics of a key that the module makes: 238 bits
 )
 
 // run is one call of the module: the wish, the rooms it works with, and the world as far as it was observed.
 type run struct {
-	asked   options.Rotation
-	wish    rotation.Wish
-	store   *parameters.Store
-	prints  *secret.Fingerprinter
-	now     func() time.Time
-	began   time.Time
-	renewed time.Time
-	world   rotation.World
+	asked  options.Rotation
+	wish   rotation.Wish
+	store  *parameters.Store
+	prints *secret.Fingerprinter
+	now    func() time.Time
+	began  time.Time
+	world  rotation.World
+	done   []rotation.Step // what was written, whatever became of the plan
+	unsure []string        // what may have been
+	told   *rotation.Fault // the failure that says so already
 }
 
-func newRun(ctx context.Context, asked options.Rotation) (*run, error) {
+func newRun(asked options.Rotation, store *parameters.Store, prints *secret.Fingerprinter) (*run, error) {
 	proof, err := rotation.ParseProof(asked.Proof)
-	if err != nil {
-		return nil, err
-	}
-	store, err := parameters.Open(ctx, access(asked.AWS))
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
 	r := &run{
-		asked: asked, store: store, prints: secret.NewFingerprinter(asked.AppName, secret.Rounds), now: time.Now, began: now, renewed: now,
+		asked: asked, store: store, prints: prints, now: time.Now, began: now,
 		world: rotation.World{Now: now, Caller: self()},
 	}
 	r.wish = rotation.Wish{

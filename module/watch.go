@@ -75,7 +75,7 @@ func (w wait) run(ctx context.Context) (rotation.Plan, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return plan, interrupted(nil)
+			return plan, interrupted()
 		case <-over:
 			return plan, timedOut(plan.Pending, w.timeout, note)
 		case <-time.After(w.every):

@@ -60,7 +60,7 @@ type Shelf struct {
 }
 
 // Add reads one parameter under prefix into the shelf. Names that are none of ours are left alone.
-func (s *Shelf) Add(prefix, name string, value secret.Secret, version int64) error {
+func (s *Shelf) Add(prefix, name string, value secret.Secret, version int64, modified time.Time) error {
 	rest, ok := strings.CutPrefix(name, prefix+"/")
 	if !ok {
 		return nil
@@ -72,7 +72,7 @@ func (s *Shelf) Add(prefix, name string, value secret.Secret, version int64) err
 		if !ok {
 			return nil
 		}
-		lock := Lock{Number: number, Version: version}
+		lock := Lock{Number: number, Version: version, Modified: modified}
 		if err := decode(name, value, &lock); err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (s *Shelf) Replace(prefix, name string, exists bool, value secret.Secret, v
 	if !exists {
 		return nil
 	}
-	return s.Add(prefix, name, value, version)
+	return s.Add(prefix, name, value, version, time.Time{})
 }
 
 func (s *Shelf) addEscrow(name, rest string, value secret.Secret, version int64) error {

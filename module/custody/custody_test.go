@@ -25,7 +25,7 @@ func TestDocumentsComeBackAsTheyWereWritten(t *testing.T) {
 	for name, document := range map[string]any{LedgerName("/c", "r1"): entry, EscrowName("/c", "aaaa"): deposit, TieName("/c", "aaaa", "r2"): tie, LockName("/c", 7): lock} {
 		value, err := Encode(document)
 		require.NoError(t, err)
-		require.NoError(t, shelf.Add("/c", name, value, 5))
+		require.NoError(t, shelf.Add("/c", name, value, 5, time.Time{}))
 	}
 	entry.Version = 5
 	got, ok := shelf.Entry("r1")
@@ -47,7 +47,7 @@ func TestWhatIsNotOursIsDamagedAndNeverQuoted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var shelf Shelf
-			err := shelf.Add("/c", "/c/ledger/r1", secret.New(text), 1)
+			err := shelf.Add("/c", "/c/ledger/r1", secret.New(text), 1, time.Time{})
 			require.Error(t, err)
 			require.ErrorIs(t, err, ErrDamaged)
 			assert.NotContains(t, err.Error(), "CANARY")

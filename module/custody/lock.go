@@ -13,6 +13,7 @@ import (
 type Lock struct {
 	Number     int       `json:"-"`
 	Version    int64     `json:"-"` // the parameter's version as observed
+	Modified   time.Time `json:"-"` // when SSM says that this version was put
 	Holder     Holder    `json:"holder"`
 	RotationID string    `json:"rotation_id,omitempty"`
 	State      string    `json:"state"`
@@ -49,9 +50,9 @@ func Decide(locks []Lock, now time.Time) Claim {
 	case last.Holder.Local && !last.Holder.Alive:
 		claim.TakenFrom = &last
 		claim.Reason = fmt.Sprintf("its holder, process %d on this machine, is gone", last.Holder.PID)
-	case now.After(last.ExpiresAt):
+	case now.After(last.Expiry()):
 		claim.TakenFrom = &last
-		claim.Reason = fmt.Sprintf("the lease of %s ended at %s", last.Holder.Who(), last.ExpiresAt.UTC().Format(time.RFC3339))
+		claim.Reason = fmt.Sprintf("the lease of %s ended at %s", last.Holder.Who(), last.Expiry().UTC().Format(time.RFC3339))
 	default:
 		claim.HeldBy = &last
 	}
@@ -60,12 +61,27 @@ func Decide(locks []Lock, now time.Time) Claim {
 
 // Dead says whether a lock is not released and nobody holds it any more.
 func (l Lock) Dead(now time.Time) bool {
-	return l.ReleasedAt.IsZero() && ((l.Holder.Local && !l.Holder.Alive) || now.After(l.ExpiresAt))
+	return l.ReleasedAt.IsZero() && ((l.Holder.Local && !l.Holder.Alive) || now.After(l.Expiry()))
+}
+
+// Expiry is when the lease is over: counted from the put itself, which may have waited for its turn, and by SSM's clock.
+func (l Lock) Expiry() time.Time {
+	if l.Modified.IsZero() {
+		return l.ExpiresAt
+	}
+	return l.Modified.Add(Lease)
 }
 
 // LockName gives <prefix>/lock/<n>.
 func LockName(prefix string, number int) string {
 	return prefix + "/lock/" + strconv.Itoa(number)
+}
+
+// LockNumber is the inverse of LockName.
+func LockNumber(prefix, name string) (int, bool) {
+	rest, ok := strings.CutPrefix(name, prefix+"/lock/")
+	number, fine := lockNumber(rest)
+	return number, ok && fine
 }
 
 // lockNumber is the inverse of LockName's last part.

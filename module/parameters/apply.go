@@ -5,95 +5,112 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
-// held is the lock that this store took: its own name and the next number, which only somebody who overtakes creates.
-type held struct{ name, next string }
+// Outcome says whether a write was carried out. An error may come with each of them.
+type Outcome int
 
-// Apply carries out one write and reads it back, together with the lock: a holder that was overtaken stops before its
-// next write. done says in a sentence what was written before, for the error.
-func (s *Store) Apply(ctx context.Context, step rotation.Step, done string) error {
-	write := step.Write
-	s.writes.Add(1)
-	var err error
-	switch write.Kind {
-	case rotation.Create:
-		err = s.create(ctx, step, done)
-	case rotation.Put:
-		err = s.put(ctx, write, done)
-	case rotation.Delete:
-		err = s.remove(ctx, write, done)
-	}
+// The outcomes.
+const (
+	NotDone Outcome = iota
+	Unknown         // the call was sent, and neither its answer nor a look told
+	Done
+)
+
+// Apply carries out one write and reads it back.
+func (s *Store) Apply(ctx context.Context, write *rotation.Write) (Outcome, error) {
+	outcome, err := s.Send(ctx, write)
 	if err != nil {
-		return err
+		return outcome, err
 	}
-	if step.Action == rotation.ActLock {
-		s.lock = nextOf(write.Name)
-	}
-	return s.readBack(ctx, step, done)
+	return Done, s.readBack(ctx, write)
 }
 
-// create writes a name for the first time. A retried call whose first answer was lost finds its own value there.
-func (s *Store) create(ctx context.Context, step rotation.Step, done string) error {
-	write := step.Write
-	version, err := s.send(ctx, write, false)
+// Send carries out one write. A retried call whose first answer was lost is no other writer.
+func (s *Store) Send(ctx context.Context, write *rotation.Write) (Outcome, error) {
+	s.writes.Add(1)
+	var err error
+	action := "ssm:PutParameter"
+	switch write.Kind {
+	case rotation.Create, rotation.Put:
+		err = s.put(ctx, write)
+	case rotation.Delete:
+		action = "ssm:DeleteParameters"
+		err = s.remove(ctx, write)
+	}
+	var answered smithy.APIError
 	var exists *types.ParameterAlreadyExists
-	if !errors.As(err, &exists) {
-		if err != nil {
-			return fault(err, "ssm:PutParameter", done, write.Name)
-		}
-		s.written[write.Name] = version
-		return nil
+	var told *rotation.Fault
+	switch {
+	case err == nil:
+		return Done, nil
+	case errors.As(err, &told): // carried out, onto what somebody else wrote
+		return Done, err
+	case errors.As(err, &exists):
+		return s.isOurs(ctx, write)
+	case errors.As(err, &answered) && answered.ErrorFault() != smithy.FaultServer:
+		return NotDone, fault(err, action, write.Targets()...)
 	}
-	found, err := s.Read(ctx, write.Name)
-	if err != nil {
-		return err
+	return s.found(ctx, write), fault(err, action, write.Targets()...)
+}
+
+// isOurs looks at a name that was to be created and exists: our own call may have been retried after its answer was lost.
+func (s *Store) isOurs(ctx context.Context, write *rotation.Write) (Outcome, error) {
+	switch err := s.readBack(ctx, write); {
+	case err == nil:
+		return Done, nil
+	case codeOf(err) != rotation.CodeReadBack:
+		return Unknown, err
 	}
-	if there := found[write.Name]; there.Exists && there.Value.Equal(write.Value) {
-		s.written[write.Name] = there.Version
-		return nil
-	}
-	if step.Action == rotation.ActLock {
-		return &rotation.Fault{
-			Code: rotation.CodeLocked, What: fmt.Sprintf("Somebody else took the lock %s at the same moment.", write.Name),
-			State: done, Next: "Wait for that run to end, then run again.",
-		}
-	}
-	return &rotation.Fault{
+	return NotDone, &rotation.Fault{
 		Code: rotation.CodeVersionGap, What: fmt.Sprintf("%s appeared while this run was about to create it.", write.Name),
-		State: done, Next: "See who wrote it (aws ssm get-parameter-history), then run again.",
+		Next: "See who wrote it (aws ssm get-parameter-history), then run again.",
 	}
+}
+
+// found looks once whether a call whose answer never came was carried out, also where the run was interrupted.
+func (s *Store) found(ctx context.Context, write *rotation.Write) Outcome {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	seen, err := s.Read(ctx, write.Targets()...)
+	if err == nil && s.asWritten(write, seen) {
+		return Done
+	}
+	return Unknown
 }
 
 // put writes onto the version that was observed. SSM has no compare-and-swap: the version that comes back is the only
 // sign that somebody else wrote in between.
-func (s *Store) put(ctx context.Context, write *rotation.Write, done string) error {
+func (s *Store) put(ctx context.Context, write *rotation.Write) error {
 	after := max(write.After, s.written[write.Name])
-	version, err := s.send(ctx, write, true)
+	delete(s.written, write.Name)
+	version, err := s.send(ctx, write, write.Kind == rotation.Put)
 	if err != nil {
-		return fault(err, "ssm:PutParameter", done, write.Name)
+		return err
 	}
 	s.written[write.Name] = version
-	if version == after+1 {
+	if version == after+1 || write.Kind == rotation.Create {
 		return nil
+	}
+	gap := &rotation.Fault{Code: rotation.CodeVersionGap, Next: "Compare the versions (aws ssm get-parameter-history), make sure nobody else writes there, then run again."}
+	if version <= after {
+		gap.What = fmt.Sprintf("%s was deleted by somebody while this run was writing it, and is there again with version %d.", write.Name, version)
+		return gap
 	}
 	other := s.otherWriter(ctx, write, after, version)
 	if other == "" {
 		return nil
 	}
-	return &rotation.Fault{
-		Code: rotation.CodeVersionGap, What: fmt.Sprintf("%s was changed by %s while this run was writing it: version %d was expected, %d came back.", write.Name, other, after+1, version),
-		State: done + " What was written onto is in the parameter's history.", Next: "Compare the versions (aws ssm get-parameter-history), make sure nobody else writes there, then run again.",
-	}
+	gap.What = fmt.Sprintf("%s was changed by %s while this run was writing it: version %d was expected, %d came back. What was written onto is in the parameter's history.", write.Name, other, after+1, version)
+	return gap
 }
 
 // otherWriter names who wrote between two versions of ours, or nobody if those writes were our own call, retried after
@@ -125,8 +142,10 @@ func (s *Store) send(ctx context.Context, write *rotation.Write, overwrite bool)
 	if write.Tier != "" {
 		input.Tier = types.ParameterTier(write.Tier)
 	}
-	if write.Policies != "" {
-		input.Policies = aws.String(write.Policies)
+	for value, field := range map[string]**string{write.Policies: &input.Policies, write.Pattern: &input.AllowedPattern, write.DataType: &input.DataType} {
+		if value != "" {
+			*field = aws.String(value)
+		}
 	}
 	answer, err := s.ssm.PutParameter(ctx, input)
 	if err != nil {
@@ -136,64 +155,66 @@ func (s *Store) send(ctx context.Context, write *rotation.Write, overwrite bool)
 }
 
 // remove deletes names; one that is not there is as wanted.
-func (s *Store) remove(ctx context.Context, write *rotation.Write, done string) error {
+func (s *Store) remove(ctx context.Context, write *rotation.Write) error {
 	for chunk := range slices.Chunk(write.Names, batch) {
+		for _, name := range chunk {
+			delete(s.written, name)
+		}
 		if _, err := s.ssm.DeleteParameters(ctx, &ssm.DeleteParametersInput{Names: chunk}); err != nil {
-			return fault(err, "ssm:DeleteParameters", done, chunk...)
+			return err
 		}
 	}
 	return nil
 }
 
-// readBack sees that what was written is there, or gone, and that the lock is still ours. A read may for a moment show
-// the version before.
-func (s *Store) readBack(ctx context.Context, step rotation.Step, done string) error {
-	write := step.Write
+// readBack sees that what was written is there, or gone. A read may for a moment show what was before: after a put, a creation
+// and a deletion alike, it is asked again.
+func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 	for try := 0; ; try++ {
-		found, err := s.Read(ctx, write.Name, s.lock.name, s.lock.next)
+		seen, err := s.Read(ctx, write.Targets()...)
 		if err != nil {
 			return err
 		}
-		if err := s.stillOurs(found, done); err != nil {
-			return err
-		}
-		there := found[write.Name]
-		as := there.Exists && there.Value.Equal(write.Value) && there.Version == s.written[write.Name]
-		if write.Kind == rotation.Delete {
-			as = !there.Exists
-		}
-		if as {
+		if s.asWritten(write, seen) {
 			return nil
 		}
-		if try == 4 || there.Version > s.written[write.Name] {
+		ours := s.written[write.Name]
+		if try == 4 || ours > 0 && seen[write.Name].Version > ours {
 			return &rotation.Fault{
 				Code: rotation.CodeReadBack, What: fmt.Sprintf("%s does not read back as it was written.", write.Name),
-				State: done, Next: "Somebody else writes there: see aws ssm get-parameter-history, then run again.",
+				Next: "Somebody else writes there: see aws ssm get-parameter-history, then run again.",
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return fault(ctx.Err(), "ssm:GetParameters", done, write.Name)
-		case <-time.After(100 * time.Millisecond << try):
+			return fault(ctx.Err(), "ssm:GetParameters", write.Name)
+		case <-time.After(s.pause << try):
 		}
 	}
 }
 
-func (s *Store) stillOurs(found map[string]rotation.Parameter, done string) error {
-	if s.lock.name == "" || (found[s.lock.name].Exists && !found[s.lock.next].Exists) {
-		return nil
+// asWritten says whether what was seen is what the write left. Of a call whose answer was lost the version is not known.
+func (s *Store) asWritten(write *rotation.Write, seen map[string]rotation.Parameter) bool {
+	for _, name := range write.Targets() {
+		there, ours := seen[name], s.written[name]
+		if write.Kind == rotation.Delete {
+			if there.Exists {
+				return false
+			}
+			continue
+		}
+		if !there.Exists || !there.Value.Equal(write.Value) || ours > 0 && there.Version != ours {
+			return false
+		}
+		s.written[name] = there.Version
 	}
-	return &rotation.Fault{
-		Code: rotation.CodeOvertaken, What: fmt.Sprintf("The lock %s was taken over by another run.", s.lock.name),
-		State: done, Next: "This run stops here; let the other one finish, then run again.",
-	}
+	return true
 }
 
-func nextOf(name string) held {
-	at := strings.LastIndexByte(name, '/') + 1
-	number, err := strconv.Atoi(name[at:])
-	if err != nil {
-		return held{name: name}
+func codeOf(err error) rotation.Code {
+	var fault *rotation.Fault
+	if errors.As(err, &fault) {
+		return fault.Code
 	}
-	return held{name: name, next: name[:at] + strconv.Itoa(number+1)}
+	return ""
 }

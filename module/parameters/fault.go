@@ -12,13 +12,13 @@ import (
 )
 
 // fault tells an SDK error to the operator. Of the service's own words only those of access errors are shown: a
-// ValidationException quotes the value that it does not like.
-func fault(err error, action, state string, names ...string) *rotation.Fault {
+// ValidationException quotes the value that it does not like. What was written it does not say: only the code that applies knows.
+func fault(err error, action string, names ...string) *rotation.Fault {
 	on := strings.Join(names, ", ")
-	f := &rotation.Fault{Code: rotation.CodeAWS, State: state, Cause: err}
+	f := &rotation.Fault{Code: rotation.CodeAWS, Cause: err}
 	var api smithy.APIError
 	switch {
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled):
 		f.Code = rotation.CodeInterrupted
 		f.What, f.Next = fmt.Sprintf("%s on %s was interrupted.", action, on), "Run again: it goes on from where the parameters are."
 	case errors.As(err, &api):
@@ -45,6 +45,8 @@ func fault(err error, action, state string, names ...string) *rotation.Fault {
 				f.Next = next
 			}
 		}
+	case errors.Is(err, context.DeadlineExceeded):
+		f.What, f.Next = fmt.Sprintf("SSM did not carry out %s on %s in time.", action, on), "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are."
 	case strings.Contains(err.Error(), "credentials"):
 		f.Code = rotation.CodeAWSCredentials
 		f.What, f.Next = "No AWS credentials were found.", "Give profile, access_key and secret_key, or an instance role; see docs/permissions.md."

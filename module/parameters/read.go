@@ -33,7 +33,7 @@ func (s *Store) Read(ctx context.Context, names ...string) (map[string]rotation.
 		s.reads.Add(1)
 		answer, err := s.ssm.GetParameters(ctx, &ssm.GetParametersInput{Names: chunk, WithDecryption: aws.Bool(true)})
 		if err != nil {
-			return nil, fault(err, "ssm:GetParameters", nothingWritten, chunk...)
+			return nil, fault(err, "ssm:GetParameters", chunk...)
 		}
 		if ahead, ok := middleware.GetAttemptSkew(answer.ResultMetadata); ok {
 			s.ahead.Store(int64(ahead))
@@ -69,7 +69,7 @@ func (s *Store) ReadShelf(ctx context.Context, prefix string) (custody.Shelf, er
 		s.reads.Add(1)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return custody.Shelf{}, fault(err, "ssm:GetParametersByPath", nothingWritten, prefix+"/*")
+			return custody.Shelf{}, fault(err, "ssm:GetParametersByPath", prefix+"/*")
 		}
 		for _, parameter := range page.Parameters {
 			if err := AddTo(&shelf, prefix, observed(parameter)); err != nil {
@@ -80,14 +80,30 @@ func (s *Store) ReadShelf(ctx context.Context, prefix string) (custody.Shelf, er
 	return shelf, nil
 }
 
+// Locks reads ten locks by their numbers, from the first on: as many as one call takes.
+func (s *Store) Locks(ctx context.Context, prefix string, first int) ([]custody.Lock, error) {
+	names := make([]string, 0, batch)
+	for number := range batch {
+		names = append(names, custody.LockName(prefix, first+number))
+	}
+	found, err := s.Read(ctx, names...)
+	var shelf custody.Shelf
+	for _, name := range names {
+		if err == nil {
+			err = AddTo(&shelf, prefix, found[name])
+		}
+	}
+	return shelf.Locks, err
+}
+
 // AddTo reads one parameter as a custody document onto the shelf; one that does not exist changes nothing.
 func AddTo(shelf *custody.Shelf, prefix string, parameter rotation.Parameter) error {
 	if !parameter.Exists {
 		return nil
 	}
-	if err := shelf.Add(prefix, parameter.Name, parameter.Value, parameter.Version); err != nil {
+	if err := shelf.Add(prefix, parameter.Name, parameter.Value, parameter.Version, parameter.Modified); err != nil {
 		return &rotation.Fault{
-			Code: rotation.CodeCustodyDamaged, What: "The custody document " + err.Error() + ".", State: nothingWritten,
+			Code: rotation.CodeCustodyDamaged, What: "The custody document " + err.Error() + ".",
 			Next: "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.", Cause: err,
 		}
 	}
@@ -113,7 +129,7 @@ func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
 		s.reads.Add(1)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fault(err, "ssm:DescribeParameters", nothingWritten, names...)
+			return fault(err, "ssm:DescribeParameters", names...)
 		}
 		for _, seen := range page.Parameters {
 			parameter := byName[aws.ToString(seen.Name)]
@@ -121,7 +137,7 @@ func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
 				continue
 			}
 			parameter.KeyID, parameter.Tier = aws.ToString(seen.KeyId), string(seen.Tier)
-			parameter.Policies = policies(seen.Policies)
+			parameter.Policies, parameter.Pattern, parameter.DataType = policies(seen.Policies), aws.ToString(seen.AllowedPattern), aws.ToString(seen.DataType)
 		}
 	}
 	p.Described = true
@@ -150,7 +166,9 @@ func policies(seen []types.ParameterInlinePolicy) string {
 	return text + "]"
 }
 
-// SameVersions says whether two observations are of the same versions.
-func SameVersions(a, b rotation.Parameters) bool {
-	return slices.EqualFunc(a.All(), b.All(), func(x, y *rotation.Parameter) bool { return x.Exists == y.Exists && x.Version == y.Version })
+// Same says whether two observations are of the same: one that was deleted and created again may have the version of before.
+func Same(a, b rotation.Parameters) bool {
+	return slices.EqualFunc(a.All(), b.All(), func(x, y *rotation.Parameter) bool {
+		return x.Exists == y.Exists && x.Version == y.Version && x.Value.Equal(y.Value)
+	})
 }

@@ -42,18 +42,34 @@ type Config struct {
 	AssumeRoleARN string
 	CABundle      string // path of a PEM file
 	ValidateCerts bool
-	Throttles     int // how often a throttled call is tried; 0 for Throttles
+	Throttles     int           // how often a throttled call is tried; 0 for Throttles
+	AnswerTimeout time.Duration // how long one answer is waited for; 0 for AnswerTimeout
+}
+
+// API is what is used of SSM; *ssm.Client is one.
+type API interface {
+	ssm.GetParametersByPathAPIClient
+	ssm.GetParameterHistoryAPIClient
+	ssm.DescribeParametersAPIClient
+	GetParameters(context.Context, *ssm.GetParametersInput, ...func(*ssm.Options)) (*ssm.GetParametersOutput, error)
+	PutParameter(context.Context, *ssm.PutParameterInput, ...func(*ssm.Options)) (*ssm.PutParameterOutput, error)
+	DeleteParameters(context.Context, *ssm.DeleteParametersInput, ...func(*ssm.Options)) (*ssm.DeleteParametersOutput, error)
 }
 
 // Store is SSM of one account and region, with counters of the calls made. It is for one goroutine.
 type Store struct {
-	ssm     *ssm.Client
-	sts     *sts.Client
+	ssm     API
+	sts     *sts.Client // nil: who we are is not asked
 	reads   atomic.Int64
 	writes  atomic.Int64
 	ahead   atomic.Int64     // how far SSM's clock is ahead of this machine's, in nanoseconds
 	written map[string]int64 // the last version that this store wrote of each name
-	lock    held
+	pause   time.Duration    // before a stale read is asked again; twice as long each time
+}
+
+// New makes a store of a client that is there already.
+func New(api API) *Store {
+	return &Store{ssm: api, written: map[string]int64{}, pause: 100 * time.Millisecond}
 }
 
 // How often a call is tried. A broken connection is given up soon. SSM's quota of 3 puts a second is shared by everybody in
@@ -62,6 +78,9 @@ const (
 	Attempts  = 10
 	Throttles = 600
 )
+
+// AnswerTimeout is how long one answer is waited for; the SDK itself waits for ever.
+const AnswerTimeout = 30 * time.Second
 
 // Open makes the clients. It makes no call that needs the network, unless a role is to be assumed.
 func Open(ctx context.Context, c Config) (*Store, error) {
@@ -79,9 +98,6 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(c.Profile))
 	}
-	if c.EndpointURL != "" {
-		options = append(options, config.WithBaseEndpoint(c.EndpointURL))
-	}
 	if c.AccessKey != "" {
 		options = append(options, config.WithCredentialsProvider(
 			credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())))
@@ -89,13 +105,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
 		return nil, &rotation.Fault{
-			Code: rotation.CodeAWSCredentials, What: "The AWS configuration could not be loaded: " + err.Error() + ".", State: nothingWritten,
+			Code: rotation.CodeAWSCredentials, What: "The AWS configuration could not be loaded: " + err.Error() + ".",
 			Next: "Check profile, the shared config files and aws_ca_bundle.", Cause: err,
 		}
 	}
 	if loaded.Region == "" {
 		return nil, &rotation.Fault{
-			Code: rotation.CodeAWSCredentials, What: "No AWS region is known.", State: nothingWritten,
+			Code: rotation.CodeAWSCredentials, What: "No AWS region is known.",
 			Next: "Set the option region, or AWS_REGION in the environment.",
 		}
 	}
@@ -105,7 +121,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		})
 		loaded.Credentials = aws.NewCredentialsCache(role)
 	}
-	return &Store{ssm: ssm.NewFromConfig(loaded), sts: sts.NewFromConfig(loaded), written: map[string]int64{}}, nil
+	// endpoint_url is SSM's alone, as in amazon.aws: an endpoint of a VPC knows no other service.
+	store := New(ssm.NewFromConfig(loaded, func(o *ssm.Options) {
+		if c.EndpointURL != "" {
+			o.BaseEndpoint = aws.String(c.EndpointURL)
+		}
+	}))
+	store.sts = sts.NewFromConfig(loaded)
+	return store, nil
 }
 
 // Calls gives the number of SSM reads and writes so far; a retried call counts once.
@@ -113,7 +136,10 @@ func (s *Store) Calls() (reads, writes int64) { return s.reads.Load(), s.writes.
 
 // Caller asks who we are (sts:GetCallerIdentity, which needs no permission). Empty when that cannot be told.
 func (s *Store) Caller(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	if s.sts == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	answer, err := s.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.RetryMaxAttempts = 2 })
 	if err != nil {
@@ -147,6 +173,9 @@ func (p *patience) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	} else if p.broken++; attempt == 1 {
 		p.broken = 1
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		p.broken += Attempts / 3 // it took AnswerTimeout to find out
+	}
 	if p.broken >= Attempts || attempt >= p.throttles {
 		return 0, err
 	}
@@ -155,8 +184,9 @@ func (p *patience) BackoffDelay(attempt int, err error) (time.Duration, error) {
 }
 
 func httpClient(c Config) (aws.HTTPClient, error) {
+	client := awshttp.NewBuildableClient().WithTimeout(cmp.Or(c.AnswerTimeout, AnswerTimeout))
 	if c.CABundle == "" && c.ValidateCerts {
-		return awshttp.NewBuildableClient(), nil
+		return client, nil
 	}
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: !c.ValidateCerts} //nolint:gosec // validate_certs: false is the operator's word, as in amazon.aws
 	if c.CABundle != "" {
@@ -165,12 +195,10 @@ func httpClient(c Config) (aws.HTTPClient, error) {
 		if err != nil || !pool.AppendCertsFromPEM(pem) {
 			return nil, &rotation.Fault{
 				Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("aws_ca_bundle %s cannot be read as PEM certificates.", c.CABundle),
-				State: nothingWritten, Next: "Name a file that exists where this task runs.", Cause: err,
+				Next: "Name a file that exists where this task runs.", Cause: err,
 			}
 		}
 		settings.RootCAs = pool
 	}
-	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.TLSClientConfig = settings }), nil
+	return client.WithTransportOptions(func(t *http.Transport) { t.TLSClientConfig = settings }), nil
 }
-
-const nothingWritten = "Nothing was written."

@@ -28,19 +28,26 @@ func open(t *testing.T, server *moto.Server) *Store {
 }
 
 // put is the write of an omnibus that was observed in its first version.
-func put(value string) rotation.Step {
-	return rotation.Step{Action: rotation.ActPutOmnibus, Write: &rotation.Write{Kind: rotation.Put, Name: "/omnibus", Value: secret.New(value), Type: "SecureString", After: 1}}
+func put(value string) *rotation.Write {
+	return &rotation.Write{Kind: rotation.Put, Name: "/omnibus", Value: secret.New(value), Type: "SecureString", After: 1}
 }
 
-func create(name, value string) rotation.Step {
-	return rotation.Step{Action: rotation.ActEscrowNew, Write: &rotation.Write{Kind: rotation.Create, Name: name, Value: secret.New(value), Type: "SecureString"}}
+func create(name, value string) *rotation.Write {
+	return &rotation.Write{Kind: rotation.Create, Name: name, Value: secret.New(value), Type: "SecureString"}
 }
 
-func remove(names ...string) rotation.Step {
-	return rotation.Step{Action: rotation.ActDeletePrevious, Write: &rotation.Write{Kind: rotation.Delete, Name: names[0], Names: names}}
+func remove(names ...string) *rotation.Write {
+	return &rotation.Write{Kind: rotation.Delete, Name: names[0], Names: names}
 }
 
-func codeOf(t *testing.T, err error) rotation.Code {
+func applied(t *testing.T, store *Store, write *rotation.Write) {
+	t.Helper()
+	outcome, err := store.Apply(t.Context(), write)
+	require.NoError(t, err)
+	assert.Equal(t, Done, outcome)
+}
+
+func faultOf(t *testing.T, err error) rotation.Code {
 	t.Helper()
 	var fault *rotation.Fault
 	require.ErrorAs(t, err, &fault)
@@ -71,10 +78,10 @@ func TestEachWriteIsCarriedOutAndReadBack(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	store := open(t, server)
-	require.NoError(t, store.Apply(t.Context(), put("after"), ""))
-	require.NoError(t, store.Apply(t.Context(), put("later"), ""), "a second put builds on the first")
-	require.NoError(t, store.Apply(t.Context(), create("/new", "x"), ""))
-	require.NoError(t, store.Apply(t.Context(), remove("/new", "/never"), ""))
+	applied(t, store, put("after"))
+	applied(t, store, put("later"))
+	applied(t, store, create("/new", "x"))
+	applied(t, store, remove("/new", "/never"))
 	all := server.All(t)
 	assert.Equal(t, "later", aws.ToString(all["/omnibus"].Value))
 	assert.Len(t, all, 1)
@@ -93,8 +100,8 @@ func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
 	assert.Equal(t, "alias/ours", seen.Omnibus.KeyID)
 	assert.Equal(t, "Advanced", seen.Omnibus.Tier)
 	step := put("w")
-	step.Write.KeyID, step.Write.Tier = seen.Omnibus.KeyID, seen.Omnibus.Tier
-	require.NoError(t, store.Apply(t.Context(), step, ""))
+	step.KeyID, step.Tier = seen.Omnibus.KeyID, seen.Omnibus.Tier
+	applied(t, store, step)
 	described, err := server.Client().DescribeParameters(t.Context(), &ssm.DescribeParametersInput{})
 	require.NoError(t, err)
 	assert.Equal(t, "alias/ours", aws.ToString(described.Parameters[0].KeyId))
@@ -109,7 +116,7 @@ func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	store := open(t, server)
-	for _, step := range []rotation.Step{put(canary), create("/new", canary), remove("/new")} {
+	for _, step := range []*rotation.Write{put(canary), create("/new", canary), remove("/new")} {
 		server.Reset()
 		server.On(func(n int, _ moto.Call) moto.Fault {
 			if n == 1 {
@@ -117,7 +124,7 @@ func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
 			}
 			return moto.None
 		})
-		require.NoError(t, store.Apply(t.Context(), step, ""))
+		applied(t, store, step)
 	}
 }
 
@@ -163,7 +170,7 @@ func TestACallWaitsItsTurnLongerThanABrokenConnectionAndNotForEver(t *testing.T)
 	})
 	require.NoError(t, err)
 	_, err = store.Read(t.Context(), "/omnibus")
-	assert.Equal(t, rotation.CodeThrottled, codeOf(t, err))
+	assert.Equal(t, rotation.CodeThrottled, faultOf(t, err))
 	assert.Len(t, server.Calls(), 3)
 }
 
@@ -171,13 +178,12 @@ func TestAnotherWriterInBetweenStopsTheRunAndIsNamed(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
 	server.Put(t, "/omnibus", "somebody else's")
-	err := open(t, server).Apply(t.Context(), put(canary), "Done before that: nothing.")
-	assert.Equal(t, rotation.CodeVersionGap, codeOf(t, err))
-	assert.ErrorContains(t, err, "Done before that: nothing.")
+	_, err := open(t, server).Apply(t.Context(), put(canary))
+	assert.Equal(t, rotation.CodeVersionGap, faultOf(t, err))
 
 	server.Put(t, "/new", "somebody else's")
-	err = open(t, server).Apply(t.Context(), create("/new", canary), "")
-	assert.Equal(t, rotation.CodeVersionGap, codeOf(t, err))
+	_, err = open(t, server).Apply(t.Context(), create("/new", canary))
+	assert.Equal(t, rotation.CodeVersionGap, faultOf(t, err))
 	all := server.All(t)
 	assert.Equal(t, "somebody else's", aws.ToString(all["/new"].Value))
 }
@@ -190,39 +196,19 @@ func TestAWriteThatDoesNotReadBackStopsTheRun(t *testing.T) {
 			server.Put(t, "/omnibus", "somebody else's")
 		}
 	})
-	err := open(t, server).Apply(t.Context(), put(canary), "")
-	assert.Equal(t, rotation.CodeReadBack, codeOf(t, err))
-}
-
-func TestAHolderThatWasOvertakenStopsBeforeItsNextWrite(t *testing.T) {
-	server := moto.Start(t)
-	store := open(t, server)
-	lock := create("/c/lock/1", "ours")
-	lock.Action = rotation.ActLock
-	require.NoError(t, store.Apply(t.Context(), lock, ""))
-	server.After(func(call moto.Call) {
-		if call.Action == "PutParameter" && call.Names[0] == "/first" {
-			server.Put(t, "/c/lock/2", "theirs")
-		}
-	})
-	err := store.Apply(t.Context(), create("/first", "x"), "")
-	assert.Equal(t, rotation.CodeOvertaken, codeOf(t, err))
-
-	again := create("/c/lock/2", "ours too")
-	again.Action = rotation.ActLock
-	err = open(t, server).Apply(t.Context(), again, "")
-	assert.Equal(t, rotation.CodeLocked, codeOf(t, err))
+	_, err := open(t, server).Apply(t.Context(), put(canary))
+	assert.Equal(t, rotation.CodeReadBack, faultOf(t, err))
 }
 
 func TestServiceErrorsAreToldApartAndNeverQuoteAValue(t *testing.T) {
 	server := moto.Start(t)
 	for fault, code := range map[moto.Fault]rotation.Code{moto.Denied: rotation.CodeAccessDenied, moto.Invalid: rotation.CodeAWS} {
 		server.On(func(int, moto.Call) moto.Fault { return fault })
-		err := open(t, server).Apply(t.Context(), create("/new", canary), "Nothing was written.")
-		assert.Equal(t, code, codeOf(t, err))
+		_, err := open(t, server).Apply(t.Context(), create("/new", canary))
+		assert.Equal(t, code, faultOf(t, err))
 		assert.ErrorContains(t, err, "ssm:PutParameter on /new")
 		_, err = open(t, server).Read(t.Context(), "/new")
-		assert.Equal(t, code, codeOf(t, err), "AccessDenied is not absent")
+		assert.Equal(t, code, faultOf(t, err), "AccessDenied is not absent")
 	}
 }
 
@@ -238,5 +224,5 @@ func TestTheShelfIsReadInPages(t *testing.T) {
 
 	server.Put(t, "/c/ledger/r1", canary)
 	_, err = open(t, server).ReadShelf(t.Context(), "/c")
-	assert.Equal(t, rotation.CodeCustodyDamaged, codeOf(t, err))
+	assert.Equal(t, rotation.CodeCustodyDamaged, faultOf(t, err))
 }

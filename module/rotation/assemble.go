@@ -182,7 +182,7 @@ func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps
 	}
 	var found []Step
 	for _, step := range steps {
-		for _, target := range step.Write.targets() {
+		for _, target := range step.Write.Targets() {
 			parameter, _ := w.SSM.byName(target)
 			for _, held := range keysIn(parameter, wish) {
 				k := keyOf(held, p.prints)
@@ -386,5 +386,5 @@ func over(p Parameter, value secret.Secret, newKeyID string) *Write {
 	if !p.Exists {
 		return &Write{Kind: Create, Name: p.Name, Value: value, Type: "SecureString", KeyID: newKeyID}
 	}
-	return &Write{Kind: Put, Name: p.Name, Value: value, Type: p.Type, KeyID: p.KeyID, Tier: p.Tier, Policies: p.Policies, After: p.Version}
+	return &Write{Kind: Put, Name: p.Name, Value: value, Type: p.Type, KeyID: p.KeyID, Tier: p.Tier, Policies: p.Policies, Pattern: p.Pattern, DataType: p.DataType, After: p.Version}
 }

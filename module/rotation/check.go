@@ -43,7 +43,7 @@ func (p Plan) Check(w World, wish Wish) error {
 
 // unlawful says what is wrong with a write, or nothing.
 func unlawful(w World, wish Wish, write Write) string {
-	for _, name := range write.targets() {
+	for _, name := range write.Targets() {
 		if strings.HasPrefix(name, wish.Names.Custody+"/escrow/") && write.Kind != Create {
 			return "escrow is never overwritten or deleted"
 		}

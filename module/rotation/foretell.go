@@ -50,9 +50,32 @@ func (w World) after(wish Wish, plan Plan) (World, error) {
 	return w, nil
 }
 
+// Reached is the phase of a plan that was cut off: the one that was found, unless a step that was carried out changed the
+// Platform's parameters.
+func (p Plan) Reached(w World, wish Wish, prints Prints) Phase {
+	done, changed := Plan{}, false
+	for _, step := range p.Steps {
+		if step.Write == nil || !step.Done {
+			continue
+		}
+		done.Steps = append(done.Steps, step)
+		_, ours := w.SSM.byName(step.Write.Name)
+		changed = changed || ours
+	}
+	after, err := w.after(wish, done)
+	if err != nil || !changed {
+		return p.Before
+	}
+	view, err := look(after, wish, prints)
+	if err != nil {
+		return PhaseInconsistent
+	}
+	return observe(after, wish, view).Phase
+}
+
 // write does to the observed world what Apply does to SSM.
 func (w *World) write(prefix string, write Write) error {
-	for _, name := range write.targets() {
+	for _, name := range write.Targets() {
 		for _, parameter := range w.SSM.All() {
 			if parameter.Name == name {
 				parameter.Exists, parameter.Value, parameter.Type, parameter.Version = write.Kind != Delete, write.Value, write.Type, write.After+1

@@ -20,7 +20,7 @@ func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
 		held := claim.HeldBy
 		return taking{}, nil, &Fault{
 			Code: CodeLocked, What: fmt.Sprintf("%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), wish.App,
-				held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.ExpiresAt.UTC().Format(time.RFC3339)),
+				held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.Expiry().UTC().Format(time.RFC3339)),
 			State: nothingWritten, Next: "Wait for it to end; if it died, run again after that time.",
 		}
 	}
@@ -49,15 +49,6 @@ func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
 	}
 	end := Step{Action: ActUnlock, Target: name, Reason: "marked released; it stays as the last number", Write: &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: 1}}
 	return begin, []Step{end}, nil
-}
-
-// Renewal is the write that prolongs the lease of a lock that is held.
-func Renewal(w World, wish Wish, name, rotationID string, now time.Time) (*Write, error) {
-	value, err := custody.Encode(custody.Lock{Holder: w.Caller, RotationID: rotationID, State: string(wish.State), AcquiredAt: w.Now, ExpiresAt: now.Add(custody.Lease)})
-	if err != nil {
-		return nil, err
-	}
-	return &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: 1}, nil
 }
 
 // tidy adds to a plan that has nothing to do the release of the lock that a run left which died after its last record was

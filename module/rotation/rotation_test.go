@@ -85,7 +85,7 @@ func (s store) world(t *testing.T) World {
 		Switch: s.get(n.Switch), ChunkSize: s.get(n.ChunkSize), Described: true,
 	}, Custody: custody.Shelf{Complete: true}}
 	for _, name := range slices.Sorted(maps.Keys(s)) { // as SSM lists them: in one order
-		require.NoError(t, w.Custody.Add(n.Custody, name, s[name].Value, s[name].Version))
+		require.NoError(t, w.Custody.Add(n.Custody, name, s[name].Value, s[name].Version, time.Time{}))
 	}
 	for i := range w.Custody.Locks {
 		w.Custody.Locks[i].Holder.Local = true // of a process that is gone

@@ -66,11 +66,13 @@ type Write struct {
 	KeyID    string // as observed; empty lets SSM choose (alias/aws/ssm)
 	Tier     string // as observed, or Advanced where that was allowed; empty lets SSM choose
 	Policies string
-	After    int64 // the version observed; the write's own must be After+1. 0 for a name that did not exist
+	Pattern  string // AllowedPattern, as observed
+	DataType string // likewise
+	After    int64  // the version observed; the write's own must be After+1. 0 for a name that did not exist
 }
 
-// targets are the names that a write touches.
-func (w Write) targets() []string {
+// Targets are the names that a write touches.
+func (w Write) Targets() []string {
 	if w.Kind == Delete {
 		return w.Names
 	}

@@ -61,6 +61,8 @@ type Parameter struct {
 	// From DescribeParameters; empty when only GetParameters was asked.
 	KeyID    string
 	Tier     string // Standard, Advanced, Intelligent-Tiering
+	Pattern  string // AllowedPattern
+	DataType string
 	Policies string // JSON, as it is to be sent back; usually empty
 }
 

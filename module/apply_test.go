@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/ansible"
+	"github.com/seqera-tools/crypto-rotation/module/internal/fakessm"
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/parameters"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// What a run says of itself after every kind of failure, with SSM in memory.
+
+// platformIn is SSM with one Platform's parameters in it.
+func platformIn() *fakessm.SSM {
+	server := fakessm.New()
+	server.Put(name, document())
+	server.Put(config+"/tower/crypto/secretKey", oldKey)
+	return server
+}
+
+func newRunOn(t *testing.T, server *fakessm.SSM, given args) *run {
+	t.Helper()
+	params := map[string]any{}
+	for key, value := range given {
+		if list, ok := value.([]string); ok {
+			value = strings.Join(list, ",")
+		}
+		params[key] = value
+	}
+	asked, err := options.ParseRotation(params, nil)
+	require.NoError(t, err)
+	r, err := newRun(asked, parameters.New(server), secret.NewFingerprinter(asked.AppName, 1))
+	require.NoError(t, err)
+	return r
+}
+
+func ask(ctx context.Context, t *testing.T, server *fakessm.SSM, given args) (result, *rotation.Fault) {
+	t.Helper()
+	out, err := newRunOn(t, server, given).handle(ctx, ansible.Request{})
+	var fault *rotation.Fault
+	if err != nil {
+		require.ErrorAs(t, err, &fault)
+	}
+	return out.(result), fault
+}
+
+func doneIn(out result) (done []string) {
+	for _, step := range out.Steps {
+		if step.Done {
+			done = append(done, string(step.Action))
+		}
+	}
+	return done
+}
+
+func lockOf(server *fakessm.SSM) string { return server.All()[prefix+"/lock/1"] }
+
+// Losing the race each time is a failure: nothing is prepared.
+func TestApply_parametersThatKeepChanging(t *testing.T) {
+	server := platformIn()
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		if c.Write && strings.Contains(c.Names[0], "/lock/") && server.Parameter(c.Names[0]).Version == 0 {
+			server.Put(name, document())
+		}
+		return fakessm.Fault{}
+	}
+	out, fault := ask(t.Context(), t, server, prepare(nil))
+	require.NotNil(t, fault)
+	assert.Equal(t, rotation.CodeVersionGap, fault.Code)
+	assert.Contains(t, fault.State, "take_lock, release_lock", "the lock names were written")
+	assert.True(t, out.Changed)
+	assert.Equal(t, rotation.PhaseDue, out.Phase)
+	assert.NotContains(t, server.All()[name], newKey)
+}
+
+func TestApply_recreatedMeanwhile(t *testing.T) {
+	server := platformIn()
+	recreated := false
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		if c.Write && strings.Contains(c.Names[0], "/lock/") && !recreated {
+			recreated = true
+			server.Delete(config + "/tower/crypto/secretKey")
+			server.Put(config+"/tower/crypto/secretKey", "ANOTHERkeyANOTHERkeyANOTHERkey03")
+		}
+		return fakessm.Fault{}
+	}
+	out, fault := ask(t.Context(), t, server, prepare(nil))
+	require.NotNil(t, fault, "another key under the same version is seen")
+	assert.Equal(t, rotation.CodeKeyMismatch, fault.Code)
+	assert.Equal(t, "Done before that: take_lock, release_lock.", fault.State)
+	assert.True(t, out.Changed)
+}
+
+// At every call a run may be refused, interrupted, or lose its answer: what it says of itself is true each time.
+func TestApply_saysWhatWasWritten(t *testing.T) {
+	whole := platformIn()
+	_, fault := ask(t.Context(), t, whole, prepare(nil))
+	require.Nil(t, fault)
+	tried := 0
+	for at := range whole.Calls {
+		for _, how := range []string{"denied", "denied from here on", "lost", "interrupted while under way"} {
+			server := platformIn()
+			before := server.All()
+			ctx, cancel := context.WithCancel(t.Context())
+			n := 0
+			server.Hook = func(c fakessm.Call) fakessm.Fault {
+				n++
+				switch {
+				case n-1 == at && how == "denied", n-1 >= at && how == "denied from here on":
+					return fakessm.Fault{Code: "ExpiredTokenException"}
+				case n-1 == at && how == "lost":
+					return fakessm.Fault{Lose: true}
+				case n-1 == at && strings.HasPrefix(how, "interrupted"):
+					cancel()
+				}
+				return fakessm.Fault{}
+			}
+			out, fault := ask(ctx, t, server, prepare(nil))
+			cancel()
+			tried++
+			what := how + " at " + whole.Calls[at].Action + " " + strings.Join(whole.Calls[at].Names, " ")
+			require.NotNil(t, fault, what)
+			server.Hook = nil
+			after := server.All()
+			written := len(after) != len(before) || after[name] != before[name]
+			unsure := strings.Contains(fault.Error(), "is not known")
+			assert.Equal(t, written, out.Changed || unsure && written, "%s: %s", what, fault)
+			assert.Equal(t, !written, strings.Contains(fault.Error(), "Nothing was written.") || unsure && !written, "%s: %s", what, fault)
+			for _, step := range out.Steps {
+				there := after[step.Target]
+				switch step.Action {
+				case rotation.ActPutOmnibus:
+					assert.Equal(t, strings.Contains(there, newKey), step.Done || unsure && strings.Contains(there, newKey), what)
+				case rotation.ActLock, rotation.ActEscrowRetiring, rotation.ActEscrowNew, rotation.ActOpenLedger, rotation.ActPutPrevious, rotation.ActPutSwitch:
+					assert.Equal(t, there != "", step.Done || unsure && there != "", "%s: %s", what, step.Action)
+				}
+			}
+			if len(out.Steps) > 0 {
+				phase := rotation.PhaseInconsistent
+				switch {
+				case after[name] == before[name]:
+					phase = rotation.PhaseDue
+				case after[config+"/tower/secret-rotation/enabled"] != "":
+					phase = rotation.PhasePrepared
+				}
+				if !unsure {
+					assert.Equal(t, phase, out.Phase, what)
+				}
+			}
+			r := newRunOn(t, server, prepare(nil))
+			r.now = func() time.Time { return time.Now().Add(time.Hour) } // this very process holds a lock that it could not release
+			r.world.Now, server.Now = r.now(), r.now
+			again, err := r.handle(t.Context(), ansible.Request{})
+			require.NoError(t, err, what)
+			assert.Equal(t, rotation.PhasePrepared, again.(result).Phase)
+		}
+	}
+	t.Logf("%d failures, each told truthfully", tried)
+}
+
+func TestApply_phaseOfAFailure(t *testing.T) {
+	server := platformIn()
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		return fakessm.Fault{Code: map[bool]string{true: "AccessDeniedException"}[c.Write]}
+	}
+	out, fault := ask(t.Context(), t, server, prepare(nil))
+	require.NotNil(t, fault)
+	assert.Equal(t, "Nothing was written.", fault.State)
+	assert.False(t, out.Changed)
+	assert.Equal(t, rotation.PhaseDue, out.Phase)
+	assert.Empty(t, doneIn(out))
+}
+
+// A holder whose lock was taken over while it slept writes nothing more, not even to its lock.
+func TestApply_overtakenWritesNothingMore(t *testing.T) {
+	whole := platformIn()
+	_, fault := ask(t.Context(), t, whole, prepare(nil))
+	require.Nil(t, fault)
+	for at, call := range whole.Calls {
+		if !call.Write || at == 0 || strings.Contains(call.Names[0], "/lock/") {
+			continue
+		}
+		server := platformIn()
+		r := newRunOn(t, server, prepare(nil))
+		now, n, slept := time.Now(), 0, -1
+		r.now = func() time.Time { return now }
+		server.Now = r.now
+		server.Hook = func(fakessm.Call) fakessm.Fault {
+			if n++; n == at { // the read-back before this write
+				now, slept = now.Add(8*time.Hour), n
+				server.Put(prefix+"/lock/2", `{"format":1,"body":{}}`)
+				server.Delete(prefix + "/lock/1")
+			}
+			return fakessm.Fault{}
+		}
+		out, err := r.handle(t.Context(), ansible.Request{})
+		var told *rotation.Fault
+		require.ErrorAs(t, err, &told)
+		assert.Equal(t, rotation.CodeOvertaken, told.Code)
+		for _, later := range server.Calls[slept:] {
+			assert.False(t, later.Write, "%s %v after it was overtaken", later.Action, later.Names)
+		}
+		assert.NotContains(t, server.All(), prefix+"/lock/1")
+		assert.NotEmpty(t, doneIn(out.(result)))
+	}
+}
+
+// A run that waits for SSM's quota for longer than a lease keeps its lock.
+func TestApply_slowRunRenews(t *testing.T) {
+	server := platformIn()
+	r := newRunOn(t, server, prepare(nil))
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	server.Now = r.now
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		if c.Write {
+			now = now.Add(2 * time.Minute)
+		}
+		return fakessm.Fault{}
+	}
+	out, err := r.handle(t.Context(), ansible.Request{})
+	require.NoError(t, err)
+	assert.Equal(t, rotation.PhasePrepared, out.(result).Phase)
+	assert.Greater(t, server.Parameter(prefix+"/lock/1").Version, int64(5))
+	assert.Contains(t, lockOf(server), "released_at")
+}
+
+func TestCapture_resultCarriesThePlatform(t *testing.T) {
+	server := platformIn()
+	compose := map[string]any{"project": "tower", "dir": "/home/ec2-user", "files": []any{"docker-compose.yml"}, "mounts": map[string]any{"db": []any{"/data:/var/lib/mysql"}}, "services": map[string]any{}, "version": "2.40.3"}
+	out, fault := ask(t.Context(), t, server, prepare(args{"capture_only": true, "platform": compose}))
+	require.Nil(t, fault)
+	assert.Equal(t, "tower", out.Platform.Project)
+	assert.Equal(t, document(), server.All()[name])
+	out, fault = ask(t.Context(), t, server, prepare(nil))
+	require.Nil(t, fault)
+	assert.Equal(t, []string{"/data:/var/lib/mysql"}, out.Platform.Mounts["db"])
+	out, fault = ask(t.Context(), t, server, finalize(nil))
+	require.NotNil(t, fault)
+	assert.Equal(t, rotation.CodeProofMissing, fault.Code)
+	require.NotNil(t, out.Platform, "also on failure")
+	assert.Equal(t, "/home/ec2-user", out.Platform.Dir)
+	assert.Nil(t, out.LastRecords)
+}

@@ -1,0 +1,209 @@
+// Package fakessm is SSM Parameter Store in memory, for tests: no process, no network, no clock. It implements the calls that
+// module/parameters makes of the SDK's client, can show what was before, refuse calls and lose their answers.
+package fakessm
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
+)
+
+// Call is one call, as a hook sees it.
+type Call struct {
+	Action string // such as PutParameter
+	Names  []string
+	Write  bool
+}
+
+// Fault is what becomes of a call. The zero Fault: it is carried out and answered.
+type Fault struct {
+	Code  string // an error of the service; nothing is carried out
+	Lose  bool   // carried out, and the answer never comes
+	Stale bool   // a read shows what was before the last write
+}
+
+// SSM is the service. Its fields may be set before it is used.
+type SSM struct {
+	Hook func(Call) Fault // asked before each call is carried out
+	Now  func() time.Time // for LastModifiedDate
+
+	mu     sync.Mutex
+	now    map[string][]types.ParameterHistory // every version of each name
+	before map[string][]types.ParameterHistory // the same before the last write
+	Calls  []Call
+}
+
+// New gives an empty one.
+func New() *SSM {
+	return &SSM{now: map[string][]types.ParameterHistory{}, Now: time.Now}
+}
+
+// Put is somebody else's write.
+func (s *SSM) Put(name, value string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(&ssm.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeSecureString}, "somebody")
+}
+
+// Delete is somebody else's.
+func (s *SSM) Delete(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.now, name)
+}
+
+// All gives the value of each name.
+func (s *SSM) All() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]string{}
+	for name, versions := range s.now {
+		all[name] = aws.ToString(versions[len(versions)-1].Value)
+	}
+	return all
+}
+
+// Parameter gives the last version of a name; the zero value where there is none.
+func (s *SSM) Parameter(name string) types.ParameterHistory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if versions := s.now[name]; len(versions) > 0 {
+		return versions[len(versions)-1]
+	}
+	return types.ParameterHistory{}
+}
+
+func (s *SSM) put(in *ssm.PutParameterInput, who string) int64 {
+	s.before = maps.Clone(s.now)
+	versions := s.now[*in.Name]
+	next := types.ParameterHistory{
+		Name: in.Name, Value: in.Value, Type: in.Type, Version: 1, KeyId: in.KeyId, Tier: in.Tier, AllowedPattern: in.AllowedPattern, DataType: in.DataType,
+		LastModifiedUser: aws.String(who), LastModifiedDate: aws.Time(s.Now()),
+	}
+	if in.Policies != nil {
+		next.Policies = []types.ParameterInlinePolicy{{PolicyText: in.Policies}}
+	}
+	if len(versions) > 0 {
+		next.Version = versions[len(versions)-1].Version + 1
+	}
+	s.now[*in.Name] = append(slices.Clone(versions), next)
+	return next.Version
+}
+
+// ErrLost is what a client gets instead of an answer.
+var ErrLost = errors.New("connection reset by peer")
+
+// call asks the hook and carries out what it lets through. do gets the parameters to read from.
+func call[T any](ctx context.Context, s *SSM, c Call, do func(shown map[string][]types.ParameterHistory) (T, error)) (T, error) {
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	var fault Fault
+	if s.Hook != nil {
+		fault = s.Hook(c)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Calls = append(s.Calls, c)
+	if fault.Code != "" {
+		return none, &smithy.GenericAPIError{Code: fault.Code, Fault: smithy.FaultClient}
+	}
+	shown := s.now
+	if fault.Stale && s.before != nil {
+		shown = s.before
+	}
+	answer, err := do(shown)
+	if fault.Lose && err == nil {
+		return none, ErrLost
+	}
+	if err == nil {
+		err = ctx.Err() // it was interrupted while the call was under way
+	}
+	return answer, err
+}
+
+// PutParameter is SSM's.
+func (s *SSM) PutParameter(ctx context.Context, in *ssm.PutParameterInput, _ ...func(*ssm.Options)) (*ssm.PutParameterOutput, error) {
+	return call(ctx, s, Call{"PutParameter", []string{*in.Name}, true}, func(map[string][]types.ParameterHistory) (*ssm.PutParameterOutput, error) {
+		if len(s.now[*in.Name]) > 0 && !aws.ToBool(in.Overwrite) {
+			return nil, &types.ParameterAlreadyExists{}
+		}
+		return &ssm.PutParameterOutput{Version: s.put(in, "us")}, nil
+	})
+}
+
+// DeleteParameters is SSM's.
+func (s *SSM) DeleteParameters(ctx context.Context, in *ssm.DeleteParametersInput, _ ...func(*ssm.Options)) (*ssm.DeleteParametersOutput, error) {
+	return call(ctx, s, Call{"DeleteParameters", in.Names, true}, func(map[string][]types.ParameterHistory) (*ssm.DeleteParametersOutput, error) {
+		s.before = maps.Clone(s.now)
+		for _, name := range in.Names {
+			delete(s.now, name)
+		}
+		return &ssm.DeleteParametersOutput{}, nil
+	})
+}
+
+// GetParameters is SSM's.
+func (s *SSM) GetParameters(ctx context.Context, in *ssm.GetParametersInput, _ ...func(*ssm.Options)) (*ssm.GetParametersOutput, error) {
+	return call(ctx, s, Call{"GetParameters", in.Names, false}, func(shown map[string][]types.ParameterHistory) (*ssm.GetParametersOutput, error) {
+		out := &ssm.GetParametersOutput{}
+		for _, name := range in.Names {
+			if versions := shown[name]; len(versions) > 0 {
+				out.Parameters = append(out.Parameters, parameter(versions))
+			}
+		}
+		return out, nil
+	})
+}
+
+// GetParametersByPath is SSM's, in one page.
+func (s *SSM) GetParametersByPath(ctx context.Context, in *ssm.GetParametersByPathInput, _ ...func(*ssm.Options)) (*ssm.GetParametersByPathOutput, error) {
+	return call(ctx, s, Call{"GetParametersByPath", []string{*in.Path}, false}, func(shown map[string][]types.ParameterHistory) (*ssm.GetParametersByPathOutput, error) {
+		out := &ssm.GetParametersByPathOutput{}
+		for _, name := range slices.Sorted(maps.Keys(shown)) {
+			if strings.HasPrefix(name, *in.Path+"/") {
+				out.Parameters = append(out.Parameters, parameter(shown[name]))
+			}
+		}
+		return out, nil
+	})
+}
+
+// DescribeParameters is SSM's.
+func (s *SSM) DescribeParameters(ctx context.Context, in *ssm.DescribeParametersInput, _ ...func(*ssm.Options)) (*ssm.DescribeParametersOutput, error) {
+	names := in.ParameterFilters[0].Values
+	return call(ctx, s, Call{"DescribeParameters", names, false}, func(shown map[string][]types.ParameterHistory) (*ssm.DescribeParametersOutput, error) {
+		out := &ssm.DescribeParametersOutput{}
+		for _, name := range names {
+			if versions := shown[name]; len(versions) > 0 {
+				last := versions[len(versions)-1]
+				out.Parameters = append(out.Parameters, types.ParameterMetadata{
+					Name: last.Name, KeyId: last.KeyId, Tier: last.Tier, Policies: last.Policies, AllowedPattern: last.AllowedPattern, DataType: last.DataType,
+				})
+			}
+		}
+		return out, nil
+	})
+}
+
+// GetParameterHistory is SSM's, in one page.
+func (s *SSM) GetParameterHistory(ctx context.Context, in *ssm.GetParameterHistoryInput, _ ...func(*ssm.Options)) (*ssm.GetParameterHistoryOutput, error) {
+	return call(ctx, s, Call{"GetParameterHistory", []string{*in.Name}, false}, func(shown map[string][]types.ParameterHistory) (*ssm.GetParameterHistoryOutput, error) {
+		return &ssm.GetParameterHistoryOutput{Parameters: shown[*in.Name]}, nil
+	})
+}
+
+func parameter(versions []types.ParameterHistory) types.Parameter {
+	last := versions[len(versions)-1]
+	return types.Parameter{Name: last.Name, Value: last.Value, Type: last.Type, Version: last.Version, LastModifiedDate: last.LastModifiedDate}
+}

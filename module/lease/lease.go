@@ -1,0 +1,176 @@
+// Package lease owns the lock of an installation while a run writes: it takes it, looks that it is still ours before each write,
+// renews it and releases it. SSM has no conditional overwrite, so the lock is a numbered name: taking it is creating the next
+// number, the one atomic step there is, and whoever sees a higher number than its own stops.
+//
+// Times are wall time: the monotonic clock stands still while a laptop sleeps, and the lease of a sleeper ends.
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/parameters"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+const (
+	lookAfter  = 10 * time.Second
+	renewAfter = custody.Lease / 3
+	margin     = 10 * time.Second // before its end the lease is good for no write any more
+)
+
+// Store is what the lease needs of SSM; *parameters.Store is one.
+type Store interface {
+	Send(ctx context.Context, write *rotation.Write) (parameters.Outcome, error)
+	Apply(ctx context.Context, write *rotation.Write) (parameters.Outcome, error)
+	Locks(ctx context.Context, prefix string, first int) ([]custody.Lock, error)
+}
+
+// Lease is a lock that this run holds. It is for one goroutine.
+type Lease struct {
+	store   Store
+	now     func() time.Time
+	prefix  string
+	number  int
+	lock    custody.Lock
+	write   rotation.Write // the lock's name and KMS key
+	looked  time.Time
+	renewed time.Time
+	lost    bool
+}
+
+// Take creates the lock that the plan's first step names. seen are the locks that the plan was made with: one of them that was
+// renewed meanwhile is alive, and we step back. A lease that comes with an error is to be released.
+func Take(ctx context.Context, store Store, now func() time.Time, prefix string, write rotation.Write, lock custody.Lock, seen []custody.Lock) (*Lease, parameters.Outcome, error) {
+	l := &Lease{store: store, now: now, prefix: prefix, write: write}
+	l.number, _ = custody.LockNumber(prefix, write.Name)
+	l.lock = custody.Lock{Holder: lock.Holder, RotationID: lock.RotationID, State: lock.State, AcquiredAt: l.wall()}
+	began := l.wall()
+	create, err := l.document(rotation.Create, began)
+	if err != nil {
+		return nil, parameters.NotDone, err
+	}
+	outcome, err := store.Send(ctx, create)
+	var fault *rotation.Fault
+	if errors.As(err, &fault) && fault.Code == rotation.CodeVersionGap {
+		return nil, outcome, &rotation.Fault{
+			Code: rotation.CodeLocked, What: fmt.Sprintf("Somebody else took the lock %s at the same moment.", write.Name), Next: "Wait for that run to end, then run again.",
+		}
+	}
+	if outcome != parameters.Done {
+		return nil, outcome, err
+	}
+	l.renewed = began
+	if err == nil {
+		err = l.look(ctx, seen)
+	}
+	return l, outcome, err
+}
+
+// Guard returns an error if another run has taken the lease, or may have. Call it before every write, and write under the
+// context that it returns: that ends with the lease.
+func (l *Lease) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	err := l.hold(ctx)
+	bounded, cancel := context.WithDeadline(ctx, l.renewed.Add(custody.Lease-margin))
+	return bounded, cancel, err
+}
+
+func (l *Lease) hold(ctx context.Context) error {
+	now := l.wall()
+	if age := now.Sub(l.looked); l.lost || age > lookAfter || age < 0 {
+		if err := l.look(ctx, nil); err != nil {
+			return err
+		}
+	}
+	if now.Sub(l.renewed) < renewAfter {
+		return nil
+	}
+	renewal, err := l.document(rotation.Put, now)
+	if err != nil {
+		return err
+	}
+	// Whoever found the lease over a moment ago may have taken it all the same: look again behind the renewal.
+	if outcome, err := l.store.Apply(ctx, renewal); err != nil {
+		return l.gone(err, outcome)
+	}
+	l.renewed = now
+	return l.look(ctx, nil)
+}
+
+// Release marks the lock as released, so that nobody waits for its end. A lease that was lost is left alone.
+func (l *Lease) Release(ctx context.Context) (parameters.Outcome, error) {
+	if age := l.wall().Sub(l.looked); l.lost || age > lookAfter || age < 0 {
+		if err := l.look(ctx, nil); err != nil {
+			return parameters.NotDone, err
+		}
+	}
+	l.lock.ReleasedAt = l.wall()
+	released, err := l.document(rotation.Put, l.renewed)
+	if err != nil {
+		return parameters.NotDone, err
+	}
+	outcome, err := l.store.Apply(ctx, released)
+	if err != nil {
+		err = l.gone(err, outcome)
+	}
+	return outcome, err
+}
+
+// look sees whether another run has a higher number. Our own lock that a stale read does not show is not lost.
+func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
+	if l.lost {
+		return l.overtaken()
+	}
+	before := l.wall()
+	locks, err := l.store.Locks(ctx, l.prefix, max(1, l.number-1)) // the one before, ours, and those after it
+	if err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		if lock.Number > l.number {
+			l.lost = true
+			return l.overtaken()
+		}
+		for _, earlier := range seen {
+			if lock.Number == earlier.Number && lock.Version > earlier.Version && lock.ReleasedAt.IsZero() {
+				return &rotation.Fault{
+					Code: rotation.CodeLocked, What: fmt.Sprintf("%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who()), Next: "Wait for that run to end, then run again.",
+				}
+			}
+		}
+	}
+	l.looked = before
+	return nil
+}
+
+// gone takes a lock that somebody wrote to or deleted as lost: only who overtakes does that.
+func (l *Lease) gone(err error, outcome parameters.Outcome) error {
+	var fault *rotation.Fault
+	if outcome == parameters.Done && errors.As(err, &fault) && fault.Code == rotation.CodeVersionGap {
+		l.lost = true
+		return l.overtaken()
+	}
+	return err
+}
+
+func (l *Lease) overtaken() error {
+	return &rotation.Fault{
+		Code: rotation.CodeOvertaken, What: fmt.Sprintf("The lock %s was taken over by another run.", l.write.Name),
+		Next: "This run stops here; let the other one finish, then run again.",
+	}
+}
+
+func (l *Lease) document(kind rotation.Kind, from time.Time) (*rotation.Write, error) {
+	l.lock.ExpiresAt = from.Add(custody.Lease)
+	value, err := custody.Encode(l.lock)
+	write := rotation.Write{Kind: kind, Name: l.write.Name, Value: value, Type: l.write.Type, KeyID: l.write.KeyID}
+	if kind == rotation.Put {
+		write.After = 1
+	}
+	return &write, err
+}
+
+func (l *Lease) wall() time.Time { return l.now().Round(0) }

@@ -1,0 +1,179 @@
+package parameters
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/internal/fakessm"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// fake is a store over SSM in memory that has an omnibus in its first version.
+func fake() (*Store, *fakessm.SSM) {
+	server := fakessm.New()
+	server.Put("/omnibus", "before")
+	store := New(server)
+	store.pause = time.Microsecond
+	return store, server
+}
+
+// A read may show what was before: one rule for all three kinds of writes.
+func TestApply_staleReads(t *testing.T) {
+	for name, write := range map[string]*rotation.Write{"create": create("/new", "x"), "put": put("after"), "delete": remove("/omnibus")} {
+		for stale, code := range map[int]rotation.Code{1: "", 4: "", 5: rotation.CodeReadBack} {
+			store, server := fake()
+			reads := 0
+			server.Hook = func(call fakessm.Call) fakessm.Fault {
+				if !call.Write {
+					reads++
+				}
+				return fakessm.Fault{Stale: !call.Write && reads <= stale}
+			}
+			outcome, err := store.Apply(t.Context(), write)
+			assert.Equal(t, Done, outcome, name)
+			assert.Equal(t, code, codeOf(err), "%s, %d stale reads", name, stale)
+		}
+	}
+}
+
+// Whether a write was carried out is said truthfully whatever becomes of its answer.
+func TestApply_outcome(t *testing.T) {
+	for name, write := range map[string]*rotation.Write{"create": create("/new", "x"), "put": put("after"), "delete": remove("/omnibus")} {
+		for _, test := range []struct {
+			name  string
+			fault func(fakessm.Call, context.CancelFunc) fakessm.Fault
+			want  Outcome
+			code  rotation.Code
+		}{
+			{"refused", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault {
+				return fakessm.Fault{Code: map[bool]string{true: "AccessDeniedException"}[c.Write]}
+			}, NotDone, rotation.CodeAccessDenied},
+			{"the answer is lost", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault { return fakessm.Fault{Lose: c.Write} }, Done, rotation.CodeAWS},
+			{"the answer is lost, and nothing can be read", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault {
+				return fakessm.Fault{Lose: c.Write, Code: map[bool]string{false: "ExpiredTokenException"}[c.Write]}
+			}, Unknown, rotation.CodeAWS},
+			{"the token expires before the read-back", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault {
+				return fakessm.Fault{Code: map[bool]string{false: "ExpiredTokenException"}[c.Write]}
+			}, Done, rotation.CodeAWSCredentials},
+			{"interrupted before the read-back", func(c fakessm.Call, cancel context.CancelFunc) fakessm.Fault {
+				if !c.Write {
+					cancel()
+				}
+				return fakessm.Fault{}
+			}, Done, rotation.CodeInterrupted},
+			{"interrupted while it is under way", func(c fakessm.Call, cancel context.CancelFunc) fakessm.Fault {
+				if c.Write {
+					cancel()
+				}
+				return fakessm.Fault{}
+			}, Done, rotation.CodeInterrupted},
+		} {
+			t.Run(name+", "+test.name, func(t *testing.T) {
+				store, server := fake()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				server.Hook = func(c fakessm.Call) fakessm.Fault { return test.fault(c, cancel) }
+				outcome, err := store.Apply(ctx, write)
+				assert.Equal(t, test.want, outcome)
+				assert.Equal(t, test.code, codeOf(err))
+				assert.NotContains(t, err.Error(), "Nothing was written", "who reads does not know what was written")
+			})
+		}
+	}
+}
+
+// A parameter that disappears, or is made anew, while it is written is told.
+func TestApply_deletedMeanwhile(t *testing.T) {
+	store, server := fake()
+	server.Put("/omnibus", "seventh")
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		if c.Write {
+			server.Delete("/omnibus")
+		}
+		return fakessm.Fault{}
+	}
+	write := put("ours")
+	write.After = 2
+	outcome, err := store.Apply(t.Context(), write)
+	assert.Equal(t, Done, outcome)
+	assert.Equal(t, rotation.CodeVersionGap, codeOf(err))
+	assert.ErrorContains(t, err, "deleted")
+}
+
+func TestSame_comparesValues(t *testing.T) {
+	one := rotation.Parameters{Current: rotation.Parameter{Name: "/x", Exists: true, Version: 1, Value: secret.New("a")}}
+	other := one
+	other.Current.Value = secret.New("b")
+	assert.True(t, Same(one, one))
+	assert.False(t, Same(one, other), "deleted and created again, it has the same version")
+}
+
+// What is not ours stays: also what only DescribeParameters tells.
+func TestApply_whatIsNotOursStays(t *testing.T) {
+	store, server := fake()
+	write := create("/full", "x")
+	write.KeyID, write.Tier, write.Policies, write.Pattern, write.DataType = "alias/k", "Advanced", `{"Type":"Expiration"}`, "^[a-z]$", "text"
+	applied(t, store, write)
+	seen := rotation.Parameters{Omnibus: rotation.Parameter{Name: "/full", Exists: true}}
+	require.NoError(t, store.Describe(t.Context(), &seen))
+	assert.Equal(t, rotation.Parameter{
+		Name: "/full", Exists: true, KeyID: "alias/k", Tier: "Advanced", Policies: `[{"Type":"Expiration"}]`, Pattern: "^[a-z]$", DataType: "text",
+	}, seen.Omnibus)
+	kept := server.Parameter("/full")
+	assert.Equal(t, types.ParameterTierAdvanced, kept.Tier)
+	assert.Equal(t, "^[a-z]$", aws.ToString(kept.AllowedPattern))
+}
+
+// endpoint_url is SSM's alone: a role is assumed at STS's own endpoint.
+func TestOpen_endpointIsForSSMAlone(t *testing.T) {
+	var there []string
+	listen := func(name string) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			there = append(there, name)
+			w.WriteHeader(http.StatusForbidden)
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	t.Setenv("AWS_ENDPOINT_URL_STS", listen("sts"))
+	store, err := Open(t.Context(), Config{
+		Region: "us-east-1", AccessKey: "a", SecretKey: secret.New("b"), EndpointURL: listen("ssm"), ValidateCerts: true, AssumeRoleARN: "arn:aws:iam::123456789012:role/x",
+	})
+	require.NoError(t, err)
+	_, err = store.Read(t.Context(), "/x")
+	require.Error(t, err)
+	assert.Equal(t, []string{"sts"}, there)
+	assert.Empty(t, store.Caller(t.Context()))
+}
+
+// An endpoint that takes a request and never answers is given up.
+func TestOpen_anEndpointThatNeverAnswers(t *testing.T) {
+	hang := make(chan struct{})
+	calls := 0
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		calls++
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	defer close(hang)
+	store, err := Open(t.Context(), Config{
+		Region: "us-east-1", AccessKey: "a", SecretKey: secret.New("b"), EndpointURL: server.URL, ValidateCerts: true, AnswerTimeout: 50 * time.Millisecond,
+	})
+	require.NoError(t, err)
+	_, err = store.Read(t.Context(), "/x")
+	assert.Equal(t, rotation.CodeAWS, codeOf(err))
+	assert.ErrorContains(t, err, "in time")
+	assert.Equal(t, 3, calls)
+}

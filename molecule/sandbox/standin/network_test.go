@@ -152,3 +152,18 @@ func TestWaitForItWaitsAndThenLetsTheServiceStart(t *testing.T) {
 	<-done
 	assert.Empty(t, said.String())
 }
+
+func TestABackendsCommandIsHonoredWhereItWaitsAndIgnoredOtherwise(t *testing.T) {
+	t.Setenv("SANDBOX_BACKEND_EXIT", "true")
+	t.Setenv("SANDBOX_TOWER_YML", "/there/is/none")
+	address := "127.0.0.1:" + freePort(t)
+	for command, want := range map[string]string{
+		"/wait-for-it.sh " + address + " -t 1; /tower.sh": "WARN wait-for-it.sh: " + address + " does not answer\n",
+		"/tower.sh": "",
+	} {
+		var said bytes.Buffer
+		err := run(t.Context(), "backend", []string{"-c", command}, log.New(&said, "", 0))
+		assert.ErrorContains(t, err, "SANDBOX_BACKEND_EXIT", "the service starts after the wait")
+		assert.Equal(t, want, said.String())
+	}
+}

@@ -41,10 +41,10 @@ GRANT ALL ON tower.* TO tower@'%';`), 0o600))
 	if os.Getuid() == 0 {
 		common = append(common, "--user=root")
 	}
-	said, err := exec.CommandContext(t.Context(), program, append(common, "--initialize-insecure")...).CombinedOutput() //nolint:gosec // the test's own program
+	said, err := exec.CommandContext(t.Context(), program, append(common, "--initialize-insecure")...).CombinedOutput()
 	require.NoError(t, err, string(said))
 	port := freePort(t)
-	command := exec.CommandContext(context.Background(), program, append(common, "--init-file="+first, "--port="+port, "--bind-address=127.0.0.1", //nolint:gosec // as above
+	command := exec.CommandContext(context.Background(), program, append(common, "--init-file="+first, "--port="+port, "--bind-address=127.0.0.1",
 		"--skip-name-resolve", "--mysqlx=OFF", "--socket="+filepath.Join(dir, "s"), "--pid-file="+filepath.Join(dir, "pid"))...)
 	require.NoError(t, command.Start())
 	t.Cleanup(func() {

@@ -52,7 +52,7 @@ func localProperties(env func(string) string, towerYML string) (properties, erro
 		return nil, fmt.Errorf("read %s: %w", towerYML, err)
 	}
 	p.addYAML("", &document)
-	for variable, name := range map[string]string{
+	for variable, name := range map[string]string{ //nolint:gosec // names alone
 		"MICRONAUT_APPLICATION_NAME":         "micronaut.application.name",
 		"TOWER_CRYPTO_SECRETKEY":             "tower.crypto.secretKey",
 		"TOWER_SECRET_ROTATION_ENABLED":      "tower.secret-rotation.enabled",

@@ -26,7 +26,8 @@ func routes(s *store, conf config) *http.ServeMux {
 			http.Error(w, "starting", http.StatusServiceUnavailable)
 		case opts.BackendRedirect:
 			host, _, _ := strings.Cut(r.Host, ":")
-			http.Redirect(w, r, "https://"+host+r.URL.Path, http.StatusMovedPermanently)
+			w.Header().Set("Location", "https://"+host+r.URL.Path)
+			w.WriteHeader(http.StatusMovedPermanently)
 		default:
 			answer(w, http.StatusOK, map[string]any{"serviceInfo": map[string]any{
 				"version": opts.BackendVersion, "apiVersion": "1.181.0", "commitId": "standin",

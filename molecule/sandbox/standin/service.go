@@ -55,7 +55,7 @@ func runListen(ctx context.Context, ports []string, logger *log.Logger) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = listener.Close() }()
+		context.AfterFunc(ctx, func() { _ = listener.Close() })
 		go acceptAll(listener)
 		logger.Printf("INFO listening on %s", listener.Addr())
 	}

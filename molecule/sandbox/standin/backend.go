@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log"
-	"net/http"
-	"time"
 )
 
-// runBackend starts like the real one: keys from SSM, then the database, then it listens. Until it listens nobody answers.
+// runBackend starts like the real one: settings, then the database. Until it is ready, it answers 503.
 func runBackend(ctx context.Context, conf config, logger *log.Logger) error {
 	if conf.Options.BackendExit {
 		return errors.New("start failed, as SANDBOX_BACKEND_EXIT asks")
@@ -18,7 +15,10 @@ func runBackend(ctx context.Context, conf config, logger *log.Logger) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, conf, set, logger)
+	var api door
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, conf.API, &api) }()
+	db, err := openDatabase(ctx, set.database, logger)
 	if err != nil {
 		return err
 	}
@@ -26,19 +26,7 @@ func runBackend(ctx context.Context, conf config, logger *log.Logger) error {
 	if err := sleep(ctx, conf.Options.BackendDelay); err != nil {
 		return err
 	}
-	store := &store{db: db, keys: newKeyring(set.current, set.previous)}
-	return serve(ctx, ":8080", routes(store, conf), logger)
-}
-
-func serve(ctx context.Context, address string, handler http.Handler, logger *log.Logger) error {
-	server := &http.Server{Addr: address, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
-	logger.Printf("INFO Startup completed. Server Running on %s", address)
-	select {
-	case err := <-failed:
-		return fmt.Errorf("listen on %s: %w", address, err)
-	case <-ctx.Done():
-		return server.Close()
-	}
+	api.open(routes(&store{db: db, keys: newKeyring(set.current, set.previous)}, conf))
+	logger.Printf("INFO Startup completed. Server Running on %s", conf.API)
+	return <-ended
 }

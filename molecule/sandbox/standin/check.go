@@ -48,7 +48,7 @@ func runCheck(ctx context.Context, conf config, args []string, out io.Writer) er
 		previousKey = ""
 	}
 	quiet := log.New(io.Discard, "", 0)
-	db, err := openDatabase(ctx, conf, settings{dbUser: conf.DBUser, dbPass: conf.DBPassword}, quiet)
+	db, err := openDatabase(ctx, loginFrom(conf.Properties), quiet)
 	if err != nil {
 		return err
 	}

@@ -1,34 +1,38 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// config is what the environment says. Secrets come from SSM (settings.go), except for the database login that the installer
-// also appends to tower.env.
+// config is what the environment and tower.yml say; SSM comes on top (settings.go).
 type config struct {
-	AppName     string // micronaut.application.name
-	EnableSSM   bool
-	Region      string
-	EndpointURL string
-	AccessKey   string
-	SecretKey   string
-	DatabaseURL string // jdbc:mysql://host:3306/tower?…
-	DBUser      string
-	DBPassword  string
-	Version     string
-	Upstream    string // of the frontend
-	Options     options
+	Properties   properties
+	AppName      string // micronaut.application.name
+	Environments string // MICRONAUT_ENVIRONMENTS
+	EnableSSM    bool
+	Region       string
+	EndpointURL  string
+	AccessKey    string
+	SecretKey    string
+	API          string // where backend and cron listen
+	UpstreamHost string // of the frontend, under the real image's names
+	UpstreamPort string
+	Listen       []string // ports of the role listen
+	Options      options
 }
 
 // options make a service misbehave; all are SANDBOX_* variables, and none of them exists in the real one.
 type options struct {
 	BackendDelay      time.Duration // before the backend starts to listen
 	BackendNeverReady bool
-	BackendExit       bool          // exits 1 at its start
+	BackendExit       bool // exits 1 at its start
+	BackendRedirect   bool // service-info answers 301
+	BackendUnhealthy  bool // /health stays at 503
+	BackendVersion    string
 	MigrateDelay      time.Duration // before migrate begins
 	MigrateFail       bool
 	CronRecordDelay   time.Duration // before each record
@@ -41,22 +45,30 @@ type options struct {
 
 func configFrom(env func(string) string) (config, error) {
 	read := reader{env: env}
+	local, err := localProperties(env, read.text("SANDBOX_TOWER_YML", "/tower.yml"))
+	if err != nil {
+		return config{}, err
+	}
 	conf := config{
-		AppName:     read.text("MICRONAUT_APPLICATION_NAME", "tower-template"),
-		EnableSSM:   read.flag("TOWER_ENABLE_AWS_SSM"),
-		Region:      read.text("AWS_REGION", "us-east-1"),
-		EndpointURL: env("AWS_ENDPOINT_URL"),
-		AccessKey:   env("AWS_ACCESS_KEY_ID"),
-		SecretKey:   env("AWS_SECRET_ACCESS_KEY"),
-		DatabaseURL: env("TOWER_DB_URL"),
-		DBUser:      env("TOWER_DB_USER"),
-		DBPassword:  env("TOWER_DB_PASSWORD"),
-		Version:     read.text("SANDBOX_PLATFORM_VERSION", "25.3.0-standin"),
-		Upstream:    read.text("SANDBOX_UPSTREAM", "http://backend:8080"),
+		Properties:   local,
+		AppName:      cmp.Or(local.get("micronaut.application.name"), "tower-app"),
+		Environments: env("MICRONAUT_ENVIRONMENTS"),
+		EnableSSM:    read.flag("TOWER_ENABLE_AWS_SSM"),
+		Region:       read.text("AWS_REGION", "us-east-1"),
+		EndpointURL:  env("AWS_ENDPOINT_URL"),
+		AccessKey:    env("AWS_ACCESS_KEY_ID"),
+		SecretKey:    env("AWS_SECRET_ACCESS_KEY"),
+		API:          ":8080",
+		UpstreamHost: read.text("NGINX_UPSTREAM_HOST", "backend"),
+		UpstreamPort: read.text("NGINX_UPSTREAM_PORT", "8080"),
+		Listen:       strings.FieldsFunc(read.text("SANDBOX_LISTEN", "6379"), func(r rune) bool { return r == ',' || r == ' ' }),
 		Options: options{
 			BackendDelay:      read.duration("SANDBOX_BACKEND_DELAY"),
 			BackendNeverReady: read.flag("SANDBOX_BACKEND_NEVER_READY"),
 			BackendExit:       read.flag("SANDBOX_BACKEND_EXIT"),
+			BackendRedirect:   read.flag("SANDBOX_BACKEND_REDIRECT"),
+			BackendUnhealthy:  read.flag("SANDBOX_BACKEND_UNHEALTHY"),
+			BackendVersion:    read.text("SANDBOX_BACKEND_VERSION", "26.1.3"),
 			MigrateDelay:      read.duration("SANDBOX_MIGRATE_DELAY"),
 			MigrateFail:       read.flag("SANDBOX_MIGRATE_FAIL"),
 			CronRecordDelay:   read.duration("SANDBOX_CRON_RECORD_DELAY"),

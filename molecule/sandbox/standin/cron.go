@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
 	"os"
 
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
@@ -19,11 +20,18 @@ func runCron(ctx context.Context, conf config, logger *log.Logger) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, conf, set, logger)
+	var api door
+	go func() { // crons that are no containers share one port: the others do without
+		if err := serve(ctx, conf.API, &api); err != nil {
+			logger.Printf("WARN no /health: %v", err)
+		}
+	}()
+	db, err := openDatabase(ctx, set.database, logger)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
+	api.open(addHealth(http.NewServeMux(), true))
 	logger.Printf("INFO Startup completed")
 	switch {
 	case !set.rotate:

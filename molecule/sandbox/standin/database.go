@@ -42,12 +42,12 @@ func schema() []string {
 
 // openDatabase waits until the database takes connections, at most connectPatience; a refused login does not get better by
 // waiting.
-func openDatabase(ctx context.Context, conf config, set settings, logger *log.Logger) (*sql.DB, error) {
-	dsn, err := driverConfig(conf.DatabaseURL)
+func openDatabase(ctx context.Context, as login, logger *log.Logger) (*sql.DB, error) {
+	dsn, err := driverConfig(as.url)
 	if err != nil {
 		return nil, err
 	}
-	dsn.User, dsn.Passwd = set.dbUser, set.dbPass
+	dsn.User, dsn.Passwd = as.user, as.password
 	dsn.Logger = log.New(io.Discard, "", 0)
 	connector, err := mysql.NewConnector(dsn)
 	if err != nil {
@@ -71,8 +71,8 @@ func openDatabase(ctx context.Context, conf config, set settings, logger *log.Lo
 	}
 }
 
-// driverConfig reads a JDBC URL, whose query belongs to another driver and is ignored: the connection is encrypted where the
-// server offers it.
+// driverConfig reads a JDBC URL. Of its query, which belongs to another driver, useSSL=false counts: no TLS, as the installer has
+// it. Otherwise the connection is encrypted where the server offers it.
 func driverConfig(jdbc string) (*mysql.Config, error) {
 	rest, ok := strings.CutPrefix(jdbc, "jdbc:")
 	if !ok {
@@ -88,6 +88,9 @@ func driverConfig(jdbc string) (*mysql.Config, error) {
 		conf.Addr += ":3306"
 	}
 	conf.ParseTime, conf.TLSConfig = true, "preferred"
+	if u.Query().Get("useSSL") == "false" {
+		conf.TLSConfig = "false"
+	}
 	return conf, nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -11,21 +12,57 @@ import (
 	"time"
 )
 
-// dialPatience covers the look-up of a backend that is not there, which an Engine without a way out cannot answer quickly.
-const dialPatience = 2 * time.Second
+const (
+	dialPatience = 2 * time.Second
+	// lookPatience covers an Engine without a way out, which cannot answer quickly for a name that is not there.
+	lookPatience = 5 * time.Second
+)
 
-// runFrontend passes everything on to the backend; where that does not answer, 502, as nginx does.
+// runFrontend passes everything on to the backend. Like nginx, it looks the backend's name up once, at its start, and ends where
+// the name is unknown.
 func runFrontend(ctx context.Context, conf config, logger *log.Logger) error {
-	upstream, err := url.Parse(conf.Upstream)
+	proxy, err := proxyTo(ctx, conf.UpstreamHost, conf.UpstreamPort, net.DefaultResolver.LookupHost)
 	if err != nil {
-		return fmt.Errorf("SANDBOX_UPSTREAM: %w", err)
+		return err
 	}
-	proxy := &httputil.ReverseProxy{
-		Transport: &http.Transport{DialContext: (&net.Dialer{Timeout: dialPatience}).DialContext},
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
+	logger.Printf("INFO start worker processes")
+	go func() { // the documentation's port; it is free in a container alone
+		if err := serve(ctx, ":80", proxy); err != nil {
+			logger.Printf("WARN %v", err)
+		}
+	}()
+	return serve(ctx, ":8000", proxy)
+}
+
+// proxyTo is a proxy to the addresses that the host has now. Where none of them answers: 502.
+func proxyTo(ctx context.Context, host, port string, look func(context.Context, string) ([]string, error)) (http.Handler, error) {
+	upstream := net.JoinHostPort(host, port)
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	addresses, err := look(ctx, host)
+	if err != nil {
+		return nil, fmt.Errorf("host not found in upstream %q: %w", upstream, err)
+	}
+	dialer := net.Dialer{Timeout: dialPatience}
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var failures []error
+		for _, address := range addresses {
+			connection, err := dialer.DialContext(ctx, network, net.JoinHostPort(address, port))
+			if err == nil {
+				return connection, nil
+			}
+			failures = append(failures, err)
+		}
+		return nil, errors.Join(failures...)
+	}
+	return &httputil.ReverseProxy{
+		Transport: &http.Transport{DialContext: dial},
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: upstream})
+			r.Out.Host = r.In.Host
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			http.Error(w, "502 Bad Gateway", http.StatusBadGateway)
 		},
-	}
-	return serve(ctx, ":8000", proxy, logger)
+	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -26,7 +27,7 @@ func main() {
 // roleOf tells what this process is. Like the real images, cron and backend are one and are told apart by
 // MICRONAUT_ENVIRONMENTS; the others are images of their own, whose SANDBOX_ROLE says what they are.
 func roleOf(args []string, env func(string) string) string {
-	if len(args) > 0 && (args[0] == "seed" || args[0] == "check") {
+	if len(args) > 0 && slices.Contains([]string{"seed", "check", "listen"}, args[0]) {
 		return args[0]
 	}
 	if role := env("SANDBOX_ROLE"); role != "" {
@@ -39,9 +40,12 @@ func roleOf(args []string, env func(string) string) string {
 }
 
 func run(ctx context.Context, role string, args []string, logger *log.Logger) error {
-	conf, err := configFrom(os.Getenv)
+	conf, err := configOf(ctx, role, os.Getenv)
 	if err != nil {
 		return err
+	}
+	if asked, found := waitIn(args); found && role == "backend" {
+		asked.run(ctx, logger)
 	}
 	switch role {
 	case "migrate":
@@ -52,6 +56,8 @@ func run(ctx context.Context, role string, args []string, logger *log.Logger) er
 		return runBackend(ctx, conf, logger)
 	case "frontend":
 		return runFrontend(ctx, conf, logger)
+	case "listen":
+		return runListen(ctx, conf.Listen, logger)
 	case "seed":
 		return runSeed(ctx, conf, args[1:], logger)
 	case "check":

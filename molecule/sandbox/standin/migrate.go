@@ -6,7 +6,7 @@ import (
 	"log"
 )
 
-// runMigrate creates what is missing of the schema and ends.
+// runMigrate creates what is missing of the schema and ends. It does not read SSM: the installer appends the login to tower.env.
 func runMigrate(ctx context.Context, conf config, logger *log.Logger) error {
 	if err := sleep(ctx, conf.Options.MigrateDelay); err != nil {
 		return err
@@ -14,8 +14,7 @@ func runMigrate(ctx context.Context, conf config, logger *log.Logger) error {
 	if conf.Options.MigrateFail {
 		return errors.New("migration failed, as SANDBOX_MIGRATE_FAIL asks")
 	}
-	set := settings{dbUser: conf.DBUser, dbPass: conf.DBPassword}
-	db, err := openDatabase(ctx, conf, set, logger)
+	db, err := openDatabase(ctx, loginFrom(conf.Properties), logger)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 // newCredential is the body of POST /credentials.
@@ -16,14 +17,21 @@ type newCredential struct {
 	Keys     json.RawMessage `json:"keys"` // what is sealed: a JSON object
 }
 
-func routes(s *store, conf config) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/service-info", func(w http.ResponseWriter, _ *http.Request) {
-		if conf.Options.BackendNeverReady {
+func routes(s *store, conf config) *http.ServeMux {
+	opts := conf.Options
+	mux := addHealth(http.NewServeMux(), !opts.BackendNeverReady && !opts.BackendUnhealthy)
+	mux.HandleFunc("GET /api/service-info", func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case opts.BackendNeverReady:
 			http.Error(w, "starting", http.StatusServiceUnavailable)
-			return
+		case opts.BackendRedirect:
+			host, _, _ := strings.Cut(r.Host, ":")
+			http.Redirect(w, r, "https://"+host+r.URL.Path, http.StatusMovedPermanently)
+		default:
+			answer(w, http.StatusOK, map[string]any{"serviceInfo": map[string]any{
+				"version": opts.BackendVersion, "apiVersion": "1.181.0", "commitId": "standin",
+			}})
 		}
-		answer(w, http.StatusOK, map[string]any{"serviceInfo": map[string]any{"version": conf.Version}})
 	})
 	mux.HandleFunc("POST /credentials", func(w http.ResponseWriter, r *http.Request) { create(w, r, s) })
 	mux.HandleFunc("GET /credentials/{id}/check", func(w http.ResponseWriter, r *http.Request) {

@@ -50,7 +50,7 @@ func runSeed(ctx context.Context, conf config, args []string, logger *log.Logger
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, conf, settings{dbUser: conf.DBUser, dbPass: conf.DBPassword}, logger)
+	db, err := openDatabase(ctx, loginFrom(conf.Properties), logger)
 	if err != nil {
 		return err
 	}

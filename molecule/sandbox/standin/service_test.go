@@ -31,6 +31,14 @@ func TestAServiceKnowsItsRoleFromItsEnvironment(t *testing.T) {
 		{args: []string{"-c", "/migrate-db.sh"}, env: map[string]string{"SANDBOX_ROLE": "migrate"}, want: "migrate"},
 		{args: []string{"seed", "--records", "1"}, want: "seed"},
 		{args: []string{"check"}, env: map[string]string{"MICRONAUT_ENVIRONMENTS": "cron"}, want: "check"},
+		{args: []string{"-c", "/tower.sh"}, env: map[string]string{"MICRONAUT_ENVIRONMENTS": "prod,redis,cron,,,"}, want: "cron"},
+		{args: []string{"-c", "/wait-for-it.sh db:3306 -t 60; /tower.sh"}, env: map[string]string{"MICRONAUT_ENVIRONMENTS": "prod,redis,ha,,,"}, want: "backend"},
+		{args: []string{"listen"}, want: "listen"},
+		{args: []string{"--appendonly", "yes"}, env: map[string]string{"SANDBOX_ROLE": "listen"}, want: "listen"},
+		{args: []string{"redis-server", "--requirepass", "check"}, env: map[string]string{"SANDBOX_ROLE": "listen"}, want: "listen"},
+		{args: []string{"sh", "-c", "pip install cryptography; bin/serve.sh"}, env: map[string]string{"SANDBOX_ROLE": "listen"}, want: "listen"},
+		{env: map[string]string{"SANDBOX_ROLE": "listen", "MICRONAUT_ENVIRONMENTS": "lite,redis"}, want: "listen"},
+		{env: map[string]string{"SANDBOX_ROLE": "frontend"}, want: "frontend"},
 	}
 	for _, c := range cases {
 		assert.Equal(t, c.want, roleOf(c.args, func(name string) string { return c.env[name] }), "%v %v", c.args, c.env)
@@ -51,34 +59,14 @@ func TestTheDatabaseIsReadFromAJDBCAddress(t *testing.T) {
 	conf, err = driverConfig("jdbc:mysql://example.org/tower")
 	require.NoError(t, err)
 	assert.Equal(t, "example.org:3306", conf.Addr)
+	assert.Equal(t, "preferred", conf.TLSConfig)
+	conf, err = driverConfig("jdbc:mysql://db:3306/tower?allowPublicKeyRetrieval=true&useSSL=false&permitMysqlScheme=true")
+	require.NoError(t, err)
+	assert.Equal(t, "false", conf.TLSConfig)
 	for _, bad := range []string{"", "mysql://db/tower", "jdbc:mysql:/tower"} {
 		_, err := driverConfig(bad)
 		assert.Error(t, err, bad)
 	}
-}
-
-func TestSettingsComeFromTheParametersUnderTheApplicationsName(t *testing.T) {
-	prefix := "/config/app"
-	values := map[string]string{prefix + "/tower/crypto/secretKey": "k1"}
-	set, err := settingsFrom(values, prefix, config{DBUser: "u", DBPassword: "p"})
-	require.NoError(t, err)
-	assert.Equal(t, settings{current: []byte("k1"), previous: []byte{}, chunkSize: 50, dbUser: "u", dbPass: "p"}, set)
-
-	values[prefix+"/tower/secret-rotation/previous-key"] = "k0"
-	values[prefix+"/tower/secret-rotation/enabled"] = "true"
-	values[prefix+"/tower/secret-rotation/chunk-size"] = "7"
-	values[prefix+"/datasources/default/username"] = "ssm-user"
-	set, err = settingsFrom(values, prefix, config{DBUser: "u", DBPassword: "p"})
-	require.NoError(t, err)
-	assert.Equal(t, settings{
-		current: []byte("k1"), previous: []byte("k0"), rotate: true, chunkSize: 7, dbUser: "ssm-user", dbPass: "p",
-	}, set)
-
-	values[prefix+"/tower/secret-rotation/chunk-size"] = "none"
-	_, err = settingsFrom(values, prefix, config{})
-	assert.ErrorContains(t, err, "chunk-size")
-	_, err = settingsFrom(map[string]string{"/config/other/tower/crypto/secretKey": "k"}, prefix, config{})
-	assert.ErrorContains(t, err, "secretKey is not there")
 }
 
 func TestAServiceOpensWhatItsKeysOpenAndWritesWithTheCurrentOne(t *testing.T) {
@@ -161,22 +149,37 @@ func TestWorkKeepsItsOrderAndReportsAnError(t *testing.T) {
 }
 
 func TestTheBackendAnswersAsDocumentedAndAsTold(t *testing.T) {
-	ask := func(conf config, method, path, body string) *httptest.ResponseRecorder {
+	ask := func(method, path, body string, said map[string]string) *httptest.ResponseRecorder {
+		conf, err := configFrom(func(name string) string { return said[name] })
+		require.NoError(t, err)
 		answer := httptest.NewRecorder()
-		request := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+		request := httptest.NewRequestWithContext(t.Context(), method, "http://example.org:8000"+path, strings.NewReader(body))
 		routes(&store{db: noDatabase(t), keys: testKeys()}, conf).ServeHTTP(answer, request)
 		return answer
 	}
-	ready := ask(config{Version: "25.3.0"}, http.MethodGet, "/api/service-info", "")
+	const info, health = "/api/service-info", "/health"
+	ready := ask(http.MethodGet, info, "", nil)
 	assert.Equal(t, http.StatusOK, ready.Code)
-	assert.JSONEq(t, `{"serviceInfo": {"version": "25.3.0"}}`, ready.Body.String())
+	assert.JSONEq(t, `{"serviceInfo": {"version": "26.1.3", "apiVersion": "1.181.0", "commitId": "standin"}}`, ready.Body.String())
+	assert.Contains(t, ask(http.MethodGet, info, "", map[string]string{"SANDBOX_BACKEND_VERSION": "25.1.0"}).Body.String(), `"version":"25.1.0"`)
+	healthy := ask(http.MethodGet, health, "", nil)
+	assert.Equal(t, http.StatusOK, healthy.Code)
+	assert.JSONEq(t, `{"status": "UP"}`, healthy.Body.String())
 
-	never := config{Options: options{BackendNeverReady: true}}
-	assert.Equal(t, http.StatusServiceUnavailable, ask(never, http.MethodGet, "/api/service-info", "").Code)
+	never := map[string]string{"SANDBOX_BACKEND_NEVER_READY": "true"}
+	assert.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, info, "", never).Code)
+	assert.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, health, "", never).Code)
+	unhealthy := map[string]string{"SANDBOX_BACKEND_UNHEALTHY": "true"}
+	assert.Equal(t, http.StatusOK, ask(http.MethodGet, info, "", unhealthy).Code)
+	assert.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, health, "", unhealthy).Code)
+	redirected := ask(http.MethodGet, info, "", map[string]string{"SANDBOX_BACKEND_REDIRECT": "true"})
+	assert.Equal(t, http.StatusMovedPermanently, redirected.Code)
+	assert.Equal(t, "https://example.org/api/service-info", redirected.Header().Get("Location"))
+
 	for _, body := range []string{"", "{}", `{"keys": 1}`, `{"keys": [1]}`} {
-		assert.Equal(t, http.StatusBadRequest, ask(config{}, http.MethodPost, "/credentials", body).Code, body)
+		assert.Equal(t, http.StatusBadRequest, ask(http.MethodPost, "/credentials", body, nil).Code, body)
 	}
-	assert.Equal(t, http.StatusInternalServerError, ask(config{}, http.MethodGet, "/credentials/x/check", "").Code)
+	assert.Equal(t, http.StatusInternalServerError, ask(http.MethodGet, "/credentials/x/check", "", nil).Code)
 }
 
 // noDatabase is a handle whose every use fails.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,54 +14,81 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
-// settings are what the Platform takes from SSM, read once at the start: whoever changes a parameter must restart the service.
-// They hold secrets: never print one.
+// settings are read once, at the start: whoever changes a parameter must restart the service. They hold secrets: never print one.
 type settings struct {
 	current   []byte
 	previous  []byte // empty: no previous key is configured
 	rotate    bool
 	chunkSize int
-	dbUser    string
-	dbPass    string
+	database  login
+}
+
+// login is where the database is, and who asks.
+type login struct {
+	url, user, password string
 }
 
 const defaultChunkSize = 50
 
-// loadSettings reads everything under /config/<app>, as the real one's Parameter Store client does.
+// loadSettings resolves the settings as Micronaut does. Where SSM is on, its parameters win over the environment and tower.yml.
 func loadSettings(ctx context.Context, conf config, logger *log.Logger) (settings, error) {
-	if !conf.EnableSSM {
-		return settings{}, errors.New("TOWER_ENABLE_AWS_SSM is not true: no crypto secret key is configured")
+	all := maps.Clone(conf.Properties)
+	if conf.EnableSSM {
+		client := newSSM(conf)
+		for _, path := range parameterPaths(conf.AppName, conf.Environments) {
+			parameters, err := readParameters(ctx, client, path)
+			if err != nil {
+				return settings{}, err
+			}
+			for _, name := range slices.Sorted(maps.Keys(parameters)) {
+				all.set(strings.TrimPrefix(name, path+"/"), parameters[name])
+			}
+		}
+		logger.Printf("INFO Resolved 2 configuration sources from client: compositeConfigurationClient(AWS Parameter Store)")
 	}
-	prefix := "/config/" + conf.AppName
-	values, err := readParameters(ctx, newSSM(conf), prefix)
+	set, err := settingsFrom(all)
 	if err != nil {
-		return settings{}, err
+		return settings{}, fmt.Errorf("%w (application %s, SSM read: %t)", err, conf.AppName, conf.EnableSSM)
 	}
-	logger.Printf("INFO Resolved 2 configuration sources from client: compositeConfigurationClient(AWS Parameter Store)")
-	return settingsFrom(values, prefix, conf)
+	return set, nil
 }
 
-func settingsFrom(values map[string]string, prefix string, conf config) (settings, error) {
-	get := func(name string) string { return values[prefix+"/"+name] }
+// parameterPaths lists the paths of an application from the weakest to the strongest: a later environment wins.
+func parameterPaths(app, environments string) []string {
+	paths := []string{"/config/" + app}
+	for name := range strings.SplitSeq(environments, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			paths = append(paths, "/config/"+app+"_"+name)
+		}
+	}
+	return paths
+}
+
+func settingsFrom(all properties) (settings, error) {
 	set := settings{
-		current:   []byte(get("tower/crypto/secretKey")),
-		previous:  []byte(get("tower/secret-rotation/previous-key")),
-		rotate:    strings.EqualFold(get("tower/secret-rotation/enabled"), "true"),
+		current:   []byte(all.get("tower.crypto.secretKey")),
+		previous:  []byte(all.get("tower.secret-rotation.previous-key")),
+		rotate:    strings.EqualFold(all.get("tower.secret-rotation.enabled"), "true"),
 		chunkSize: defaultChunkSize,
-		dbUser:    first(get("datasources/default/username"), conf.DBUser),
-		dbPass:    first(get("datasources/default/password"), conf.DBPassword),
+		database:  loginFrom(all),
 	}
 	if len(set.current) == 0 {
-		return settings{}, fmt.Errorf("no crypto secret key: SSM parameter %s/tower/crypto/secretKey is not there", prefix)
+		return settings{}, errors.New("no crypto secret key: no source has tower.crypto.secretKey")
 	}
-	if text := get("tower/secret-rotation/chunk-size"); text != "" {
+	if text := all.get("tower.secret-rotation.chunk-size"); text != "" {
 		size, err := strconv.Atoi(text)
 		if err != nil || size < 1 {
-			return settings{}, fmt.Errorf("SSM parameter %s/tower/secret-rotation/chunk-size is not a positive number", prefix)
+			return settings{}, errors.New("tower.secret-rotation.chunk-size is not a positive number")
 		}
 		set.chunkSize = size
 	}
 	return set, nil
+}
+
+func loginFrom(all properties) login {
+	return login{
+		url: all.get("datasources.default.url"), user: all.get("datasources.default.username"), password: all.get("datasources.default.password"),
+	}
 }
 
 func newSSM(conf config) *ssm.Client {
@@ -104,13 +133,4 @@ func readParameter(ctx context.Context, client *ssm.Client, name string) (string
 		return "", nil
 	}
 	return aws.ToString(out.Parameters[0].Value), nil
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

@@ -20,11 +20,11 @@ def say(text):
     print(f"sandbox: {text}", file=sys.stderr, flush=True)
 
 
-def run(*argv, env=None, cwd=None, stdin=None, check=True):
-    """Runs a command and gives its output; a failure shows what the command said."""
+def run(*argv, env=None, cwd=None, stdin=None, check=True, **identity):
+    """Runs a command and gives its output; a failure shows what the command said. identity is what owner.py says to become a user."""
     done = subprocess.run(
-        [str(a) for a in argv], env=env, cwd=cwd, stdin=stdin or subprocess.DEVNULL, text=True, capture_output=True, check=False
-    )
+        [str(a) for a in argv], env=env, cwd=cwd, stdin=stdin or subprocess.DEVNULL, text=True, capture_output=True, check=False, **identity
+    )  # fmt: skip
     if check and done.returncode != 0:
         said = (done.stdout + done.stderr).strip()
         raise Problem(f"{' '.join(str(a) for a in argv[:4])} … failed ({done.returncode}):\n{said}")

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import time
 
 from . import engine, light
 from .base import BUILD, Problem, say
+from .layout import LAYOUTS, RENDERED
 from .project import Sandbox, names
 
 KEPT = BUILD / "engine.kept"  # the Engine was asked for by name: no `down` ends it
@@ -46,6 +48,9 @@ def parser():
     sub.add_argument("--port", type=int, help="of the frontend; default: a free one")
     sub.add_argument("--set", action="append", default=[], metavar="SANDBOX_X=V", help="an option of the stand-in")
     sub.add_argument("--external-database", metavar="DIRECTORY", help="the database is none of the project's, and encrypts with cert.pem and key.pem of DIRECTORY")
+    sub.add_argument("--layout", choices=LAYOUTS, default="installer", help="of the compose directory; default installer")
+    sub.add_argument("--rendered", metavar="DIRECTORY", nargs="?", const=os.environ.get("SANDBOX_RENDERED", str(RENDERED / "default")), help="take the files that the installer rendered, unchanged; default: $SANDBOX_RENDERED")
+    sub.add_argument("--health-interval", choices=("quick", "real"), default="quick", help="of the database's health check: every second, or Docker's 30 s as on a real VM")
     command("down", down, "end a sandbox and everything it started")
     sub = command("env", env, "print what a test needs, as shell exports")
     sub.add_argument("--json", action="store_true")
@@ -83,11 +88,11 @@ def up(options):
         return
     sandbox.clear()
     say(f"{options.name}: starting moto, seeding parameters, writing the compose project")
-    sandbox.create(options.app_name, options.port, options.set, options.external_database)
+    sandbox.create(options)
     seed = [f"--{kind}={getattr(options, kind)}" for kind in ("records", "damaged", "orphaned", "deleted", "seed")]
     if options.key_parameter:
         seed.append(f"--key-parameter={options.key_parameter}")
-    say(f"{options.name}: starting db, migrate, cron, backend, frontend")
+    say(f"{options.name}: starting db, redis, migrate, cron, backend, frontend")
     seeded = sandbox.start(seed)
     say(f"{options.name} is up after {time.monotonic() - begun:.1f} s: {sandbox.url}; {seeded}")
 
@@ -96,6 +101,7 @@ def down(options):
     sandbox = Sandbox(options.name)
     if sandbox.destroy():
         say(f"{options.name} is down; nothing of it is left")
+        engine.docker("network", "rm", engine.NETWORK, check=False)  # refused while another sandbox uses it
     engine.stop(unless=lambda: names() or KEPT.exists())
 
 
@@ -122,7 +128,8 @@ def snapshot(options):
 
 def compose(options):
     sandbox = Sandbox(options.name)
-    return subprocess.run(["docker", "compose", *options.rest], env=engine.environment(), cwd=sandbox.dir, check=False).returncode
+    owner, where = sandbox.owner, sandbox.compose_dir
+    return subprocess.run(["docker", "compose", *options.rest], env=owner.environment(where), cwd=where, check=False, **owner.identity()).returncode
 
 
 def engine_start(_):

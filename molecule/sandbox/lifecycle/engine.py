@@ -3,7 +3,10 @@
 import contextlib
 import fcntl
 import functools
+import grp
 import hashlib
+import ipaddress
+import json
 import os
 import shutil
 import subprocess
@@ -75,12 +78,12 @@ def start():
 def start_private():
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         raise Problem("no Docker Engine answers, and a private one needs root and dockerd; type:  .ci/deps docker")
-    SHORT.mkdir(mode=0o700, exist_ok=True)
+    SHORT.mkdir(mode=0o711, exist_ok=True)  # ordinary users reach the socket, if their group may
     if SHORT.stat().st_uid != 0:
         raise Problem(f"{SHORT} belongs to somebody else")
     argv = [
         *other_root(), "dockerd", f"--host={PRIVATE}", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
-        f"--pidfile={SHORT}/dockerd.pid", "--log-level=warn",
+        f"--pidfile={SHORT}/dockerd.pid", "--log-level=warn", f"--group={group()}",
         # No packet filter rules, no forwarding, no docker0: the machine's own network stays as it was. Services find each other
         # on their bridge, reach the host by its gateway, and publish ports through docker's proxy process. (--bridge=none deletes
         # docker0, so it is not given where another Engine has one.)
@@ -100,6 +103,13 @@ def other_root():
     """Puts the other release's programs and libraries in the place of this machine's, for the Engine alone: all other paths stay
     what they are, and the mount is gone with the last process that sees it."""
     return ["unshare", "--mount", "--propagation=private", "sh", "-c", 'mount --bind "$0/usr" /usr && exec "$@"', OTHER] if OTHER else []
+
+
+def group():
+    """The number of the group that may use the socket: Debian's package makes it."""
+    if run("getent", "group", "docker", check=False).returncode:
+        run("groupadd", "--system", "docker")
+    return grp.getgrnam("docker").gr_gid
 
 
 def filtered():
@@ -123,8 +133,8 @@ def stop(unless=lambda: False):
 
 
 def network():
-    """The bridge that the host has an address on: docker's own, or ours where a private Engine has none."""
-    if gateways("bridge") or not is_private():
+    """The bridge that the host has an address on: docker's own, or ours where an Engine has none (`--bridge=none`)."""
+    if gateways("bridge"):
         return "bridge"
     docker("network", "create", NETWORK, check=False)
     return NETWORK
@@ -138,9 +148,10 @@ def gateway():
 
 
 def gateways(network):
-    form = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
-    found = docker("network", "inspect", "--format", form, network, check=False)
-    return [a for a in found.stdout.split() if ":" not in a]
+    """The host's addresses on a network; an Engine that was just started may say the subnet alone, whose first address it is."""
+    found = docker("network", "inspect", "--format", "{{json .IPAM.Config}}", network, check=False)
+    pools = [one for one in json.loads(found.stdout or "null") or [] if ":" not in one.get("Subnet", ":")]
+    return [one.get("Gateway") or str(next(ipaddress.ip_network(one["Subnet"]).hosts())) for one in pools]
 
 
 @contextlib.contextmanager

@@ -10,15 +10,17 @@ def name(project):
     return f"{project}-database"
 
 
-def start(project, image, login, tls):
-    """Starts it with the login of an environment file and cert.pem and key.pem of a directory; gives host:port, which containers
-    and this machine reach alike."""
+def start(project, image, directory, tls):
+    """Starts it with the login in directory/database.env and copies of cert.pem and key.pem of a directory, which the server's own user
+    must be able to read; gives host:port, which containers and this machine reach alike."""
     address = engine.gateway()
     if not moto.is_local(address):
         raise Problem("an external database needs a Docker Engine on this machine: containers must reach it by the address that the machine has on their bridge")
+    for file in ("cert.pem", "key.pem"):
+        (directory / file).write_bytes((Path(tls) / file).read_bytes())
     engine.docker(
-        "run", "--detach", f"--name={name(project)}", f"--network={engine.network()}", f"--publish={address}::3306", f"--env-file={login}",
-        f"--volume={Path(tls).resolve()}:/tls:ro", image, "--ssl-cert=/tls/cert.pem", "--ssl-key=/tls/key.pem", "--require-secure-transport=ON",
+        "run", "--detach", f"--name={name(project)}", f"--network={engine.network()}", f"--publish={address}::3306", f"--env-file={directory / 'database.env'}",
+        f"--volume={directory / 'cert.pem'}:/tls/cert.pem:ro", f"--volume={directory / 'key.pem'}:/tls/key.pem:ro", image, "--ssl-cert=/tls/cert.pem", "--ssl-key=/tls/key.pem", "--require-secure-transport=ON",
     )  # fmt: skip
     return engine.docker("port", name(project), "3306/tcp").stdout.split()[0]
 

@@ -1,4 +1,4 @@
-"""The images: the database from the tarball that .ci/deps made, the Platform's services from the stand-in's binary."""
+"""The images: the database from the tarball that .ci/deps made, all others from the stand-in's binary."""
 
 import hashlib
 import io
@@ -7,49 +7,85 @@ import platform
 import subprocess
 import tarfile
 
-from .base import BUILD, ROOT, Problem, run, say
+from .base import BUILD, HERE, ROOT, Problem, run, say
 from .engine import docker, environment, locked
 
-ROLES = {"backend": "", "migrate-db": "migrate", "frontend": "frontend"}
+VERSION = "v26.1.3"
+ROLES = {
+    "backend": {}, "migrate-db": {"SANDBOX_ROLE": "migrate"}, "frontend": {"SANDBOX_ROLE": "frontend"}, "redis": {"SANDBOX_ROLE": "listen", "SANDBOX_LISTEN": "6379"},
+}  # fmt: skip
+
+
+def kind():
+    """mysql or mariadb."""
+    return os.environ.get("SANDBOX_DATABASE_KIND") or "mysql"
 
 
 def database():
-    """The database image's name; imported if it is not there yet."""
+    """The database image's name; made if it is not there yet: the tarball is imported and gets the entrypoint."""
     if named := os.environ.get("SANDBOX_DB_IMAGE"):
         return named
     tarball = run("bash", "-c", ". .ci/deps.d/common.sh; . .ci/deps.d/db-image.sh; db_image_tarball", cwd=ROOT).stdout.strip()
-    name = "seqera-sandbox/db:" + tarball.removesuffix(".tar.gz").rpartition("-")[2]
+    entrypoint = HERE / "database" / "entrypoint"
+    base = "seqera-sandbox/db:" + tarball.removesuffix(".tar.gz").rpartition("-")[2]
+    name = f"{base}-{hashlib.sha256(entrypoint.read_bytes()).hexdigest()[:8]}"
     with locked():
         if present(name):
             return name
         if not os.path.exists(tarball):
-            raise Problem("the database image is not there; type:  .ci/deps db-image")
-        say("importing the database image")
-        changes = ['ENTRYPOINT ["/entrypoint"]', "VOLUME /var/lib/mysql"]
-        docker("import", *[f"--change={c}" for c in changes], tarball, name)
+            raise Problem(f"the {kind()} image is not there; type:  SANDBOX_DATABASE_KIND={kind()} .ci/deps db-image")
+        say(f"importing the {kind()} image")
+        if not present(base):
+            docker("import", tarball, base)
+        container = docker("create", base, "/entrypoint").stdout.strip()
+        try:
+            docker("cp", entrypoint, f"{container}:/entrypoint")
+            changes = ['ENTRYPOINT ["/entrypoint"]', "CMD []", "LABEL seqera-sandbox=/database", "VOLUME /var/lib/mysql"]
+            docker("commit", *[f"--change={c}" for c in changes], container, name)
+        finally:
+            docker("rm", container)
     return name
 
 
-def services():
-    """Builds the stand-in and imports it under the three names; gives {role: image}."""
+def services(sandbox, environment, names=None):
+    """Imports the stand-in as the images of one sandbox; gives {kind: image}. What a real VM has from its instance role and its
+    region (address and credentials of AWS) is part of the images, so that compose files and tower.env stay as they are."""
     binary = BUILD / "standin"
     with locked():
         build(binary)
-        tag = hashlib.sha256(binary.read_bytes()).hexdigest()[:16]
-        names = {kind: f"seqera-sandbox/{kind}:{tag}" for kind in ROLES}
-        for kind, role in ROLES.items():
-            if not present(names[kind]):
-                load(binary, names[kind], role)
-                forget_older(names[kind])
-    return names
+        made = names or {kind: f"seqera-sandbox/{sandbox}/{kind}:{VERSION}" for kind in ROLES}
+        for kind, name in made.items():
+            load(binary, name, environment | ROLES[kind], sandbox)
+    return made
 
 
-def forget_older(name):
-    """Removes images of earlier binaries; the Engine keeps those that a container still uses."""
-    kind = name.partition(":")[0]
-    for other in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", kind).stdout.split():
-        if other != name:
-            docker("image", "rm", other, check=False)
+def under_real_names(sandbox, environment, wanted, database_image):
+    """Imports stand-ins under the names that a rendered compose file has; gives the backend's image. An image of that name that is none
+    of ours stays, where it is a database; anything else is somebody's Platform, and refused."""
+    binary = BUILD / "standin"
+    with locked():
+        build(binary)
+        for image, role in wanted.items():
+            theirs = present(image) and not labelled(image)
+            if role is None:
+                if not theirs:
+                    docker("tag", database_image, image)
+            elif theirs:
+                raise Problem(f"the Engine has an image {image} of its own, which a stand-in would replace; remove it, or use another Engine")
+            else:
+                load(binary, image, environment | role, sandbox)
+    return next(image for image, role in wanted.items() if role == {})
+
+
+def labelled(image):
+    form = '{{index .Config.Labels "seqera-sandbox"}}'
+    return docker("image", "inspect", "--format", form, image, check=False).stdout.strip() not in ("", "<no value>")
+
+
+def remove(sandbox):
+    """Removes one sandbox's images."""
+    for image in docker("image", "ls", "--quiet", "--filter", f"label=seqera-sandbox={sandbox}").stdout.split():
+        docker("image", "rm", "--force", image, check=False)
 
 
 def build(binary):
@@ -60,7 +96,7 @@ def build(binary):
     run("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", binary, "./molecule/sandbox/standin", env=env, cwd=ROOT)
 
 
-def load(binary, name, role):
+def load(binary, name, env, sandbox):
     """FROM scratch: one file."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
@@ -68,10 +104,10 @@ def load(binary, name, role):
         info.mode, info.size = 0o755, binary.stat().st_size
         with binary.open("rb") as content:
             tar.addfile(info, content)
-    changes = ['--change=ENTRYPOINT ["/platform"]'] + ([f"--change=ENV SANDBOX_ROLE={role}"] if role else [])
+    changes = ['ENTRYPOINT ["/platform"]', f"LABEL seqera-sandbox={sandbox}", *(f"ENV {k}={v}" for k, v in env.items())]
     done = subprocess.run(
-        ["docker", "import", *changes, "-", name], input=layer.getvalue(), env=environment(), capture_output=True, check=False
-    )
+        ["docker", "import", *[f"--change={c}" for c in changes], "-", name], input=layer.getvalue(), env=environment(), capture_output=True, check=False
+    )  # fmt: skip
     if done.returncode != 0:
         raise Problem(f"docker import {name}: {done.stderr.decode().strip()}")
 

@@ -19,7 +19,9 @@ from pathlib import Path
 
 COMPOSE = "2.28.1"  # the last one whose events are text
 NEEDS = {"db": (), "migrate": ("db",), "cron": ("migrate",), "backend": ("db", "cron"), "frontend": ("backend",)}
-ROLES = {"migrate": {"SANDBOX_ROLE": "migrate"}, "cron": {"MICRONAUT_ENVIRONMENTS": "prod,redis,cron"}}
+ENVIRONMENTS = {"cron": "prod,redis,cron,,,", "backend": "prod,redis,ha,,,"}
+ROLES = {"migrate": {"SANDBOX_ROLE": "migrate"}, "cron": {"MICRONAUT_ENVIRONMENTS": ENVIRONMENTS["cron"]}}
+IMAGE = {"Id": "sha256:" + "0" * 64, "RepoTags": ["light:latest"], "Config": {"Env": []}}  # of every service
 
 
 def now():
@@ -55,17 +57,21 @@ class Container:
             self.state, self.finished = "exited", now()
 
     def labels(self):
-        return {"com.docker.compose.project": self.vm.name, "com.docker.compose.service": self.service, "com.docker.compose.oneoff": "False"}
+        compose = "com.docker.compose"
+        return {
+            f"{compose}.project": self.vm.name, f"{compose}.service": self.service, f"{compose}.oneoff": "False", f"{compose}.version": COMPOSE,
+            f"{compose}.project.working_dir": str(self.vm.dir), f"{compose}.project.config_files": str(self.vm.dir / "docker-compose.yml"),
+        }  # fmt: skip
 
     def summary(self):
         return {"Id": self.name, "Names": ["/" + self.name], "Image": self.service, "State": self.state, "Labels": self.labels()}
 
     def inspected(self):
         state = {"Status": self.state, "Running": self.state == "running", "ExitCode": self.code, "StartedAt": self.started, "FinishedAt": self.finished}
-        env = [f"{name}={value}" for name, value in self.vm.env.items() if self.service in ("backend", "cron") and name.startswith("TOWER_")]
+        env = [f"{name}={value}" for name, value in self.vm.environment(self.service).items()]
         return {
-            "Id": self.name, "Name": "/" + self.name, "Created": self.created, "RestartCount": 0, "State": state, "Image": self.service,
-            "Config": {"Labels": self.labels(), "Env": env, "Image": self.service}, "HostConfig": {}, "NetworkSettings": {"Networks": {}},
+            "Id": self.name, "Name": "/" + self.name, "Created": self.created, "RestartCount": 0, "State": state, "Image": IMAGE["Id"],
+            "Config": {"Labels": self.labels(), "Env": env, "Image": "light"}, "HostConfig": {}, "Mounts": [], "NetworkSettings": {"Networks": {}},
         }  # fmt: skip
 
     def listed(self):
@@ -75,8 +81,26 @@ class Container:
 class VM:
     """One compose project."""
 
-    def __init__(self, name, env, standin):
-        self.name, self.env, self.standin, self.containers, self.lock = name, env, standin, {}, threading.Lock()
+    def __init__(self, name, directory, env, standin):
+        self.name, self.dir, self.env, self.standin, self.containers, self.lock = name, directory, env, standin, {}, threading.Lock()
+
+    def environment(self, service):
+        """What a container of the service has: the Platform's settings, and its part."""
+        if service not in ENVIRONMENTS:
+            return {}
+        settings = {name: value for name, value in self.env.items() if name.startswith(("TOWER_", "MICRONAUT_"))}
+        return settings | {"MICRONAUT_ENVIRONMENTS": ENVIRONMENTS[service]}
+
+    def config(self):
+        """`docker compose config --format json`."""
+        services = {
+            name: {
+                "image": "light", "environment": self.environment(name), "restart": "no" if name == "migrate" else "always",
+                "depends_on": {need: {"condition": "service_completed_successfully" if need == "migrate" else "service_started"} for need in needs},
+            }
+            for name, needs in NEEDS.items()
+        }  # fmt: skip
+        return {"name": self.name, "services": services}
 
     def spawn(self, service):
         environ = {"PATH": os.environ["PATH"]} | self.env | ROLES[service]
@@ -144,16 +168,18 @@ class VM:
         if argv[0] != "compose":
             return 1, "", f"light: docker {argv[0]} is not known here"
         if argv[1] == "version":
-            return 0, json.dumps({"version": COMPOSE}), ""
+            return 0, COMPOSE if "--short" in argv else json.dumps({"version": COMPOSE}), ""
         words, services = argv, []
         if "--" in argv:
             words, services = argv[: argv.index("--")], argv[argv.index("--") + 1 :]
-        verb = next(word for word in words[1:] if word in ("ps", "images", "up", "down", "stop", "restart", "run"))
+        verb = next(word for word in words[1:] if word in ("config", "ps", "images", "up", "down", "stop", "restart", "run"))
         with self.lock:
             return self.compose(verb, set(words), services)
 
     def compose(self, verb, flags, services):
         dry = "--dry-run" in flags
+        if verb == "config":
+            return 0, json.dumps(self.config()), ""
         if verb == "ps":
             return 0, "\n".join(json.dumps(one.listed()) for one in self.all()), ""
         if verb == "images":
@@ -196,6 +222,8 @@ def handler(vm):
         def do_GET(self):
             path = self.path.partition("?")[0]
             parts = path.split("/containers/")
+            if "/images/" in path:
+                return self.answer(200, IMAGE)
             if path.endswith("/_ping"):
                 return self.answer(200, b"OK", "text/plain")
             if len(parts) < 2:
@@ -245,9 +273,10 @@ def health(vms):
             vm = vms.get(self.path.split("/")[1])
             ready = vm is not None and any(one.service == "backend" and one.state == "running" for one in vm.containers.copy().values())
             self.send_response(200 if ready else 503)
-            self.send_header("Content-Length", "2")
+            content = json.dumps({"serviceInfo": {"version": "26.1.3"}}).encode() if ready else b"{}"
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(content)
 
         def log_message(self, *_):
             pass
@@ -257,7 +286,7 @@ def health(vms):
 
 def main(directory, standin):
     directory = Path(directory)
-    vms = {name: VM(name, vm["env"], standin) for name, vm in json.loads((directory / "vms.json").read_text()).items()}
+    vms = {name: VM(name, directory / name, vm["env"], standin) for name, vm in json.loads((directory / "vms.json").read_text()).items()}
     for name, vm in vms.items():
         server = Socket(str(directory / f"{name}.sock"), handler(vm))
         threading.Thread(target=server.serve_forever, daemon=True).start()

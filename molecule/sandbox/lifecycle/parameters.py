@@ -75,3 +75,8 @@ def seed(ssm, app, entries):
 
 def first_key(app):
     return f"/sandbox/{app}/first-key"
+
+
+def options(app):
+    """Where the stand-in finds its options at its start."""
+    return f"/sandbox/{app}/options"

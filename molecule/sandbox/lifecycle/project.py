@@ -3,13 +3,12 @@
 import json
 import re
 import socket
-import string
 import subprocess
 import urllib.error
 import urllib.request
 
-from . import engine, external, images, moto, parameters
-from .base import BUILD, DOCKER_CONFIG, HERE, ROOT, Problem, run, say, wait_for
+from . import engine, external, images, layout, moto, owner, parameters
+from .base import BUILD, ROOT, Problem, run, say, wait_for
 
 SERVICES = ("migrate", "cron", "backend")
 VECTORS = ROOT / "module" / "sealed" / "testdata" / "lib-crypto.json"
@@ -19,11 +18,11 @@ class Sandbox:
     """A sandbox by name. What is known of a running one is in its state file, which holds no secret."""
 
     def __init__(self, name):
-        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
-            raise Problem(f"{name!r} is not a sandbox's name: lower-case letters, digits and hyphens, at most 31")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,27}", name):
+            raise Problem(f"{name!r} is not a sandbox's name: lower-case letters, digits and hyphens, at most 28")
         self.name = name
-        self.dir = BUILD / "run" / name
-        self.project = f"seqera-sandbox-{name}"
+        self.dir = BUILD / "run" / name  # what is the sandbox's own and not the Platform's: state, moto
+        self.owner = owner.Owner(name, self.dir)
 
     @property
     def state(self):
@@ -36,6 +35,24 @@ class Sandbox:
         (self.dir / "state.json").write_text(json.dumps(state, indent=2) + "\n")
 
     @property
+    def layout(self):
+        return self.state["layout"]
+
+    @property
+    def compose_dir(self):
+        return layout.directory(self.layout, self.owner.home, self.name)
+
+    @property
+    def config(self):
+        """The directory of tower.env and tower.yml."""
+        return layout.config(self.layout, self.compose_dir)
+
+    @property
+    def project(self):
+        """Compose takes it from the directory's name."""
+        return self.compose_dir.name
+
+    @property
     def ssm(self):
         return moto.SSM(self.state["endpoint"]["host"])
 
@@ -46,48 +63,62 @@ class Sandbox:
     def complete(self):
         return (self.dir / "state.json").exists() and self.state["complete"] and moto.running(self.dir)
 
-    def create(self, app=None, port=None, settings=(), external_tls=None):
-        """moto with its parameters, and the compose project's files. No container yet."""
+    def create(self, choice):
+        """moto with its parameters, the user, and the compose project's files. No container yet."""
+        rendered = layout.Rendered(choice.rendered) if choice.rendered else None
         endpoint = moto.start(self.dir, engine.gateway())
-        state = {"app": app or f"tower-{self.name}", "port": port or free_port(), "endpoint": endpoint, "complete": False}
-        state["images"] = images.services() | {"db": images.database()}
-        self.save(state)
-        user, password = "tower", parameters.alphanumerics(24)
-        parameters.seed(self.ssm, state["app"], parameters.invent(state["app"], user, password))
-        self.write_project(state, user, password, external_tls)
-        self.set(settings)
+        app = rendered.app if rendered else choice.app_name or f"tower-{self.name}"
+        port = 8000 if rendered else choice.port or free_port()
+        self.save({"app": app, "port": port, "endpoint": endpoint, "complete": False, "layout": choice.layout, "kind": images.kind(), "database_image": images.database()})
+        self.owner.create()
+        self.save(self.state | {"python": self.owner.python()})
+        if rendered:
+            user, password = self.write_rendered(rendered)
+        else:
+            user, password = "tower", parameters.alphanumerics(24)
+            self.write_project(choice, user, password)
+        parameters.seed(self.ssm, app, parameters.invent(app, user, password))
+        self.set(choice.set)
 
-    def write_project(self, state, user, password, external_tls):
-        text, database = (HERE / "docker-compose.yml.in").read_text(), "db:3306/tower?allowPublicKeyRetrieval=true&useSSL=false"
-        if external_tls:
-            text = re.sub(r"^ *# <db>$.*?^ *# </db>\n", "", text, flags=re.M | re.S)
-            write_env(self.dir / "database.env", {"MYSQL_DATABASE": "tower", "MYSQL_USER": user, "MYSQL_PASSWORD": password})
-            address = external.start(self.project, state["images"]["db"], self.dir / "database.env", external_tls)
-            self.save(state | {"network": engine.network(), "database": external.name(self.project), "address": address})
+    def write_project(self, choice, user, password):
+        database = "db:3306/tower?allowPublicKeyRetrieval=true&useSSL=false"
+        if choice.external_database:
+            write_env(self.dir / "database.env", {"MYSQL_ALLOW_EMPTY_PASSWORD": "yes", "MYSQL_DATABASE": "tower", "MYSQL_USER": user, "MYSQL_PASSWORD": password})
+            address = external.start(self.project, self.state["database_image"], self.dir, choice.external_database)
+            self.save(self.state | {"network": engine.network(), "database": external.name(self.project), "address": address})
             database = f"{address}/tower?sslMode=trust"
-        made = state["images"]
-        text = string.Template(text).substitute(
-            project=self.project, port=state["port"], db_user=user, db_password=password, db_image=made["db"],
-            migrate_image=made["migrate-db"], backend_image=made["backend"], frontend_image=made["frontend"],
-        )  # fmt: skip
-        (self.dir / "docker-compose.yml").write_text(text)
-        tower = {
-            "TOWER_ENABLE_AWS_SSM": "true",
-            "MICRONAUT_APPLICATION_NAME": state["app"],
-            "TOWER_SERVER_URL": f"http://127.0.0.1:{state['port']}",
-            "TOWER_CONTACT_EMAIL": "platform@example.org",
-            "TOWER_DB_URL": f"jdbc:mysql://{database}&permitMysqlScheme=true",
-            "TOWER_DB_DRIVER": "org.mariadb.jdbc.Driver",
-            "TOWER_DB_MIN_POOL_SIZE": "2",
-            "TOWER_DB_MAX_POOL_SIZE": "20",
-            "TOWER_ENABLE_UNSAFE_MODE": "true",
-            "TOWER_DB_USER": user,
-            "TOWER_DB_PASSWORD": password,
-        }
-        write_env(self.dir / "tower.env", tower)
-        write_env(self.dir / "sandbox.env", self.aws("containers"))
-        for service in SERVICES:
-            write_env(self.dir / f"{service}.env", {})
+        made, redis_password = images.services(self.name, self.aws("containers")), parameters.alphanumerics(24)
+        self.save(self.state | {"images": made})
+        values = {
+            "port": self.state["port"], "db_user": user, "db_password": password, "db_image": self.state["database_image"], "db_admin": self.tools["admin"],
+            "redis_password": redis_password, "redis_image": made["redis"], "migrate_image": made["migrate-db"], "backend_image": made["backend"], "frontend_image": made["frontend"],
+        }  # fmt: skip
+        text = layout.compose_file(choice.layout, choice.health_interval, choice.external_database, values)
+        self.owner.write(self.compose_dir / "docker-compose.yml", text)
+        env = layout.tower_env(self.url, database) | {"TOWER_REDIS_PASSWORD": redis_password, "TOWER_DB_USER": user, "TOWER_DB_PASSWORD": password}
+        self.owner.write(self.config / "tower.env", "".join(f"{k}={v}\n" for k, v in env.items()))
+        self.owner.write(self.config / "tower.yml", layout.tower_yml(self.state["app"]))
+
+    def write_rendered(self, rendered):
+        """The installer's files as they are; its playbook appends the database's login to tower.env. Images stand in under their real names."""
+        self.owner.write(self.compose_dir / "docker-compose.yml", rendered.compose)
+        self.owner.write(self.config / "tower.env", rendered.tower_env)
+        self.owner.write(self.config / "tower.yml", rendered.tower_yml)
+        for name in rendered.mounted():
+            self.owner.write(self.compose_dir / name, "")
+        config = json.loads(self.compose("config", "--format", "json").stdout)
+        user, password = layout.login(config)
+        self.owner.write(self.config / "tower.env", f"{rendered.tower_env.rstrip()}\nTOWER_DB_USER={user}\nTOWER_DB_PASSWORD={password}\n")
+        made = images.under_real_names(self.name, self.aws("containers"), layout.stands_in(config), self.state["database_image"])
+        self.save(self.state | {"images": {"backend": made}})
+        return user, password
+
+    @property
+    def tools(self):
+        """Names of the database's own programs in its image."""
+        if self.state["kind"] == "mariadb":
+            return {"client": "mariadb", "dump": "mariadb-dump", "admin": "mariadb-admin"}
+        return {"client": "mysql", "dump": "mysqldump", "admin": "mysqladmin"}
 
     def aws(self, seen_from):
         return {
@@ -99,16 +130,18 @@ class Sandbox:
         }
 
     def set(self, settings):
-        """SANDBOX_CRON_X=1 and the like: written beside the compose file, in force from the next start. An empty value removes."""
+        """SANDBOX_CRON_X=1 and the like, in force from the next start. An empty value removes. They are kept in SSM, where the stand-in
+        looks at its start: a changed env file would be an edit of the Platform that compose has yet to apply."""
+        name = parameters.options(self.state["app"])
+        values = json.loads(self.ssm.get(name) or "{}")
         for setting in settings:
-            name, _, value = setting.partition("=")
-            service = next((s for s in SERVICES if name.startswith(f"SANDBOX_{s.upper()}_")), None)
-            if service is None:
-                raise Problem(f"{name} is no option of the stand-in: SANDBOX_CRON_…, SANDBOX_BACKEND_… or SANDBOX_MIGRATE_…")
-            path = self.dir / f"{service}.env"
-            values = dict(line.split("=", 1) for line in path.read_text().splitlines())
-            values.pop(name, None)
-            write_env(path, values | ({name: value} if value else {}))
+            option, _, value = setting.partition("=")
+            if not option.startswith(tuple(f"SANDBOX_{service.upper()}_" for service in SERVICES)):
+                raise Problem(f"{option} is no option of the stand-in: SANDBOX_CRON_…, SANDBOX_BACKEND_… or SANDBOX_MIGRATE_…")
+            values.pop(option, None)
+            values |= {option: value} if value else {}
+        if settings:
+            self.ssm.put(name, json.dumps(values))
 
     def start(self, seed_options):
         """Database first; the seed is sealed while it starts; then a plain `up`, which is right outside a rotation."""
@@ -135,10 +168,9 @@ class Sandbox:
         return json.loads(run(*self.one_off("check", *options), env=engine.environment()).stdout)
 
     def one_off(self, *argv):
-        files = [f"--env-file={self.dir / name}" for name in ("tower.env", "sandbox.env")]
-        image = self.state["images"]["backend"]
         network = self.state.get("network", f"{self.project}_backend")
-        return ["docker", "run", "--rm", "--interactive", f"--network={network}", *files, image, *argv]
+        env = [f"--env-file={self.config / 'tower.env'}", f"--volume={self.config / 'tower.yml'}:/tower.yml:ro"]
+        return ["docker", "run", "--rm", "--interactive", f"--network={network}", *env, self.state["images"]["backend"], *argv]
 
     def snapshot(self):
         """What a run may change, without a value: two that are equal show that nothing was written, restarted or re-encrypted."""
@@ -146,7 +178,7 @@ class Sandbox:
         started = engine.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).stdout.splitlines() if ids else []
         database = self.state.get("database", f"{self.project}-db-1")
         sums = "CHECKSUM TABLE tw_credentials, tw_secret"
-        tables = engine.docker("exec", database, "mariadb", "--batch", "--skip-column-names", "tower", "--execute", sums).stdout
+        tables = engine.docker("exec", database, self.tools["client"], "--batch", "--skip-column-names", "tower", "--execute", sums).stdout
         return {"parameters": self.ssm.under("/"), "containers": sorted(started), "tables": tables.splitlines()}
 
     def wait_ready(self, seconds=60):
@@ -166,13 +198,20 @@ class Sandbox:
         return fetch(self.url + path, json.dumps(body).encode())
 
     def compose(self, *argv, check=True):
-        return run("docker", "compose", *argv, env=engine.environment(), cwd=self.dir, check=check)
+        """As the owner, in the compose directory."""
+        return self.owner.run("docker", "compose", *argv, directory=self.compose_dir, check=check)
 
     def clear(self):
         """Ends everything that belongs to this sandbox, however far it had come; the Engine must answer."""
-        run("docker", "compose", "-p", self.project, "down", "--volumes", "--remove-orphans", "--timeout", "5", env=engine.environment())
-        external.stop(self.project)
+        image = None
+        if (self.dir / "state.json").exists():
+            image = self.state["database_image"]
+            run("docker", "compose", "-p", self.project, "down", "--volumes", "--remove-orphans", "--timeout", "5", env=engine.environment())
+            external.stop(self.project)
         moto.stop(self.dir)
+        images.remove(self.name)
+        if (self.dir / "state.json").exists():
+            self.owner.remove(image)
         for path in self.dir.iterdir():
             path.unlink()
 
@@ -190,9 +229,16 @@ class Sandbox:
         external_database = {"SANDBOX_DATABASE": state["address"]} if "address" in state else {}
         return self.aws("host") | external_database | {
             "DOCKER_HOST": engine.docker_host(),
-            "DOCKER_CONFIG": str(DOCKER_CONFIG),
+            "DOCKER_CONFIG": str(self.owner.home / ".docker"),
             "SANDBOX_NAME": self.name,
-            "SANDBOX_DIR": str(self.dir),
+            "SANDBOX_LAYOUT": state["layout"],
+            "SANDBOX_USER": self.owner.name,
+            "SANDBOX_HOME": str(self.owner.home),
+            "SANDBOX_DIR": str(self.compose_dir),
+            "SANDBOX_CONFIG_DIR": str(self.config),
+            "SANDBOX_PYTHON": state["python"],
+            "SANDBOX_DB_CLIENT": self.tools["client"],
+            "SANDBOX_DB_DUMP": self.tools["dump"],
             "SANDBOX_PROJECT": self.project,
             "SANDBOX_APP_NAME": state["app"],
             "SANDBOX_OMNIBUS": parameters.OMNIBUS,

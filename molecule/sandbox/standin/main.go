@@ -40,7 +40,7 @@ func roleOf(args []string, env func(string) string) string {
 }
 
 func run(ctx context.Context, role string, args []string, logger *log.Logger) error {
-	conf, err := configFrom(os.Getenv)
+	conf, err := configOf(ctx, role, os.Getenv)
 	if err != nil {
 		return err
 	}

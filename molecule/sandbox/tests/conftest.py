@@ -86,7 +86,7 @@ class Platform:
 
     def sql(self, statement):
         """Rows of the database, as lists of text."""
-        out = self.docker("exec", f"{self.env['SANDBOX_PROJECT']}-db-1", "mariadb", "--batch", "--skip-column-names", "tower", "--execute", statement)
+        out = self.docker("exec", f"{self.env['SANDBOX_PROJECT']}-db-1", self.env["SANDBOX_DB_CLIENT"], "--batch", "--skip-column-names", "tower", "--execute", statement)
         return [line.split("\t") for line in out.splitlines()]
 
     def ledger(self, rotation="r1"):
@@ -119,7 +119,7 @@ class Platform:
     def inventory(self, **more):
         variables = {
             "ansible_connection": "local",
-            "ansible_python_interpreter": str(VENV / "python"),
+            "ansible_python_interpreter": self.env.get("SANDBOX_PYTHON", str(VENV / "python")),
             "seqera_crypto_rotation_app_name": self.env["SANDBOX_APP_NAME"],
             "seqera_crypto_rotation_omnibus_parameter": self.env["SANDBOX_OMNIBUS"],
             "seqera_crypto_rotation_compose_dir": self.env["SANDBOX_DIR"],
@@ -196,7 +196,7 @@ class Platform:
         """The places in which a key is found: output, processes, containers, files."""
         self.remember_keys()
         places = {f"text {i}": text for i, text in enumerate(self.seen)} | self.said_by_containers()
-        for pattern in (f"{self.env['SANDBOX_DIR']}/*", f"{self.tmp}/**", f"{pathlib.Path.home()}/.ansible/tmp/**", "/tmp/ansible*/**"):
+        for pattern in (f"{self.env['SANDBOX_DIR']}/*", f"{self.env.get('SANDBOX_CONFIG_DIR', self.env['SANDBOX_DIR'])}/*", f"{self.tmp}/**", f"{pathlib.Path.home()}/.ansible/tmp/**", "/tmp/ansible*/**"):
             for path in glob.glob(pattern, recursive=True):
                 if os.path.isfile(path):
                     places[path] = pathlib.Path(path).read_text(errors="replace")

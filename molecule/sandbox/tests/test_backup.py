@@ -45,7 +45,7 @@ def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
     damaged = platform.run(**drill)
     assert damaged.code != 0 and "another checksum" in " ".join(damaged.output.split())
     assert [platform.docker(*one) for one in things] == there, "something is left behind"
-    settings = (pathlib.Path(platform.env["SANDBOX_DIR"]) / "tower.env").read_text()
+    settings = (pathlib.Path(platform.env["SANDBOX_CONFIG_DIR"]) / "tower.env").read_text()
     [password] = re.findall(r"^TOWER_DB_PASSWORD=(.+)$", settings, re.M)
     assert len(platform.public) > 100 and not any(password in text for text in platform.public), "the database's password is on a command line or in an output"
     assert platform.leaks() == []

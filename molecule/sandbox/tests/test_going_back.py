@@ -61,7 +61,7 @@ def test_a_rotation_is_aborted_until_a_record_is_under_the_new_key(platform):
 def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its_key(platform):
     omnibus, first = platform.env["SANDBOX_OMNIBUS"], current(platform)
     before = platform.parameters()
-    dump = platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", "mariadb-dump", "--single-transaction", "--hex-blob", "tower")
+    dump = platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", platform.env["SANDBOX_DB_DUMP"], "--single-transaction", "--hex-blob", "tower")
     assert platform.run(seqera_crypto_rotation_backups=["dump-1"]).code == 0
     second = current(platform)
     platform.remember_keys()
@@ -100,4 +100,4 @@ def restore(platform, dump):
     path.write_text(dump)
     container = f"{platform.env['SANDBOX_PROJECT']}-db-1"
     platform.docker("cp", str(path), f"{container}:/tmp/dump.sql")
-    platform.docker("exec", container, "sh", "-c", "mariadb tower < /tmp/dump.sql")
+    platform.docker("exec", container, "sh", "-c", f"{platform.env['SANDBOX_DB_CLIENT']} tower < /tmp/dump.sql")

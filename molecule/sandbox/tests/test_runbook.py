@@ -24,6 +24,7 @@ def run(platform, command, inventory):
         argv = [word + options if word.startswith("app_name=") else word for word in argv]
     elif argv[0] == "docker":
         where = platform.env["SANDBOX_DIR"]
+        environ |= {"HOME": platform.env["SANDBOX_HOME"], "PWD": where}  # as the owner has them
     done = subprocess.run(argv, cwd=where, env=environ, capture_output=True, text=True, check=False, timeout=300)
     platform.seen.append(done.stdout + done.stderr)
     assert done.returncode == 0, command + done.stdout + done.stderr

@@ -212,8 +212,9 @@ func (v *vm) judgeRecords(ctx context.Context, found platform.Found) (plan rotat
 
 func timedOut(pending *rotation.Fault, timeout time.Duration, note string) *rotation.Fault {
 	fault := *pending
-	switch fault.Code { //nolint:exhaustive // what cannot be asked any more keeps its own name
+	switch fault.Code {
 	case rotation.CodeDatabaseUnavailable, rotation.CodeDockerUnavailable, rotation.CodeAWS, rotation.CodeThrottled:
+		// What cannot be asked any more keeps its own name.
 	default:
 		fault.Code = rotation.CodeWaitTimeout
 	}

@@ -41,7 +41,7 @@ func (s *Scanner) Keep(app string, prints rotation.Prints, takenAt time.Time, pa
 	}
 	_, _ = fmt.Fprintf(lines, "%s%s\n", lastLine, b.MAC)
 	for _, next := range []func() error{func() error { return lines.failed }, packed.Close, file.Sync, func() error { return os.Rename(file.Name(), path) }} {
-		if unkept = next(); unkept != nil {
+		if unkept := next(); unkept != nil {
 			return b, unkept, nil
 		}
 	}
@@ -255,18 +255,26 @@ func parse(document map[string]any) (*Baseline, error) {
 	if !inline {
 		return b, nil
 	}
-	lines, ok := carried.([]any)
+	if why := b.carry(carried); why != "" {
+		return nil, invalid(why)
+	}
+	return b, nil
+}
+
+// carry takes in the records that a baseline has in itself, or says why they are none.
+func (b *Baseline) carry(records any) string {
+	lines, ok := records.([]any)
 	if !ok {
-		return nil, invalid("its records are not a list")
+		return "its records are not a list"
 	}
 	for _, line := range lines {
 		text, ok := line.(string)
 		if !ok {
-			return nil, invalid("a record in it is not a text")
+			return "a record in it is not a text"
 		}
 		b.Records = append(b.Records, text)
 	}
-	return b, nil
+	return ""
 }
 
 // Named is what the ledger keeps of an option baseline; nil where it does not say its digest. Its error is a fault.

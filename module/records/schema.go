@@ -2,6 +2,7 @@ package records
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,12 @@ type schema struct {
 	notes   []string // what the scan does not look at
 }
 
+// table is what the server says of one without opening it.
+type table struct {
+	columns []string
+	rows    sql.NullInt64 // estimated
+}
+
 // lookAt wants the published tables and columns, and notes what else looks as if it held secrets.
 func lookAt(ctx context.Context, connection asker, identity string) (schema, error) {
 	tables, err := readTables(ctx, connection)
@@ -36,57 +43,61 @@ func lookAt(ctx context.Context, connection asker, identity string) (schema, err
 			Next: "Check the option database: is this the Platform's schema, migrated, and may the user SELECT from it? Only records of the published schema can be proved.",
 		}
 	}
-	return schema{deleted: slices.Contains(tables[tableCredentials], "deleted"), notes: notes(tables)}, nil
+	return schema{deleted: slices.Contains(tables[tableCredentials].columns, "deleted"), notes: notes(tables)}, nil
 }
 
-// readTables gives the columns of the tables whose names speak of secrets or credentials, or that have a column as the
-// published tables keep secrets in. The server shows only those on which the user has rights.
-func readTables(ctx context.Context, connection asker) (map[string][]string, error) {
-	rows, err := connection.QueryContext(ctx, `SELECT table_name, LOWER(column_name) FROM information_schema.columns WHERE table_schema = DATABASE()
-		AND (LOWER(table_name) LIKE '%secret%' OR LOWER(table_name) LIKE '%credential%' OR table_name IN
+// readTables gives the tables whose names speak of secrets, credentials or encryption, or that have a column as the published
+// tables keep secrets in. The server shows only those on which the user has rights.
+func readTables(ctx context.Context, connection asker) (map[string]table, error) {
+	rows, err := connection.QueryContext(ctx, `SELECT c.table_name, LOWER(c.column_name), t.table_rows
+		FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+		WHERE c.table_schema = DATABASE() AND (LOWER(c.table_name) REGEXP 'secret|credential|encrypt|crypto|rotat' OR c.table_name IN
 			(SELECT table_name FROM information_schema.columns WHERE table_schema = DATABASE() AND LOWER(column_name) IN ('secure', 'salt')))
-		ORDER BY table_name, ordinal_position`)
+		ORDER BY c.table_name, c.ordinal_position`)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	tables := map[string][]string{}
+	tables := map[string]table{}
 	for rows.Next() {
-		var table, column string
-		if err := rows.Scan(&table, &column); err != nil {
+		var name, column string
+		var count sql.NullInt64
+		if err := rows.Scan(&name, &column, &count); err != nil {
 			return nil, err
 		}
-		tables[table] = append(tables[table], column)
+		tables[name] = table{append(tables[name].columns, column), count}
 	}
 	return tables, rows.Err()
 }
 
-func absent(tables map[string][]string, table string, columns ...string) []string {
-	found, ok := tables[table]
+func absent(tables map[string]table, name string, columns ...string) []string {
+	found, ok := tables[name]
 	if !ok {
-		return []string{"table " + table}
+		return []string{"table " + name}
 	}
 	var missing []string
 	for _, column := range columns {
-		if !slices.Contains(found, column) {
-			missing = append(missing, "column "+table+"."+column)
+		if !slices.Contains(found.columns, column) {
+			missing = append(missing, "column "+name+"."+column)
 		}
 	}
 	return missing
 }
 
-// notes names what the scan does not look at, in the order of names.
-func notes(tables map[string][]string) []string {
+// notes names what the scan does not look at, in the order of names: where the Platform keeps what is not published, its own
+// users can tell from columns and numbers.
+func notes(tables map[string]table) []string {
 	published := []string{"id", "secure", "version", "date_created", "last_updated"}
 	var list []string
-	for _, table := range slices.Sorted(maps.Keys(tables)) {
-		if table != tableSecrets && table != tableCredentials {
-			list = append(list, fmt.Sprintf("table %s was not looked at: the published schema does not have it", table))
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		one := tables[name]
+		if name != tableSecrets && name != tableCredentials {
+			list = append(list, fmt.Sprintf("table %s (%s; about %d rows) was not looked at: the published schema does not have it", name, strings.Join(one.columns, ", "), one.rows.Int64))
 			continue
 		}
-		for _, column := range tables[table] {
-			if table == tableSecrets && !slices.Contains(published, column) {
-				list = append(list, fmt.Sprintf("column %s.%s was not looked at: the published schema does not have it", table, column))
+		for _, column := range one.columns {
+			if name == tableSecrets && !slices.Contains(published, column) {
+				list = append(list, fmt.Sprintf("column %s.%s was not looked at: the published schema does not have it", name, column))
 			}
 		}
 	}

@@ -104,14 +104,14 @@ func TestRowsThatAreLeftEarlyEndWhenTheLookIsCancelled(t *testing.T) {
 	db := shelve(seeds(t, 3, 1))
 	for i := range 10_000 {
 		ctx, cancel := context.WithCancel(t.Context())
-		rows, err := db.pool.QueryContext(ctx, "SELECT id, version, secure FROM tw_secret ORDER BY id LIMIT ?", 3)
+		rows, err := db.pool.QueryContext(ctx, "SELECT id, version, secure FROM tw_secret ORDER BY id LIMIT ?", 3) //nolint:rowserrcheck // ended does
 		require.NoError(t, err)
 		var id, secure sql.RawBytes
 		require.True(t, rows.Next())
 		require.NoError(t, rows.Scan(&id, new(sql.NullInt64), &secure)) // RawBytes are held from here on
 		go cancel()
-		done := make(chan error, 1)
-		go func() { done <- ended(rows) }()
+		done := make(chan struct{})
+		go func() { _ = ended(rows); close(done) }()
 		select {
 		case <-done:
 		case <-time.After(5 * time.Second):

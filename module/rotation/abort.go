@@ -192,13 +192,8 @@ func Untouched(w World, wish Wish, prints Prints) (*Proof, string) {
 	case lost > 0 || kept != r.Unreadable:
 		return nil, fmt.Sprintf("%d unreadable records were not so, or not these, before the rotation", r.Unreadable-kept)
 	}
-	if w.Platform == nil {
-		return nil, "the containers were not looked at (gather: platform), and a backend that runs writes with the new key"
-	}
-	for _, service := range append(services(w, RoleBackend), services(w, RoleCron)...) {
-		if service.State != "exited" && service.State != "created" && service.State != "dead" {
-			return nil, fmt.Sprintf("%s container %s is %s, and may write with the new key", service.Role, service.Container, service.State)
-		}
+	if why := mayWrite(w); why != "" {
+		return nil, why
 	}
 	proof := &Proof{
 		Format: ProofFormat, Kind: ProofUntouched, App: wish.App, RotationID: wish.RotationID, Previous: p.standalonePrevious.print, Current: p.standaloneCurrent.print,
@@ -207,4 +202,17 @@ func Untouched(w World, wish Wish, prints Prints) (*Proof, string) {
 	}
 	proof.Sign(prints, p.standalonePrevious.Secret)
 	return proof, ""
+}
+
+// mayWrite says what may write with the new key while the records are read, or nothing.
+func mayWrite(w World) string {
+	if w.Platform == nil {
+		return "the containers were not looked at (gather: platform), and a backend that runs writes with the new key"
+	}
+	for _, service := range append(services(w, RoleBackend), services(w, RoleCron)...) {
+		if service.State != "exited" && service.State != "created" && service.State != "dead" {
+			return fmt.Sprintf("%s container %s is %s, and may write with the new key", service.Role, service.Container, service.State)
+		}
+	}
+	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -121,6 +122,9 @@ func (p Proof) Digest() string {
 func (p Proof) brief() Proof {
 	if most := 10; len(p.Exceptions) > most {
 		p.Exceptions = []Exception{{ID: "", Reason: fmt.Sprintf("%d records, unreadable before the rotation, were passed over; their ids are in the proof that the run returned", len(p.Exceptions))}}
+	}
+	if most := 400; len(strings.Join(p.NotLookedAt, "")) > most {
+		p.NotLookedAt = []string{fmt.Sprintf("%d tables and columns; they are in the proof that the run returned", len(p.NotLookedAt))}
 	}
 	return p
 }

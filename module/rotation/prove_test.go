@@ -1,6 +1,8 @@
 package rotation
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -219,10 +221,12 @@ func TestALedgerEntryDoesNotOutgrowItsParameterForManyExceptions(t *testing.T) {
 	for range 500 {
 		p.Exceptions = append(p.Exceptions, Exception{ID: "AAAAAAAAAAAAAAAAAAAAAA==", Reason: "unreadable before the rotation"})
 	}
+	p.NotLookedAt = slices.Repeat([]string{strings.Repeat("a table, ", 20)}, 7)
 	brief := p.brief()
 	assert.Len(t, brief.Exceptions, 1)
 	assert.Contains(t, brief.Exceptions[0].Reason, "500 records")
 	assert.Len(t, p.Exceptions, 500, "the proof itself stays whole")
+	assert.Equal(t, []string{"7 tables and columns; they are in the proof that the run returned"}, brief.NotLookedAt)
 	assert.NotEqual(t, p.Digest(), brief.Digest())
 }
 

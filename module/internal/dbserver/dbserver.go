@@ -137,7 +137,7 @@ func mysqld(t *testing.T, s *Server) []string {
 	for root != "/" && !there(filepath.Join(root, "go.mod")) {
 		root = filepath.Dir(root)
 	}
-	program := filepath.Join(root, ".tools/mysql/native/mysqld")
+	program := filepath.Join(root, ".tools", "mysql", "native", "mysqld")
 	if !there(program) {
 		missing(t, "MySQL is missing: run make deps")
 	}

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -138,9 +139,11 @@ def gateway():
 
 
 def gateways(network):
-    form = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+    """Engine 20.10 names no gateway of a docker0 that it has just made; it is the subnet's first address, as everywhere."""
+    form = "{{range .IPAM.Config}}{{.Subnet}},{{.Gateway}} {{end}}"
     found = docker("network", "inspect", "--format", form, network, check=False)
-    return [a for a in found.stdout.split() if ":" not in a]
+    pairs = [one.split(",") for one in found.stdout.split() if ":" not in one]
+    return [gateway or str(next(ipaddress.ip_network(subnet).hosts())) for subnet, gateway in pairs]
 
 
 @contextlib.contextmanager

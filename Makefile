@@ -1,6 +1,6 @@
 # `make help` lists what there is. Every version stands in one place, the one its own tool reads: go.mod for Go and the
-# module's libraries, .ci/tools/go.mod for the Go linters, .ci/requirements.txt for ansible, its linters and moto,
-# molecule/sandbox/compose/go.mod for docker compose, .ci/tools/sbom/go.mod for the bill of materials, galaxy.yml for our own.
+# module's libraries, .ci/tools/go.mod for the Go linters, .ci/requirements.txt for ansible, its linters and moto, the go.mod
+# files of molecule/sandbox/compose for docker compose, .ci/tools/sbom/go.mod for the bill of materials, galaxy.yml for our own.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

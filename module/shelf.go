@@ -44,8 +44,7 @@ func (v *vm) custody(ctx context.Context, asked options.Info, out *info) error {
 		out.Escrow = r.escrow()
 	}
 	if wants("ledger") {
-		out.Ledger = slices.Clone(shelf.Ledger)
-		slices.SortFunc(out.Ledger, func(a, b custody.Entry) int { return a.OpenedAt.Compare(b.OpenedAt) })
+		out.Ledger = ledger(shelf)
 	}
 	if asked.KeyFromEscrow == "" {
 		return nil
@@ -59,6 +58,16 @@ func (v *vm) custody(ctx context.Context, asked options.Info, out *info) error {
 		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s of escrow, tied to %q", deposit.Fingerprint, backups(deposit)),
 	})
 	return nil
+}
+
+// ledger gives the entries as a result shows them, oldest first.
+func ledger(shelf custody.Shelf) []custody.Entry {
+	list := slices.Clone(shelf.Ledger)
+	for i := range list {
+		list[i].ChunkSize = list[i].ChunkSize.Shown()
+	}
+	slices.SortFunc(list, func(a, b custody.Entry) int { return a.OpenedAt.Compare(b.OpenedAt) })
+	return list
 }
 
 func (r *run) escrow() []escrowed {

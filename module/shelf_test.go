@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -42,4 +43,13 @@ func TestAKeyOfEscrowIsTriedOnADatabaseThatIsNamed(t *testing.T) {
 	asked["database"] = args{"host": "127.0.0.1", "port": 1}
 	a = call(t, server, "seqera_crypto_rotation_info", asked)
 	assert.Equal(t, "escrow_missing", a.ErrorCode, a.Msg)
+}
+
+func TestLedger_showsNoKeyInAChunkSize(t *testing.T) {
+	key := oldKey
+	shelf := custody.Shelf{Ledger: []custody.Entry{{RotationID: "r1", ChunkSize: &custody.ChunkSize{Standalone: &key}}}}
+	text, err := json.Marshal(ledger(shelf))
+	require.NoError(t, err)
+	assert.NotContains(t, string(text), oldKey)
+	assert.Equal(t, oldKey, *shelf.Ledger[0].ChunkSize.Standalone)
 }

@@ -42,7 +42,7 @@ func TestDocumentsComeBackAsTheyWereWritten(t *testing.T) {
 
 func TestWhatIsNotOursIsDamagedAndNeverQuoted(t *testing.T) {
 	for name, text := range map[string]string{
-		"not JSON": "CANARY", "no format": `{"body":{"key":"CANARY"}}`, "a later format": `{"format":99,"body":{"key":"CANARY"}}`,
+		"not JSON": "CANARY", "no format": `{"body":{"rotation_id":"r1","key":"CANARY"}}`, "a later format": `{"format":99,"body":{"rotation_id":"r1","key":"CANARY"}}`,
 		"wrong types": `{"format":1,"body":{"rotation_id":12,"key":"CANARY"}}`, "another rotation": `{"format":1,"body":{"rotation_id":"CANARY"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,4 +85,41 @@ func TestOnlyTheHighestNumberIsTheLock(t *testing.T) {
 			assert.Equal(t, test.clear, claim.Clear)
 		})
 	}
+}
+
+func TestChunkSize_shownHoldsNumbersAlone(t *testing.T) {
+	number, key := "50", "CANARY"
+	shown := (&ChunkSize{Omnibus: &number, Standalone: &key}).Shown()
+	assert.Equal(t, "50", *shown.Omnibus)
+	assert.Equal(t, secret.Mask, *shown.Standalone)
+	assert.Equal(t, "CANARY", key, "the entry itself stays")
+	assert.Equal(t, &ChunkSize{}, (&ChunkSize{}).Shown())
+	assert.Nil(t, (*ChunkSize)(nil).Shown())
+}
+
+// The lease counts from the put, by SSM's clock: what the document says of it is the writer's own clock.
+func TestExpiry(t *testing.T) {
+	lock := Lock{ExpiresAt: now()}
+	assert.Equal(t, now(), lock.Expiry())
+	lock.Modified = now().Add(time.Hour)
+	assert.Equal(t, now().Add(time.Hour+Lease), lock.Expiry())
+	assert.NotNil(t, Decide([]Lock{lock}, now().Add(time.Hour)).HeldBy)
+	assert.NotNil(t, Decide([]Lock{lock}, now().Add(2*time.Hour)).TakenFrom)
+}
+
+func TestLockNumber(t *testing.T) {
+	for name, want := range map[string]int{"/c/lock/7": 7, "/c/lock/0": 0, "/c/lock/+7": 0, "/c/lock/x": 0, "/d/lock/7": 0} {
+		number, ok := LockNumber("/c", name)
+		assert.Equal(t, want > 0, ok, name)
+		if ok {
+			assert.Equal(t, want, number)
+		}
+	}
+}
+
+// A ledger that an earlier version wrote is read as it was.
+func TestEntry_ofAnEarlierVersion(t *testing.T) {
+	var shelf Shelf
+	require.NoError(t, shelf.Add("/c", "/c/ledger/r1", secret.New(`{"format":1,"body":{"app_name":"app","rotation_id":"r1","stage":"prepared","previous":"a","current":"b","opened_at":"2026-01-01T00:00:00Z","by":{"host":"h","machine":"m","pid":1}}}`), 1, time.Time{}))
+	assert.Nil(t, shelf.Ledger[0].Platform)
 }

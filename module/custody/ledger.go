@@ -2,6 +2,7 @@ package custody
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/secret"
@@ -72,6 +73,24 @@ type Platform struct {
 type ChunkSize struct {
 	Omnibus    *string `json:"omnibus,omitempty"`    // nil: there was no entry
 	Standalone *string `json:"standalone,omitempty"` // nil: there was no parameter
+}
+
+// Shown is c with nothing in it but numbers: somebody may have put a key where a chunk size belongs.
+func (c *ChunkSize) Shown() *ChunkSize {
+	if c == nil {
+		return nil
+	}
+	plain := func(value *string) *string {
+		if value == nil {
+			return nil
+		}
+		shown := secret.Mask
+		if _, err := strconv.Atoi(*value); err == nil {
+			shown = *value
+		}
+		return &shown
+	}
+	return &ChunkSize{Omnibus: plain(c.Omnibus), Standalone: plain(c.Standalone)}
 }
 
 // LedgerName gives <prefix>/ledger/<rotation_id>.

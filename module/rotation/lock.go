@@ -64,6 +64,9 @@ func tidy(w World, entry custody.Entry, wish Wish, plan Plan) (Plan, error) {
 	if !found || !lock.Dead(w.Now) {
 		return plan, nil
 	}
+	if !w.SSM.Described {
+		return Plan{Needs: NeedDescription}, nil // or the lock would lose its KMS key
+	}
 	name, version := custody.LockName(wish.Names.Custody, lock.Number), lock.Version
 	lock.ReleasedAt = w.Now
 	value, err := custody.Encode(lock)

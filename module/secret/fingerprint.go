@@ -58,12 +58,13 @@ func (*Fingerprinter) MACKey(key Secret, scope string) []byte {
 }
 
 func derive(plain, salt string, rounds, length int) []byte {
-	out, err := pbkdf2.Key(sha256.New, plain, []byte("seqera-crypto-rotation/"+salt), rounds, length)
+	// A whole block, whose start does not depend on the length: FIPS-only mode refuses less than 14 bytes.
+	out, err := pbkdf2.Key(sha256.New, plain, []byte("seqera-crypto-rotation/"+salt), rounds, sha256.Size)
 	if err != nil {
 		// Only a length or round count out of range, or FIPS-only mode with a short salt, ends here: programming errors.
 		panic("secret: PBKDF2 refused its constants")
 	}
-	return out
+	return out[:length]
 }
 
 func unmarshalString(data []byte, into *string) error {

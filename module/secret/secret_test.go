@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"text/template"
@@ -115,6 +117,19 @@ func TestFingerprintsAreSixteenHexDigitsAndTellKeysAndScopesApart(t *testing.T) 
 	assert.Empty(t, f.Of(Secret{}))
 	// Published: whoever keeps a fingerprint must find the same in ten years.
 	assert.Equal(t, Fingerprint("2337f9324d72cc90"), NewFingerprinter("tower-template", Rounds).Of(New("CHANGE_ME_SEE_SEQERA_DOCS")))
+}
+
+// GODEBUG=fips140=only refuses a derivation of less than 14 bytes; fingerprints are the start of a longer one.
+func TestFingerprint_underFIPS(t *testing.T) {
+	if os.Getenv("FIPS_CHILD") != "" {
+		fmt.Print(NewFingerprinter("tower-template", Rounds).Of(New("CHANGE_ME_SEE_SEQERA_DOCS")))
+		os.Exit(0)
+	}
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestFingerprint_underFIPS$")
+	command.Env = append(os.Environ(), "FIPS_CHILD=1", "GODEBUG=fips140=only")
+	out, err := command.CombinedOutput()
+	require.NoError(t, err, string(out))
+	assert.Equal(t, "2337f9324d72cc90", string(out))
 }
 
 func TestTheKeyOfAMACIsAsSlowAsAFingerprintAndTheSameInTenYears(t *testing.T) {

@@ -48,13 +48,13 @@ def database():
     return name
 
 
-def services(sandbox, environment, names=None):
+def services(sandbox, environment):
     """Imports the stand-in as the images of one sandbox; gives {kind: image}. What a real VM has from its instance role and its
     region (address and credentials of AWS) is part of the images, so that compose files and tower.env stay as they are."""
     binary = BUILD / "standin"
     with locked():
         build(binary)
-        made = names or {kind: f"seqera-sandbox/{sandbox}/{kind}:{VERSION}" for kind in ROLES}
+        made = {kind: f"seqera-sandbox/{sandbox}/{kind}:{VERSION}" for kind in ROLES}
         for kind, name in made.items():
             load(binary, name, environment | ROLES[kind], sandbox)
     return made

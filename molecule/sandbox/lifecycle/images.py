@@ -11,6 +11,7 @@ from .base import BUILD, HERE, ROOT, Problem, run, say
 from .engine import docker, environment, locked
 
 VERSION = "v26.1.3"
+DATABASE = "/database"  # no sandbox has that name
 ROLES = {
     "backend": {}, "migrate-db": {"SANDBOX_ROLE": "migrate"}, "frontend": {"SANDBOX_ROLE": "frontend"}, "redis": {"SANDBOX_ROLE": "listen", "SANDBOX_LISTEN": "6379"},
 }  # fmt: skip
@@ -40,52 +41,54 @@ def database():
         container = docker("create", base, "/entrypoint").stdout.strip()
         try:
             docker("cp", entrypoint, f"{container}:/entrypoint")
-            changes = ['ENTRYPOINT ["/entrypoint"]', "CMD []", "LABEL seqera-sandbox=/database", "VOLUME /var/lib/mysql"]
+            changes = ['ENTRYPOINT ["/entrypoint"]', "CMD []", f"LABEL seqera-sandbox={DATABASE}", "VOLUME /var/lib/mysql"]
             docker("commit", *[f"--change={c}" for c in changes], container, name)
         finally:
             docker("rm", container)
     return name
 
 
-def services(sandbox, environment, names=None):
+def services(sandbox, environment):
     """Imports the stand-in as the images of one sandbox; gives {kind: image}. What a real VM has from its instance role and its
     region (address and credentials of AWS) is part of the images, so that compose files and tower.env stay as they are."""
     binary = BUILD / "standin"
     with locked():
         build(binary)
-        made = names or {kind: f"seqera-sandbox/{sandbox}/{kind}:{VERSION}" for kind in ROLES}
+        made = {kind: f"seqera-sandbox/{sandbox}/{kind}:{VERSION}" for kind in ROLES}
         for kind, name in made.items():
             load(binary, name, environment | ROLES[kind], sandbox)
     return made
 
 
 def under_real_names(sandbox, environment, wanted, database_image):
-    """Imports stand-ins under the names that a rendered compose file has; gives the backend's image. An image of that name that is none
-    of ours stays, where it is a database; anything else is somebody's Platform, and refused."""
+    """Imports stand-ins under the names that a rendered compose file has; gives the backend's image. A database image of that name that
+    is none of ours stays and is used; any other image of somebody else's is refused."""
     binary = BUILD / "standin"
     with locked():
         build(binary)
         for image, role in wanted.items():
-            theirs = present(image) and not labelled(image)
-            if role is None:
-                if not theirs:
-                    docker("tag", database_image, image)
-            elif theirs:
-                raise Problem(f"the Engine has an image {image} of its own, which a stand-in would replace; remove it, or use another Engine")
-            else:
+            if present(image) and label(image) not in (sandbox, DATABASE) and role is not None:
+                raise Problem(f"the Engine has an image {image} already, which a stand-in would replace; remove it, or use another Engine")
+            if role is not None:
                 load(binary, image, environment | role, sandbox)
+            elif not present(image):
+                docker("tag", database_image, image)
     return next(image for image, role in wanted.items() if role == {})
 
 
-def labelled(image):
-    form = '{{index .Config.Labels "seqera-sandbox"}}'
-    return docker("image", "inspect", "--format", form, image, check=False).stdout.strip() not in ("", "<no value>")
+def label(image):
+    """Whose image it is: a sandbox's name, DATABASE, or '' for somebody else's."""
+    said = docker("image", "inspect", "--format", '{{index .Config.Labels "seqera-sandbox"}}', image, check=False).stdout.strip()
+    return "" if said == "<no value>" else said
 
 
 def remove(sandbox):
-    """Removes one sandbox's images."""
+    """Removes one sandbox's images, and the real names of our database image, which only a rendered compose file has used."""
     for image in docker("image", "ls", "--quiet", "--filter", f"label=seqera-sandbox={sandbox}").stdout.split():
         docker("image", "rm", "--force", image, check=False)
+    for name in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label=seqera-sandbox={DATABASE}").stdout.split():
+        if not name.startswith("seqera-sandbox/"):
+            docker("image", "rm", name, check=False)
 
 
 def build(binary):

@@ -32,10 +32,13 @@ class Owner:
     def exists(self):
         return run("id", self.name, check=False).returncode == 0
 
+    def claim(self):
+        """Refuses a name that a sandbox of another checkout has: ours would be taken down together with it."""
+        if self.real and (self.home.exists() or self.exists()):
+            raise Problem(f"{self.home} or its user is there, and no sandbox of this checkout made it. Take another name, or, if nobody uses it:  userdel -f {self.name}; rm -rf {self.home}")
+
     def create(self):
         if self.real:
-            if self.home.exists():
-                raise Problem(f"{self.home} is there, and no sandbox of this checkout made it; remove it, or take another name")
             run("useradd", "--create-home", "--home-dir", self.home, "--shell", "/bin/bash", "--groups", engine_group(), self.name)
         self.home.mkdir(exist_ok=True)
         self.home.chmod(0o755)

@@ -66,6 +66,7 @@ class Sandbox:
     def create(self, choice):
         """moto with its parameters, the user, and the compose project's files. No container yet."""
         rendered = layout.Rendered(choice.rendered) if choice.rendered else None
+        self.owner.claim()
         endpoint = moto.start(self.dir, engine.gateway())
         app = rendered.app if rendered else choice.app_name or f"tower-{self.name}"
         port = 8000 if rendered else choice.port or free_port()
@@ -203,15 +204,12 @@ class Sandbox:
 
     def clear(self):
         """Ends everything that belongs to this sandbox, however far it had come; the Engine must answer."""
-        image = None
         if (self.dir / "state.json").exists():
-            image = self.state["database_image"]
             run("docker", "compose", "-p", self.project, "down", "--volumes", "--remove-orphans", "--timeout", "5", env=engine.environment())
             external.stop(self.project)
+            images.remove(self.name)
+            self.owner.remove(self.state["database_image"])
         moto.stop(self.dir)
-        images.remove(self.name)
-        if (self.dir / "state.json").exists():
-            self.owner.remove(image)
         for path in self.dir.iterdir():
             path.unlink()
 

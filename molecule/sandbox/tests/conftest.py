@@ -196,7 +196,13 @@ class Platform:
         """The places in which a key is found: output, processes, containers, files."""
         self.remember_keys()
         places = {f"text {i}": text for i, text in enumerate(self.seen)} | self.said_by_containers()
-        for pattern in (f"{self.env['SANDBOX_DIR']}/*", f"{self.env.get('SANDBOX_CONFIG_DIR', self.env['SANDBOX_DIR'])}/*", f"{self.tmp}/**", f"{pathlib.Path.home()}/.ansible/tmp/**", "/tmp/ansible*/**"):
+        for pattern in (
+            f"{self.env['SANDBOX_DIR']}/*",
+            f"{self.env.get('SANDBOX_CONFIG_DIR', self.env['SANDBOX_DIR'])}/*",
+            f"{self.tmp}/**",
+            f"{pathlib.Path.home()}/.ansible/tmp/**",
+            "/tmp/ansible*/**",
+        ):
             for path in glob.glob(pattern, recursive=True):
                 if os.path.isfile(path):
                     places[path] = pathlib.Path(path).read_text(errors="replace")

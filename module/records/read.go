@@ -145,7 +145,7 @@ func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bo
 		args[i] = s.id(n)
 	}
 	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")" //nolint:gosec // marks alone
-	rows, err := s.db.pool.QueryContext(ctx, query, args...) //nolint:gosec // as above
+	rows, err := s.db.pool.QueryContext(ctx, query, args...)                                                        //nolint:gosec // as above
 	if err != nil {
 		return nil, false, err
 	}

@@ -38,7 +38,9 @@ func newRunOn(t *testing.T, server *fakessm.SSM, given args) *run {
 	}
 	asked, err := options.ParseRotation(params, nil)
 	require.NoError(t, err)
-	r, err := newRun(asked, parameters.New(server), secret.NewFingerprinter(asked.AppName, 1))
+	store := parameters.New(server)
+	store.Pause = time.Microsecond
+	r, err := newRun(asked, store, secret.NewFingerprinter(asked.AppName, 1))
 	require.NoError(t, err)
 	return r
 }

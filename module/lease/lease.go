@@ -74,7 +74,7 @@ func Take(ctx context.Context, store Store, now func() time.Time, prefix string,
 // context that it returns: that ends with the lease.
 func (l *Lease) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	err := l.hold(ctx)
-	bounded, cancel := context.WithDeadline(ctx, l.renewed.Add(custody.Lease-margin))
+	bounded, cancel := context.WithTimeout(ctx, l.renewed.Add(custody.Lease-margin).Sub(l.wall()))
 	return bounded, cancel, err
 }
 

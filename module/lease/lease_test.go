@@ -134,14 +134,19 @@ func TestGuard_renewalFails(t *testing.T) {
 
 func TestGuard_boundsTheWritesRetriesByTheLease(t *testing.T) {
 	r := begin()
-	r.time = time.Now()
 	l := r.held(t)
 	bounded, cancel, err := l.Guard(t.Context())
 	defer cancel()
 	require.NoError(t, err)
 	deadline, ok := bounded.Deadline()
 	assert.True(t, ok)
-	assert.Equal(t, r.time.Round(0).Add(custody.Lease-margin), deadline)
+	assert.WithinDuration(t, time.Now().Add(custody.Lease-margin), deadline, time.Second)
+	r.time = r.time.Add(30 * time.Second)
+	bounded, cancel, err = l.Guard(t.Context())
+	defer cancel()
+	require.NoError(t, err)
+	deadline, _ = bounded.Deadline()
+	assert.WithinDuration(t, time.Now().Add(custody.Lease-margin-30*time.Second), deadline, time.Second)
 }
 
 // The lease is counted from the put of the lock itself, which may have waited for its turn for minutes.

@@ -178,8 +178,8 @@ func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 		if s.asWritten(write, seen) {
 			return nil
 		}
-		ours := s.written[write.Name]
-		if try == 4 || ours > 0 && seen[write.Name].Version > ours {
+		there, ours := seen[write.Name], s.written[write.Name]
+		if try == 4 || ours > 0 && there.Version > ours || write.Kind == rotation.Create && there.Exists {
 			return &rotation.Fault{
 				Code: rotation.CodeReadBack, What: fmt.Sprintf("%s does not read back as it was written.", write.Name),
 				Next: "Somebody else writes there: see aws ssm get-parameter-history, then run again.",
@@ -188,7 +188,7 @@ func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 		select {
 		case <-ctx.Done():
 			return fault(ctx.Err(), "ssm:GetParameters", write.Name)
-		case <-time.After(s.pause << try):
+		case <-time.After(s.Pause << try):
 		}
 	}
 }

@@ -22,7 +22,7 @@ func fake() (*Store, *fakessm.SSM) {
 	server := fakessm.New()
 	server.Put("/omnibus", "before")
 	store := New(server)
-	store.pause = time.Microsecond
+	store.Pause = time.Microsecond
 	return store, server
 }
 

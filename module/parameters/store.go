@@ -64,12 +64,12 @@ type Store struct {
 	writes  atomic.Int64
 	ahead   atomic.Int64     // how far SSM's clock is ahead of this machine's, in nanoseconds
 	written map[string]int64 // the last version that this store wrote of each name
-	pause   time.Duration    // before a stale read is asked again; twice as long each time
+	Pause   time.Duration    // before a stale read is asked again; twice as long each time
 }
 
 // New makes a store of a client that is there already.
 func New(api API) *Store {
-	return &Store{ssm: api, written: map[string]int64{}, pause: 100 * time.Millisecond}
+	return &Store{ssm: api, written: map[string]int64{}, Pause: 100 * time.Millisecond}
 }
 
 // How often a call is tried. A broken connection is given up soon. SSM's quota of 3 puts a second is shared by everybody in

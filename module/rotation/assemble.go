@@ -182,7 +182,11 @@ func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps
 	}
 	var found []Step
 	for _, step := range steps {
-		for _, target := range step.Write.Targets() {
+		targets := step.Write.Targets()
+		if step.Action == ActPutOmnibus {
+			targets = append(slices.Clone(targets), w.SSM.Current.Name, w.SSM.Previous.Name) // terraform makes them as the omnibus says
+		}
+		for _, target := range targets {
 			parameter, _ := w.SSM.byName(target)
 			for _, held := range keysIn(parameter, wish) {
 				k := keyOf(held, p.prints)

@@ -31,9 +31,16 @@ func TestEscrow_everyKey(t *testing.T) {
 			s.run(t, wishFor(StatePrepared))
 			s.run(t, abortWish(spared(t)))
 		}},
-		"the legacy name, finalized again":         {legacy, finalized, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StateFinalized)) }},
-		"a leftover previous key, prepared":        {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StatePrepared)) }},
-		"a leftover previous key, captured":        {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, captureWish()) }},
+		"the legacy name, finalized again":  {legacy, finalized, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StateFinalized)) }},
+		"a leftover previous key, prepared": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StatePrepared)) }},
+		"a leftover previous key, captured": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, captureWish()) }},
+		"a leftover previous key, standalone: delete": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) {
+			t.Helper()
+			wish := wishFor(StatePrepared)
+			wish.Standalone = StandaloneDelete
+			s.run(t, wish)
+			s.put(previous, oldKey) // terraform
+		}},
 		"a foreign previous key, finalized":        {previous, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StateFinalized)) }},
 		"a foreign previous key, aborted":          {previous, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, abortWish(spared(t))) }},
 		"a foreign standalone key, prepared again": {names().Current, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StatePrepared)) }},

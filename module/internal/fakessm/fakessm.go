@@ -31,11 +31,15 @@ type Fault struct {
 	Stale bool   // a read shows what was before the last write
 }
 
-// SSM is the service. Its fields may be set before it is used.
+// SSM is the service as one client sees it. Its fields may be set before it is used.
 type SSM struct {
-	Hook func(Call) Fault // asked before each call is carried out
-	Now  func() time.Time // for LastModifiedDate
+	Hook  func(Call) Fault // asked before each call is carried out
+	After func(answer any) // told each answer
+	Now   func() time.Time // for LastModifiedDate
+	*state
+}
 
+type state struct {
 	mu     sync.Mutex
 	now    map[string][]types.ParameterHistory // every version of each name
 	before map[string][]types.ParameterHistory // the same before the last write
@@ -44,7 +48,26 @@ type SSM struct {
 
 // New gives an empty one.
 func New() *SSM {
-	return &SSM{now: map[string][]types.ParameterHistory{}, Now: time.Now}
+	return &SSM{state: &state{now: map[string][]types.ParameterHistory{}}, Now: time.Now}
+}
+
+// Another gives the same service to another client.
+func (s *SSM) Another() *SSM { return &SSM{state: s.state, Now: s.Now} }
+
+// Stale says whether a read of these names, or below them, may show something else than what is there.
+func (s *SSM) Stale(names []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.before != nil && slices.ContainsFunc(names, func(name string) bool {
+		for _, all := range []map[string][]types.ParameterHistory{s.now, s.before} {
+			for there := range all {
+				if (there == name || strings.HasPrefix(there, name+"/")) && len(s.now[there]) != len(s.before[there]) {
+					return true
+				}
+			}
+		}
+		return false
+	})
 }
 
 // Put is somebody else's write.
@@ -125,6 +148,9 @@ func call[T any](ctx context.Context, s *SSM, c Call, do func(shown map[string][
 	answer, err := do(shown)
 	if fault.Lose && err == nil {
 		return none, ErrLost
+	}
+	if s.After != nil {
+		s.After(answer)
 	}
 	if err == nil {
 		err = ctx.Err() // it was interrupted while the call was under way

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,10 +170,13 @@ func spec(of Option) map[string]any {
 		if o.Items != nil {
 			option["elements"], choices = o.Items.AnsibleType(), o.Items.Enum
 		}
-		for key, value := range map[string]any{"choices": choices, "default": o.Default, "aliases": o.Aliases, "env": o.Env} {
-			if value != nil && !reflect.ValueOf(value).IsZero() || value == false {
-				option[key] = value
+		for key, names := range map[string][]string{"choices": choices, "aliases": o.Aliases, "env": o.Env} {
+			if names != nil {
+				option[key] = names
 			}
+		}
+		if o.Default != nil { // 0, false and "" are defaults, too
+			option["default"] = o.Default
 		}
 		if o.Options != nil {
 			option["options"] = spec(o)

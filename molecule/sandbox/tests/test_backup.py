@@ -19,7 +19,7 @@ def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
     dry = platform.run("--check", **made)
     assert dry.code == 0 and "mysqldump of the service db" in dry.output and not backups.exists(), dry.output
     nowhere = platform.run(**made | {"seqera_crypto_rotation_backup_service": "mysql"})
-    assert nowhere.code != 0 and "has no service mysql" in " ".join(nowhere.output.split()) and current(platform) == first
+    assert nowhere.code != 0 and "no container of the service mysql" in " ".join(nowhere.output.split()) and current(platform) == first
 
     done = platform.run(**made)
     assert done.code == 0, done.output

@@ -27,7 +27,7 @@ def foretold_and_done(platform, **variables):
 def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
     dry, real = foretold_and_done(platform)
     actions = [step.partition(": ")[0] for step in real.host["steps"]]
-    assert list(dict.fromkeys(actions)) == ["backup", "outage", "prepare", "start", "watch", "second outage", "finalize", "restart", "verify"]
+    assert list(dict.fromkeys(actions)) == ["backup", "capture", "outage", "prepare", "start", "watch", "second outage", "finalize", "restart", "verify"]
     assert any(step.startswith("prepare: put_omnibus") for step in real.host["steps"])
     assert any(step.startswith("finalize: delete_previous_key") for step in real.host["steps"])
     assert dry.host["expected"]["outage_seconds"] is None, "nothing was measured yet"

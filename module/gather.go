@@ -196,7 +196,7 @@ func (v *vm) started(ctx context.Context, asked options.Info) (platform.Found, e
 		}
 		if !v.run.now().Before(deadline) {
 			return found, &rotation.Fault{
-				Code: rotation.CodePlatformNotReady, What: fmt.Sprintf("The Platform is not ready after %s (ready_timeout): %s.", after(asked.ReadyTimeout), late),
+				Code: rotation.CodePlatformNotReady, What: fmt.Sprintf("The Platform is not ready after %s (ready_timeout): %s.", time.Duration(asked.ReadyTimeout)*time.Second, late),
 				State: "Nothing was changed by this look.", Next: "Read the backend's log (docker logs), fix the cause, then run the same command again.",
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
@@ -157,21 +159,7 @@ func (p *progress) write(out report) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(p.path), ".progress-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(text)
-	if failed := file.Close(); err == nil {
-		err = failed
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), p.path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name())
-	}
-	return err
+	return renameio.WriteFile(p.path, text, 0o600, renameio.WithTempDir(filepath.Dir(p.path)))
 }
 
 func (p *progress) end() {

@@ -27,6 +27,8 @@ type vm struct {
 	escrowed secret.Secret     // key_from_escrow: the one to open records with
 	secrets  []secret.Secret   // to be masked in what containers say
 	progress progress
+	looked   bool      // a look at parameters and containers came to its end
+	read     time.Time // when SSM was last read
 }
 
 // containers looks at the compose project and, where that counts, asks whether the Platform is ready: one that is stopped may
@@ -84,7 +86,10 @@ func (v *vm) open(ctx context.Context, found platform.Found) error {
 	if err != nil {
 		return err
 	}
-	v.run.world.BaselineLost = lost
+	v.run.world.BaselineLost, v.run.world.Known = lost, nil
+	if named, _ := records.Named(v.asked.Baseline); named != nil {
+		v.run.world.Known = []rotation.Known{{Total: named.Total, By: "the baseline of " + named.TakenAt.UTC().Format(time.RFC3339)}}
+	}
 	how := records.Options{Baseline: baseline, Carry: v.carry}
 	if limit := v.asked.MaxRecordsPerSecond; limit != nil {
 		how.PerSecond = *limit
@@ -206,5 +211,3 @@ func (v *vm) close() {
 		v.engine.Close()
 	}
 }
-
-func after(seconds int) string { return (time.Duration(seconds) * time.Second).String() }

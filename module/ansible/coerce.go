@@ -1,9 +1,11 @@
 package ansible
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"math"
+	"io"
+	"math/big"
 	"os/user"
 	"regexp"
 	"strconv"
@@ -11,164 +13,103 @@ import (
 	"unicode"
 )
 
-// The functions of this file take a value as it comes out of JSON (numbers as json.Number; int and float64 are taken
-// too) and give what check_type_str, _int, … of ansible/module_utils/common/validation.py give. Their errors are
-// predicates without the value: "is not an int".
+// The functions of this file take a value as JSON has it (numbers as json.Number) and return what check_type_str, _int, … of
+// ansible/module_utils/common/validation.py return. ok is false where those raise an error.
 
-// Str takes a string, a number or a bool; True and 1.0 become "True" and "1.0", as in Python. Unlike Ansible's it
-// refuses lists and dicts, which Ansible turns into the text of a Python expression.
-func Str(value any) (string, error) {
-	switch v := plain(value).(type) {
+// Str takes a string, a number or a bool; true and 1.50 become "True" and "1.5", as in Python. Unlike Ansible's it refuses
+// lists and dicts, which Ansible turns into the text of a Python expression.
+func Str(value any) (text string, ok bool) {
+	switch v := value.(type) {
 	case string:
-		return v, nil
+		return v, true
 	case nil:
-		return "", nil
+		return "", true
 	case bool:
-		if v {
-			return "True", nil
-		}
-		return "False", nil
+		return map[bool]string{true: "True", false: "False"}[v], true
 	case json.Number:
-		return pythonNumber(v), nil
+		return pythonNumber(v), true
 	}
-	return "", errors.New("is not a str")
+	return "", false
 }
 
 // Bool takes y yes on 1 true t and n no off 0 false f in any case, 1, 0, 1.0 and 0.0.
-func Bool(value any) (bool, error) {
-	switch v := plain(value).(type) {
+func Bool(value any) (is, ok bool) {
+	switch v := value.(type) {
 	case bool:
-		return v, nil
+		return v, true
 	case string:
 		switch strip(strings.ToLower(v)) {
 		case "y", "yes", "on", "1", "true", "t":
-			return true, nil
+			return true, true
 		case "n", "no", "off", "0", "false", "f":
-			return false, nil
+			return false, true
 		}
 	case json.Number:
-		if f, err := v.Float64(); err == nil && (f == 0 || f == 1) {
-			return f == 1, nil
-		}
+		f, err := v.Float64()
+		return f == 1, err == nil && (f == 0 || f == 1)
 	}
-	return false, errors.New("is not a bool")
+	return false, false
 }
 
-// Int takes whole numbers, also as strings and with a fraction of nothing but zeros. Unlike Python's it ends at 64 bits.
-func Int(value any) (int, error) {
-	switch v := plain(value).(type) {
+// Int takes whole numbers, also as strings and with a fraction of zeros. Unlike Python's it ends at 64 bits.
+func Int(value any) (number int, ok bool) {
+	var text string
+	switch v := value.(type) {
 	case bool:
-		if v {
-			return 1, nil
-		}
-		return 0, nil
+		return map[bool]int{true: 1, false: 0}[v], true
 	case json.Number:
-		if strings.ContainsAny(string(v), ".eE") {
-			return wholeFloat(v)
-		}
-		return wholeDecimal(string(v))
+		text = v.String()
 	case string:
-		return wholeDecimal(strings.ReplaceAll(strip(v), "_", ""))
+		text = strings.ReplaceAll(strip(v), "_", "")
 	}
-	return 0, errors.New("is not an int")
-}
-
-func wholeFloat(number json.Number) (int, error) {
-	f, err := number.Float64()
-	switch {
-	case err != nil || math.Abs(f) >= 1<<63:
-		return 0, errors.New("is too large for an int")
-	case f != math.Trunc(f):
-		return 0, errors.New("is not an int: it has a fraction")
+	// An exponent of four digits is too large anyway, and big.Rat would write all its zeros.
+	if !regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$`).MatchString(text) {
+		return 0, false
 	}
-	return int(f), nil
-}
-
-// wholeDecimal reads what Python's decimal.Decimal reads, NaN and Infinity left out.
-func wholeDecimal(text string) (int, error) {
-	parts := regexp.MustCompile(`^([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?$`).FindStringSubmatch(text)
-	if len(parts) == 0 || parts[2]+parts[3] == "" {
-		return 0, errors.New("is not an int")
+	exact, ok := new(big.Rat).SetString(text)
+	if !ok || !exact.IsInt() || !exact.Num().IsInt64() {
+		return 0, false
 	}
-	digits := strings.TrimLeft(parts[2]+parts[3], "0")
-	if digits == "" {
-		return 0, nil
-	}
-	exponent := 0
-	if parts[4] != "" {
-		var err error
-		if exponent, err = strconv.Atoi(parts[4]); err != nil {
-			return 0, errors.New("is too large for an int")
-		}
-	}
-	exponent -= len(parts[3])
-	for exponent < 0 && strings.HasSuffix(digits, "0") {
-		digits, exponent = strings.TrimSuffix(digits, "0"), exponent+1
-	}
-	if exponent < 0 {
-		return 0, errors.New("is not an int: it has a fraction")
-	}
-	if len(digits)+exponent > 19 {
-		return 0, errors.New("is too large for an int")
-	}
-	whole, err := strconv.ParseInt(parts[1]+digits+strings.Repeat("0", exponent), 10, 64)
-	if err != nil {
-		return 0, errors.New("is too large for an int")
-	}
-	return int(whole), nil
-}
-
-// Float takes numbers, also as strings. Infinity and NaN, which JSON does not have, are refused.
-func Float(value any) (float64, error) {
-	switch v := plain(value).(type) {
-	case bool:
-		if v {
-			return 1, nil
-		}
-		return 0, nil
-	case json.Number:
-		return finite(string(v))
-	case string:
-		text := strings.ReplaceAll(strip(v), "_", "")
-		if !strings.ContainsAny(text, "xXpP") {
-			return finite(text)
-		}
-	}
-	return 0, errors.New("is not a float")
-}
-
-func finite(text string) (float64, error) {
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-		return 0, errors.New("is not a float")
-	}
-	return f, nil
+	return int(exact.Num().Int64()), true
 }
 
 // List takes a list; a string is split at its commas (blanks stay), a number or bool is a list of one string.
-func List(value any) ([]any, error) {
-	switch v := plain(value).(type) {
+func List(value any) (list []any, ok bool) {
+	switch v := value.(type) {
 	case []any:
-		return v, nil
+		return v, true
 	case string:
-		var list []any
 		for part := range strings.SplitSeq(v, ",") {
 			list = append(list, part)
 		}
-		return list, nil
+		return list, true
 	case bool, json.Number:
-		text, err := Str(v)
-		return []any{text}, err
+		text, ok := Str(v)
+		return []any{text}, ok
 	}
-	return nil, errors.New("is not a list")
+	return nil, false
+}
+
+// Dict takes a dict or a string with a JSON object. Unlike Ansible's it refuses key=value pairs and Python literals: Ansible
+// itself hands a dict over as one, and what else a string holds is a guess.
+func Dict(value any) (dict map[string]any, ok bool) {
+	text, ok := value.(string)
+	if !ok || !strings.HasPrefix(text, "{") {
+		dict, ok = value.(map[string]any)
+		return dict, ok
+	}
+	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+	decoder.UseNumber()
+	if decoder.Decode(&dict) != nil {
+		return nil, false
+	}
+	_, err := decoder.Token()
+	return dict, errors.Is(err, io.EOF)
 }
 
 // Path takes what Str takes and expands variables and a leading ~ in it, as os.path.expandvars and expanduser do.
-func Path(value any, env func(string) (string, bool)) (string, error) {
-	text, err := Str(value)
-	if err != nil {
-		return "", err
-	}
+func Path(value any, env func(string) (string, bool)) (path string, ok bool) {
+	text, ok := Str(value)
 	text = regexp.MustCompile(`\$(\w+|\{[^}]*\})`).ReplaceAllStringFunc(text, func(found string) string {
 		if known, ok := env(strings.Trim(found, "${}")); ok {
 			return known
@@ -176,52 +117,32 @@ func Path(value any, env func(string) (string, bool)) (string, error) {
 		return found
 	})
 	if !strings.HasPrefix(text, "~") {
-		return text, nil
+		return text, ok
 	}
-	name, rest, _ := strings.Cut(text[1:], "/")
-	home, ok := homeOf(name, env)
-	if !ok {
-		return text, nil
+	name, rest, below := strings.Cut(text[1:], "/")
+	home := homeOf(name, env)
+	switch {
+	case home == "":
+		return text, ok
+	case below:
+		return strings.TrimRight(home, "/") + "/" + rest, ok
 	}
-	if len(text) > len(name)+1 {
-		home = strings.TrimRight(home, "/") + "/" + rest
-	}
-	return home, nil
+	return home, ok
 }
 
-func homeOf(name string, env func(string) (string, bool)) (string, bool) {
+// homeOf is a user's home directory, the caller's own where name is empty; empty where there is no such user.
+func homeOf(name string, env func(string) (string, bool)) string {
+	if home, ok := env("HOME"); ok && name == "" {
+		return home
+	}
+	found, err := user.Lookup(name)
 	if name == "" {
-		if home, ok := env("HOME"); ok {
-			return home, true
-		}
-		me, err := user.Current()
-		return homeDir(me, err)
+		found, err = user.Current()
 	}
-	return homeDir(user.Lookup(name))
-}
-
-func homeDir(found *user.User, err error) (string, bool) {
 	if err != nil {
-		return "", false
+		return ""
 	}
-	return found.HomeDir, true
-}
-
-// plain brings Go's own numbers and lists, as tests have them, into JSON's.
-func plain(value any) any {
-	switch v := value.(type) {
-	case int:
-		return json.Number(strconv.Itoa(v))
-	case float64:
-		return json.Number(pythonFloat(v))
-	case []string:
-		list := make([]any, len(v))
-		for i := range v {
-			list[i] = v[i]
-		}
-		return list
-	}
-	return value
+	return found.HomeDir
 }
 
 // strip is Python's str.strip.
@@ -229,29 +150,23 @@ func strip(text string) string {
 	return strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || (r >= 0x1c && r <= 0x1f) })
 }
 
-// pythonNumber is str() of what Python's json reads: integers as they are, floats in Python's shortest form.
+// pythonNumber is str() of what Python's json reads: integers as they are, floats with the shortest digits, an exponent
+// below 1e-4 and from 1e16 on.
 func pythonNumber(number json.Number) string {
-	if !strings.ContainsAny(string(number), ".eE") {
-		if number == "-0" {
-			return "0"
-		}
-		return string(number)
+	text := number.String()
+	if text == "-0" {
+		return "0"
 	}
 	f, err := number.Float64()
-	if err != nil {
-		return string(number)
+	if err != nil || !strings.ContainsAny(text, ".eE") {
+		return text
 	}
-	return pythonFloat(f)
-}
-
-// pythonFloat is repr() of a Python float: the shortest digits, an exponent below 1e-4 and from 1e16 on.
-func pythonFloat(f float64) string {
 	short := strconv.FormatFloat(f, 'e', -1, 64)
-	exponent, err := strconv.Atoi(short[strings.IndexByte(short, 'e')+1:])
-	if err != nil || exponent < -4 || exponent >= 16 {
+	exponent, _ := strconv.Atoi(short[strings.IndexByte(short, 'e')+1:])
+	if exponent < -4 || exponent >= 16 {
 		return short
 	}
-	text := strconv.FormatFloat(f, 'f', -1, 64)
+	text = strconv.FormatFloat(f, 'f', -1, 64)
 	if !strings.Contains(text, ".") {
 		text += ".0"
 	}

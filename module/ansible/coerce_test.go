@@ -17,6 +17,8 @@ import (
 // from Ansible on purpose.
 type coercion struct{ kind, given, want, ours string }
 
+const oursString = "of strings only a JSON object is a dict: Ansible hands a dict over as one"
+
 func coercions() []coercion {
 	return []coercion{
 		{"str", `"a"`, `"a"`, ""},
@@ -99,17 +101,6 @@ func coercions() []coercion {
 		{"int", `null`, ``, ""},
 		{"int", `[5]`, ``, ""},
 
-		{"float", `5`, `5`, ""},
-		{"float", `1.25`, `1.25`, ""},
-		{"float", `" 1.25 "`, `1.25`, ""},
-		{"float", `"1_0.5"`, `10.5`, ""},
-		{"float", `"1e3"`, `1000`, ""},
-		{"float", `true`, `1`, ""},
-		{"float", `"0x1p3"`, ``, ""},
-		{"float", `"a"`, ``, ""},
-		{"float", `null`, ``, ""},
-		{"float", `{}`, ``, ""},
-
 		{"list", `["a", 1, null]`, `["a", 1, null]`, ""},
 		{"list", `[]`, `[]`, ""},
 		{"list", `"a"`, `["a"]`, ""},
@@ -124,23 +115,12 @@ func coercions() []coercion {
 		{"dict", `{"a": 1}`, `{"a": 1}`, ""},
 		{"dict", `"{\"a\": [1, 2.5, null]}"`, `{"a": [1, 2.5, null]}`, ""},
 		{"dict", `"{}"`, `{}`, ""},
-		{"dict", `"{'a': True, 'b': [None, -1, 1.5], 'c': {'d': 'e'},}"`, `{"a": true, "b": [null, -1, 1.5], "c": {"d": "e"}}`, ""},
-		{"dict", `"{'a': ('b', 'c'), 'd': ('e'), 'f': ('g',), 'h': (), }"`, `{"a": ["b", "c"], "d": "e", "f": ["g"], "h": []}`, ""},
-		{"dict", `"{'a': \"it's\", 'b': 'x\\ny\\x41\\u00e9\\101\\q\\\\', 'c': 'd' 'e'}"`, `{"a": "it's", "b": "x\ny\u0041é\u0041\\q\\", "c": "de"}`, ""},
-		{"dict", `"{'a': '''b\n'c' ''', u'd': 0x1F, 'e': 1_000, 'f': .5, 'g': 1e3, 'h': +7}"`, `{"a": "b\n'c' ", "d": 31, "e": 1000, "f": 0.5, "g": 1000.0, "h": 7}`, ""},
-		{"dict", `"{'a': 010}"`, ``, ""},
-		{"dict", `"{'a': 1"`, ``, ""},
-		{"dict", `"{'a': 'b\nc'}"`, ``, ""},
-		{"dict", `"{'a': '\\x4'}"`, ``, ""},
+		{"dict", `"{\"a\": 1} 2"`, ``, ""},
+		{"dict", `"{\"a\": 1"`, ``, ""},
+		{"dict", `"{'a': True, 'b': [None, -1, 1.5]}"`, ``, oursString},
 		{"dict", `"{'a': open('/etc/passwd')}"`, ``, ""},
-		{"dict", `"{'a', 'b'}"`, ``, ""},
-		{"dict", `"{'a': 1} 2"`, ``, ""},
-		{"dict", `"{1: 2}"`, ``, "keys are strings in JSON"},
-		{"dict", `"{'a': b'c'}"`, ``, "there are no bytes in JSON"},
-		{"dict", `"a=b"`, `{"a": "b"}`, ""},
-		{"dict", `" a=b,  c=d=e f='g, h' i=\\, j=\"k'l\""`, `{"a": "b", "c": "d=e", "f": "g, h", "i": ",", "j": "k'l"}`, ""},
+		{"dict", `"a=b, c='d e'"`, ``, oursString},
 		{"dict", `"a=b, c"`, ``, ""},
-		{"dict", `"a=1,a=2"`, `{"a": "2"}`, ""},
 		{"dict", `" {\"a\": 1}"`, ``, ""},
 		{"dict", `"a"`, ``, ""},
 		{"dict", `""`, ``, ""},
@@ -163,7 +143,7 @@ func coercions() []coercion {
 func since(c coercion) int {
 	return map[string]int{
 		"str null": 19, `int "\u001c5\u2003"`: 18, "int 5.0": 18, `int "5.0"`: 18, `int "5."`: 18, `int "5e2"`: 18, `int "500e-2"`: 18,
-		`int ".5e1"`: 18, `int "0e99"`: 18, "int 1e3": 18, "int 1e30": 18, `dict "{'a', 'b'}"`: 18,
+		`int ".5e1"`: 18, `int "0e99"`: 18, "int 1e3": 18, "int 1e30": 18,
 	}[c.kind+" "+c.given]
 }
 
@@ -172,7 +152,7 @@ func home(name string) (string, bool) {
 	return value, ok
 }
 
-func coerce(kind string, value any) (any, error) {
+func coerce(kind string, value any) (any, bool) {
 	switch kind {
 	case "str":
 		return Str(value)
@@ -180,8 +160,6 @@ func coerce(kind string, value any) (any, error) {
 		return Bool(value)
 	case "int":
 		return Int(value)
-	case "float":
-		return Float(value)
 	case "list":
 		return List(value)
 	case "dict":
@@ -202,12 +180,11 @@ func decode(t *testing.T, text string) any {
 func TestValuesAreCoercedAsAnsibleCoercesThem(t *testing.T) {
 	for _, c := range coercions() {
 		t.Run(c.kind+" "+c.given, func(t *testing.T) {
-			got, err := coerce(c.kind, decode(t, c.given))
-			if c.want == "" {
-				require.Error(t, err, "%v", got)
+			got, ok := coerce(c.kind, decode(t, c.given))
+			require.Equal(t, c.want != "", ok, "%v", got)
+			if !ok {
 				return
 			}
-			require.NoError(t, err)
 			text, err := json.Marshal(got)
 			require.NoError(t, err)
 			assert.JSONEq(t, c.want, string(text))
@@ -256,31 +233,9 @@ func decodeFloats(t *testing.T, text string) any {
 	return value
 }
 
-func TestNumbersAndListsOfGoAreTakenAsThoseOfJSON(t *testing.T) {
-	whole, err := Int(7)
-	require.NoError(t, err)
-	assert.Equal(t, 7, whole)
-	text, err := Str(1.5)
-	require.NoError(t, err)
-	assert.Equal(t, "1.5", text)
-	list, err := List([]string{"a"})
-	require.NoError(t, err)
-	assert.Equal(t, []any{"a"}, list)
-}
-
 func TestAHugeExponentIsRefusedAtOnce(t *testing.T) {
-	for _, text := range []string{"1e999999999", "1e-999999999", "1e99999999999999999999", "10e-1e5"} {
-		_, err := Int(text)
-		assert.Error(t, err, text)
+	for _, text := range []string{"1e999999999", "1e-999999999", "1e99999999999999999999", "10e-1e5", "1e999"} {
+		_, ok := Int(text)
+		assert.False(t, ok, text)
 	}
-}
-
-func TestADeepLiteralIsRefused(t *testing.T) {
-	nested := func(levels int) string {
-		return "{'a': " + strings.Repeat("[", levels) + strings.Repeat("]", levels) + "}"
-	}
-	_, err := Dict(nested(50))
-	require.NoError(t, err)
-	_, err = Dict(nested(150))
-	assert.Error(t, err)
 }

@@ -18,7 +18,6 @@ type Request struct {
 	Module    string // _ansible_module_name, else the binary's own name; see ModuleName
 	CheckMode bool
 	Diff      bool
-	Verbosity int
 
 	// Params are the user's own: no control keys, no nulls (null means unset). Numbers are json.Number.
 	Params map[string]any
@@ -26,7 +25,8 @@ type Request struct {
 	warnings []string
 }
 
-// read takes the arguments file and removes it: it holds every secret in clear and outlives a killed task.
+// read takes the arguments file and removes it, because it holds every secret in clear and outlives a killed task. It leaves
+// alone what does not even begin as JSON: Ansible did not write that.
 func read(args []string) (Request, error) {
 	if len(args) < 2 {
 		return Request{}, refused("No arguments file was given: an Ansible module takes the path of one as its argument.")
@@ -36,12 +36,13 @@ func read(args []string) (Request, error) {
 		return Request{}, unreadable(err)
 	}
 	defer clear(text)
-	given, err := parse(text)
-	if err != nil {
-		return Request{}, err
-	}
+	_, foreign := json.NewDecoder(bytes.NewReader(text)).Token()
+	keep := foreign != nil
 	request := Request{Module: ModuleName(args[0]), Params: map[string]any{}}
-	keep, err := request.take(given)
+	given, err := parse(text)
+	if err == nil {
+		keep, err = request.take(given)
+	}
 	if keep {
 		return request, err
 	}
@@ -84,7 +85,7 @@ func parse(text []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// take sorts Ansible's keys from the user's. Control keys that nobody here knows are left alone: each core adds some.
+// take sorts Ansible's keys from the user's. Unknown control keys are ignored: each ansible-core adds some.
 func (r *Request) take(given map[string]any) (keep bool, err error) {
 	for name, value := range given {
 		switch {
@@ -100,23 +101,20 @@ func (r *Request) take(given map[string]any) (keep bool, err error) {
 
 // obey refuses a flag that cannot be read: to write where check mode may have been asked for is worse.
 func (r *Request) obey(name string, value any, keep *bool) error {
-	var err error
+	ok := true
 	switch name {
 	case "module_name":
 		if called, ok := value.(string); ok && called != "" {
 			r.Module = ModuleName(called)
 		}
 	case "check_mode":
-		r.CheckMode, err = Bool(value)
+		r.CheckMode, ok = Bool(value)
 	case "diff":
-		r.Diff, err = Bool(value)
+		r.Diff, ok = Bool(value)
 	case "keep_remote_files":
-		*keep, err = Bool(value)
-	case "verbosity":
-		// A number nobody understands changes nothing that is done.
-		r.Verbosity, _ = Int(value)
+		*keep, ok = Bool(value)
 	}
-	if err != nil {
+	if !ok {
 		return refused(control + name + " is not a bool.")
 	}
 	return nil

@@ -36,7 +36,9 @@ func Run(ctx context.Context, args []string, stdout io.Writer, handle Handler) i
 	defer stop()
 	request, err := read(args)
 	if err != nil {
-		return write(stdout, failure(err))
+		object := failure(err)
+		object.warn(request.warnings)
+		return write(stdout, object)
 	}
 	original, release, err := silence(stdout)
 	if err != nil {

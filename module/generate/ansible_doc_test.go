@@ -28,8 +28,7 @@ type shownValue struct {
 }
 
 func TestAnsibleDocShowsEveryOptionAndEveryReturnValueOfTheModules(t *testing.T) {
-	comments := prepared(t)
-	rotation, info := modules(comments)
+	both := modules(prepared(t))
 	var shown map[string]struct {
 		Doc struct {
 			Options map[string]shownOption `json:"options"`
@@ -37,8 +36,8 @@ func TestAnsibleDocShowsEveryOptionAndEveryReturnValueOfTheModules(t *testing.T)
 		Examples string                `json:"examples"`
 		Return   map[string]shownValue `json:"return"`
 	}
-	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "module", "-M", "library", rotation.name, info.name), &shown))
-	for _, m := range []module{rotation, info} {
+	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "module", "-M", "library", both[0].name, both[1].name), &shown))
+	for _, m := range both {
 		page, err := m.page()
 		require.NoError(t, err)
 		assert.ElementsMatch(t, names("", m.options), shownNames("", shown[m.name].Doc.Options), m.name)
@@ -49,7 +48,6 @@ func TestAnsibleDocShowsEveryOptionAndEveryReturnValueOfTheModules(t *testing.T)
 
 func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
 	comments := prepared(t)
-	rotation, info := modules(comments)
 	var shown map[string]struct {
 		EntryPoints map[string]struct {
 			Short   string                 `json:"short_description"`
@@ -58,23 +56,19 @@ func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "role", "-r", "roles", "seqera_crypto_rotation"), &shown))
 	there := shown["seqera_crypto_rotation"].EntryPoints
-	points, _ := variables(comments, rotation, info)
+	points, _ := variables(comments, modules(comments))
 	for _, e := range points {
-		var all []string
-		for _, g := range e.groups {
-			all = append(all, names("", g.variables)...)
-		}
 		assert.Equal(t, e.short, there[e.name].Short)
-		assert.ElementsMatch(t, all, shownNames("", there[e.name].Options), e.name)
+		assert.ElementsMatch(t, names("", e.variables()), shownNames("", there[e.name].Options), e.name)
 	}
 	assert.Len(t, there, len(points))
 }
 
 func TestThePagesForPeopleHaveAllParts(t *testing.T) {
-	rotation, info := modules(prepared(t))
-	pages := strings.Split("\n"+string(ansibleDoc(t, "-t", "module", "-M", "library", rotation.name, info.name)), "\n> ")[1:]
+	both := modules(prepared(t))
+	pages := strings.Split("\n"+string(ansibleDoc(t, "-t", "module", "-M", "library", both[0].name, both[1].name)), "\n> ")[1:]
 	require.Equal(t, 2, len(pages)) //nolint:testifylint // a failure is not to print the pages
-	for i, m := range []module{rotation, info} {
+	for i, m := range both {
 		for _, part := range []string{"OPTIONS", "ATTRIBUTES", "NOTES", "SEE ALSO", "REQUIREMENTS", "AUTHOR", "EXAMPLES", "RETURN VALUES", "check_mode", "diff_mode"} {
 			assert.True(t, strings.Contains(pages[i], part), "%s has no %s", m.name, part) //nolint:testifylint // the same
 		}
@@ -109,12 +103,12 @@ func ansibleDoc(t *testing.T, args ...string) []byte {
 	return page
 }
 
-func names(prefix string, list []option) []string {
-	var all []string
-	for _, o := range list {
-		all = append(append(all, prefix+o.Name), names(prefix+o.Name+".", o.suboptions)...)
+func names(prefix string, all list) []string {
+	var found []string
+	for _, o := range all {
+		found = append(append(found, prefix+o.Name), names(prefix+o.Name+".", o.Suboptions)...)
 	}
-	return all
+	return found
 }
 
 func shownNames(prefix string, options map[string]shownOption) []string {

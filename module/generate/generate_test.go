@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -12,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/options"
 	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
 )
 
@@ -26,6 +26,16 @@ func TestWhatIsGeneratedIsWhatTheStructsSay(t *testing.T) {
 		if want != string(is) {
 			assert.Fail(t, path+" is not what `make generate` writes: run it", difference(want, string(is)))
 		}
+	}
+}
+
+func TestTheBinaryLinksNeitherYAMLNorASchemaReflector(t *testing.T) {
+	listed, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "github.com/seqera-tools/crypto-rotation/module").Output()
+	require.NoError(t, err)
+	packages := strings.Fields(string(listed))
+	assert.Contains(t, packages, "github.com/seqera-tools/crypto-rotation/module/options")
+	for _, name := range packages {
+		assert.NotRegexp(t, `yaml|jsonschema|ordered-map|jsonparser|module/generate`, name)
 	}
 }
 
@@ -51,25 +61,23 @@ func TestItIsGeneratedTheSameEachTime(t *testing.T) {
 
 func TestEveryOptionAndVariableIsDescribed(t *testing.T) {
 	comments := prepared(t)
-	rotation, info := modules(comments)
-	described(t, rotation.options)
-	described(t, info.options)
-	points, plays := variables(comments, rotation, info)
+	both := modules(comments)
+	described(t, both[0].options)
+	described(t, both[1].options)
+	points, plays := variables(comments, both)
 	for _, e := range append(points, plays) {
 		assert.NotEmpty(t, e.paragraphs, e.name)
-		for _, g := range e.groups {
-			described(t, g.variables)
-		}
+		described(t, e.variables())
 	}
 }
 
-func described(t *testing.T, list []option) {
+func described(t *testing.T, all list) {
 	t.Helper()
-	assert.NotEmpty(t, list)
-	for _, o := range list {
-		assert.NotEmpty(t, o.Description, "%s: its field has no comment", o.Name)
-		if o.suboptions != nil {
-			described(t, o.suboptions)
+	assert.NotEmpty(t, all)
+	for _, o := range all {
+		assert.NotEmpty(t, o.schema.Description, "%s: its field has no comment", o.Name)
+		if o.Suboptions != nil {
+			described(t, o.Suboptions)
 		}
 	}
 }
@@ -80,26 +88,23 @@ func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t
 		same[field.Tag.Get("json")] = same[field.Tag.Get("json")] || field.Type == reflect.TypeFor[contract.Same]()
 	}
 	var missing []string
-	for _, of := range []reflect.Type{reflect.TypeFor[options.Rotation](), reflect.TypeFor[options.Info]()} {
-		for _, argument := range options.Arguments(options.Describe(of, nil)) {
-			if !same[argument.Name] && !slices.Contains(missing, argument.Name) {
-				missing = append(missing, argument.Name)
+	for _, m := range modules(nil) {
+		for _, o := range m.options {
+			if !same[o.Name] && !slices.Contains(missing, o.Name) {
+				missing = append(missing, o.Name)
 			}
 		}
 	}
-	assert.Equal(t, []string{"state", "capture_only", "platform", "proof", "wait", "progress_file", "backends_ready_at", "baseline", "gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "last_records", "ready_timeout", "backend_health_url"}, missing)
+	assert.Equal(t, []string{"state", "capture_only", "platform", "proof", "wait", "progress_file", "backends_ready_at", "baseline", "gather", "key_from_escrow", "compose_dir", "last_records", "ready_timeout"}, missing)
 }
 
 func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {
 	comments := prepared(t)
-	rotation, info := modules(comments)
-	used := mentioned(t, contract.Prefix+`\w+`, role+"tasks", role+"templates", role+"action_plugins", "playbooks/*.yml")
-	points, plays := variables(comments, rotation, info)
+	used := mentioned(t, contract.Prefix+`\w+`, role+"tasks", role+"vars/main/worked_out.yml", role+"templates", role+"action_plugins", "playbooks/*.yml")
+	points, plays := variables(comments, modules(comments))
 	for _, e := range append(points, plays) {
-		for _, g := range e.groups {
-			for _, o := range g.variables {
-				assert.True(t, used[o.Name], "nothing uses %s", o.Name)
-			}
+		for _, o := range e.variables() {
+			assert.True(t, used[o.Name], "nothing uses %s", o.Name)
 		}
 	}
 }

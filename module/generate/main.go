@@ -1,11 +1,14 @@
-// Command generate writes what is made of the options' structs: the modules' pages for ansible-doc, the role's argument
-// specs and defaults, the JSON Schemas and the tables of docs/. It is no part of the module and knows nothing of rotations.
+// Command generate writes what follows from the options' structs: the modules' pages for ansible-doc, the role's argument
+// specs and defaults, the JSON Schemas and the tables of docs/. Nothing of it is in the module's binary.
+//
+//	structs, tags, comments → JSON Schema (schema.go) → options as documented (option.go, variables.go) → files
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"slices"
 )
 
 func main() {
@@ -18,21 +21,16 @@ func main() {
 // generate writes into the working directory, which must be the top of the tree.
 func generate() error {
 	made, err := files()
-	if err != nil {
-		return err
-	}
 	for path, text := range made {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a directory of the tree
-			return err
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // a file of the tree
-			return err
-		}
+		err = errors.Join(err, os.WriteFile(path, []byte(text), 0o644)) //nolint:gosec // a file of the tree
 	}
-	return nil
+	return err
 }
 
-const role = "roles/seqera_crypto_rotation/"
+const (
+	role   = "roles/seqera_crypto_rotation/"
+	header = "---\n# Made by `make generate` from module/options; what is changed here is lost.\n"
+)
 
 // files are all that is generated: path and text.
 func files() (map[string]string, error) {
@@ -40,35 +38,20 @@ func files() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := map[string]string{}
-	rotation, info := modules(comments)
-	points, plays := variables(comments, rotation, info)
-	pages := map[string]page{}
-	for _, m := range []module{rotation, info} {
-		schema, err := m.jsonSchema()
-		if err != nil {
+	made, pages, modules := map[string]string{}, map[string]page{}, modules(comments)
+	for _, m := range modules {
+		if pages[m.name], err = m.page(); err != nil {
 			return nil, err
 		}
-		page, err := m.page()
-		if err != nil {
-			return nil, err
-		}
-		made["module/options/schema/"+m.name+".json"] = schema
-		if made["library/"+m.name+".yml"], err = sidecar(page, m.options); err != nil {
-			return nil, err
-		}
-		pages[m.name] = page
+		made["module/options/schema/"+m.name+".json"] = m.schema
+		made["library/"+m.name+".yml"] = sidecar(pages[m.name], m.options)
 	}
-	if made[role+"meta/argument_specs.yml"], err = argumentSpecs(points); err != nil {
-		return nil, err
-	}
-	if made[role+"defaults/main.yml"], err = defaults(points); err != nil {
-		return nil, err
-	}
-	if made[role+"vars/main/names.yml"], err = knownNames(append(points, plays)); err != nil {
-		return nil, err
-	}
-	made["docs/options.md"] = optionsPage([]module{rotation, info}, append(points, plays))
+	points, plays := variables(comments, modules)
+	all := slices.Concat(points, []entry{plays})
+	made[role+"meta/argument_specs.yml"] = argumentSpecs(points)
+	made[role+"defaults/main.yml"] = defaults(points)
+	made[role+"vars/main/names.yml"] = knownNames(all)
+	made["docs/options.md"] = optionsPage(modules, all)
 	made["docs/return-values.md"], err = returnsPage(pages)
 	return made, err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -20,48 +19,45 @@ type entry struct {
 
 type group struct {
 	heading   string
-	variables []option
+	variables list
+}
+
+func (e entry) variables() list {
+	var all list
+	for _, g := range e.groups {
+		all = append(all, g.variables...)
+	}
+	return all
 }
 
 // variables are those of the role's entry points, main first, and those of the plays.
-func variables(comments map[string]string, modules ...module) (points []entry, plays entry) {
-	maker := newMaker(comments, modules)
+func variables(comments map[string]string, modules []module) (points []entry, plays entry) {
+	m := maker{comments: comments, options: map[string]option{}, known: map[string]bool{}}
+	_, main := describe(reflect.TypeFor[contract.Main](), "", nil)
+	for _, o := range main.Options {
+		m.known[o.Name] = true
+	}
+	for _, module := range modules {
+		for _, one := range documented(module.marked, m.roles(module.needs), true) {
+			if _, ok := m.options[one.Name]; !ok {
+				m.options[one.Name] = one
+			}
+		}
+	}
 	return []entry{
-		maker.entry("main", reflect.TypeFor[contract.Main]()),
-		maker.entry("abort", reflect.TypeFor[contract.Abort]()),
-		maker.entry("drill", reflect.TypeFor[contract.Drill]()),
-		maker.entry("status", reflect.TypeFor[contract.Status]()),
-		maker.entry("status_report", reflect.TypeFor[contract.StatusReport]()),
-	}, maker.entry("plays", reflect.TypeFor[contract.Plays]())
+		m.entry("main", reflect.TypeFor[contract.Main]()),
+		m.entry("abort", reflect.TypeFor[contract.Abort]()),
+		m.entry("drill", reflect.TypeFor[contract.Drill]()),
+		m.entry("status", reflect.TypeFor[contract.Status]()),
+		m.entry("status_report", reflect.TypeFor[contract.StatusReport]()),
+	}, m.entry("plays", reflect.TypeFor[contract.Plays]())
 }
 
 // maker makes the role's variables of its structs and of the modules' options.
 type maker struct {
 	comments map[string]string
 	options  map[string]option // of the modules, as they are documented for the role
-	baked    map[string]any    // defaults that are made of app_name: the modules know what to put in
 	known    map[string]bool   // names of variables
-}
-
-func newMaker(comments map[string]string, modules []module) maker {
-	m := maker{comments: comments, options: map[string]option{}, baked: map[string]any{}, known: map[string]bool{}}
-	for _, argument := range options.Arguments(options.Describe(reflect.TypeFor[contract.Main](), nil)) {
-		m.known[argument.Name] = true
-	}
-	for _, module := range modules {
-		arguments := options.Arguments(module.schema)
-		for i, a := range arguments {
-			if byName(a.Default) {
-				m.baked[a.Name], arguments[i].Default = a.Default, nil
-			}
-		}
-		for _, one := range documented(arguments, sentencesOf(m.roles(module.needs), arguments)) {
-			if _, ok := m.options[one.Name]; !ok {
-				m.options[one.Name] = one
-			}
-		}
-	}
-	return m
 }
 
 // roles are the needs of which the role's user sees every option.
@@ -87,51 +83,43 @@ func (m maker) entry(name string, of reflect.Type) entry {
 	return made
 }
 
-// variables are a struct's, each Same replaced by the option that it is.
-func (m maker) variables(of reflect.Type) []option {
+// variables are a struct's. Each Same is the modules' option of that name, with what the role says besides.
+func (m maker) variables(of reflect.Type) list {
 	same := map[string]bool{}
 	for _, field := range reflect.VisibleFields(of) {
 		same[field.Tag.Get("json")] = field.Type == reflect.TypeFor[contract.Same]()
 	}
-	var list []option
-	for _, one := range documented(options.Arguments(options.Describe(of, m.comments)), nil) {
-		if same[one.Name] {
-			one = m.sameAs(one)
+	_, own := describe(of, "", m.comments)
+	all := documented(own, nil, true)
+	for i, own := range all {
+		one := &all[i]
+		if same[own.Name] {
+			theirs, ok := m.options[own.Name]
+			if !ok {
+				panic("no module has the option " + own.Name + " that a variable of the role says it is")
+			}
+			*one = theirs
+			one.Required = one.Required || own.Required
+			one.Description = slices.Concat(one.Description, own.Description)
 		}
 		if one.Type == "list" && one.Default == nil {
 			one.Default = []any{} // a list is never undefined
 		}
-		one.Name, one.paragraphs = contract.Prefix+one.Name, m.marked(one.paragraphs)
-		for i := range one.suboptions {
-			one.suboptions[i].paragraphs = m.marked(one.suboptions[i].paragraphs)
+		one.Name, one.Description, one.Aliases = contract.Prefix+one.Name, m.marked(one.Description), nil
+		one.Suboptions = slices.Clone(one.Suboptions)
+		for j := range one.Suboptions {
+			one.Suboptions[j].Description = m.marked(one.Suboptions[j].Description)
 		}
-		list = append(list, one)
 	}
-	return list
-}
-
-// sameAs is the modules' option, with what the role says besides.
-func (m maker) sameAs(variable option) option {
-	one, ok := m.options[variable.Name]
-	if !ok {
-		panic("no module has the option " + variable.Name + " that a variable of the role says it is")
-	}
-	one.Required = one.Required || variable.Required
-	one.Aliases = nil
-	one.paragraphs = slices.Concat(one.paragraphs, variable.paragraphs)
-	if value := m.baked[one.Name]; value != nil {
-		one.paragraphs = append(one.paragraphs, fmt.Sprintf("Left out: C(%s).", value))
-	}
-	one.suboptions = slices.Clone(one.suboptions)
-	return one
+	return all
 }
 
 // marked names options as the role does; one that the role does not have is the modules' own.
 func (m maker) marked(paragraphs []string) []string {
 	option := regexp.MustCompile(`O\(([a-z_]+)([^)]*)\)`)
-	list := make([]string, len(paragraphs))
+	all := make([]string, len(paragraphs))
 	for i, text := range paragraphs {
-		list[i] = option.ReplaceAllStringFunc(text, func(found string) string {
+		all[i] = option.ReplaceAllStringFunc(text, func(found string) string {
 			parts := option.FindStringSubmatch(found)
 			if m.known[parts[1]] {
 				return "O(" + contract.Prefix + parts[1] + parts[2] + ")"
@@ -139,5 +127,5 @@ func (m maker) marked(paragraphs []string) []string {
 			return "C(" + parts[1] + parts[2] + ")"
 		})
 	}
-	return list
+	return all
 }

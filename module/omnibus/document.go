@@ -31,15 +31,6 @@ type Document struct {
 // Bytes gives the document's text: what was parsed, but for the edits.
 func (d *Document) Bytes() []byte { return d.tree.Pack() }
 
-// Names gives the entries' names, decoded, in the document's order.
-func (d *Document) Names() []string {
-	names := make([]string, 0, len(d.root.Members))
-	for _, member := range d.root.Members {
-		names = append(names, nameOf(member))
-	}
-	return names
-}
-
 // Entry is what this project reads of an entry. Value is plain text: neither Entry nor Document shows it to fmt,
 // encoding/json or log/slog.
 type Entry struct {

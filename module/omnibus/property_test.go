@@ -197,7 +197,7 @@ func requireMeans(t *rapid.T, want []member, document *omnibus.Document) {
 	var decoded map[string]map[string]any
 	require.NoError(t, json.Unmarshal(document.Bytes(), &decoded))
 	require.Len(t, decoded, len(want))
-	names := document.Names()
+	names := names(t, document)
 	for i, entry := range want {
 		require.Equal(t, entry.name, names[i])
 		require.Equal(t, entry.ssmKey, decoded[entry.name]["ssm_key"])

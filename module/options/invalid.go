@@ -5,11 +5,16 @@ import (
 	"strings"
 )
 
-// Invalid is what is wrong with the options: every mistake, each naming its option and what is allowed. It holds no
-// value of a secret option.
+// Invalid is what is wrong with the options: every mistake, each naming its option and what is allowed. It holds no value of
+// a secret option.
 type Invalid struct{ mistakes []mistake }
 
 type mistake struct{ option, text, code string }
+
+// add takes a mistake, and its code if that is not invalid_options.
+func (i *Invalid) add(option, text string, code ...string) {
+	i.mistakes = append(i.mistakes, mistake{option, text, strings.Join(code, "")})
+}
 
 // Error lists the mistakes.
 func (i *Invalid) Error() string {
@@ -24,30 +29,13 @@ func (i *Invalid) Error() string {
 	return said + strings.Join(texts, "; ") + ". Nothing was done."
 }
 
-// ErrorCode is invalid_key when the new key is all that is wrong, else invalid_options.
+// ErrorCode is invalid_key if the new key is all that is wrong, else invalid_options.
 func (i *Invalid) ErrorCode() string {
 	code := i.mistakes[0].code
 	for _, m := range i.mistakes {
-		if m.code != code {
-			code = ""
+		if m.code != code || code == "" {
+			return "invalid_options"
 		}
 	}
-	if code == "" {
-		return "invalid_options"
-	}
 	return code
-}
-
-// Options names the options that are wrong, in the order of the messages.
-func (i *Invalid) Options() []string {
-	names := make([]string, len(i.mistakes))
-	for n, m := range i.mistakes {
-		names[n] = m.option
-	}
-	return names
-}
-
-// add takes a mistake, and its code if that is not invalid_options.
-func (i *Invalid) add(option, text string, code ...string) {
-	i.mistakes = append(i.mistakes, mistake{option, text, strings.Join(code, "")})
 }

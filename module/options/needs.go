@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Need is what some options need of others: Ansible's required_if and its kin, checked here and told by the documentation.
+// Need is what some options require of others, as Ansible's required_if and its kin. The documentation says it, too.
 type Need struct {
 	Kind NeedKind
 	// When it holds: an option that is given, or option=value; of a list, one that contains the value.
 	When string
 	// The options that it is about.
 	Of []string
-	// What a message says after the mistake.
+	// What a message says after the mistake, with the punctuation before it.
 	Why string
 }
 
@@ -34,8 +34,8 @@ func RotationNeeds() []Need {
 		{Kind: All, When: "state=prepared", Of: []string{"omnibus_parameter"}},
 		{Kind: All, When: "state=finalized", Of: []string{"omnibus_parameter"}},
 		{Kind: All, When: "state=aborted", Of: []string{"omnibus_parameter"}},
-		{Kind: Any, When: "state=prepared", Of: []string{"new_secret", "new_secret_from_escrow", "rotation_id", "max_age_days"}, Why: "or every run would rotate again"},
-		{Kind: None, When: "new_secret", Of: []string{"new_secret_from_escrow"}, Why: "which key is it to be?"},
+		{Kind: Any, When: "state=prepared", Of: []string{"new_secret", "new_secret_from_escrow", "rotation_id", "max_age_days"}, Why: ", or every run would rotate again"},
+		{Kind: None, When: "new_secret", Of: []string{"new_secret_from_escrow"}, Why: ": which key is it to be?"},
 		{Kind: All, When: "verify=logs", Of: []string{"complete_log_pattern"}},
 		{Kind: All, When: "verify=attested", Of: []string{"attested_by"}},
 	}, loginNeeds()...)
@@ -44,7 +44,7 @@ func RotationNeeds() []Need {
 // InfoNeeds are those of seqera_crypto_rotation_info.
 func InfoNeeds() []Need {
 	return append([]Need{
-		{Kind: All, When: "key_from_escrow", Of: []string{"database"}, Why: "a key of escrow is tried on a database that was restored, not on the Platform's"},
+		{Kind: All, When: "key_from_escrow", Of: []string{"database"}, Why: ": a key of escrow is tried on a database that was restored, not on the Platform's"},
 	}, loginNeeds()...)
 }
 
@@ -52,7 +52,7 @@ func InfoNeeds() []Need {
 func loginNeeds() []Need {
 	return []Need{
 		{Kind: Together, Of: []string{"access_key", "secret_key"}},
-		{Kind: None, When: "profile", Of: []string{"access_key", "secret_key", "session_token"}, Why: `set the one that is not meant to ""`},
+		{Kind: None, When: "profile", Of: []string{"access_key", "secret_key", "session_token"}, Why: `: set the one that is not meant to ""`},
 	}
 }
 
@@ -66,19 +66,33 @@ func (n Need) Condition() (option, value string) {
 func (w *walk) check(needs []Need, values map[string]any) {
 	for _, n := range needs {
 		has := slices.DeleteFunc(slices.Clone(n.Of), func(option string) bool { return !w.has(option, values) })
+		lacks := slices.DeleteFunc(slices.Clone(n.Of), func(option string) bool { return slices.Contains(has, option) })
+		option, value := n.Condition()
+		list, isList := values[option].([]any)
+		missing := "%s is required when " + option + " is " + value
+		var holds bool
 		switch {
 		case n.Kind == Together:
-			if len(has) > 0 {
-				w.require(n, w.called(has[0])+" needs %s", has)
+			if holds = len(has) > 0; holds {
+				missing = w.called(has[0]) + " needs %s"
 			}
-		case !w.holds(n, values):
-		case n.Kind == All:
-			w.require(n, w.missing(n, values), has)
+		case value == "":
+			holds, missing = w.has(option, values), w.called(option)+" needs %s"
+		case isList:
+			holds, missing = slices.Contains(list, any(value)), "%s is required when "+option+" has "+value
+		default:
+			holds = values[option] == any(value)
+		}
+		switch {
+		case !holds:
+		case n.Kind == All, n.Kind == Together:
+			for _, one := range lacks {
+				w.invalid.add(one, fmt.Sprintf(missing, one)+n.Why)
+			}
 		case n.Kind == Any && len(has) == 0:
-			option, value := n.Condition()
-			w.complain(n, n.Of[0], fmt.Sprintf("%s %s needs at least one of %s", option, value, strings.Join(n.Of, ", ")), ", ")
+			w.invalid.add(n.Of[0], fmt.Sprintf("%s %s needs at least one of %s", option, value, strings.Join(n.Of, ", "))+n.Why)
 		case n.Kind == None && len(has) > 0:
-			w.complain(n, has[0], fmt.Sprintf("%s and %s cannot be used together", w.called(n.When), w.called(has[0])), ": ")
+			w.invalid.add(has[0], fmt.Sprintf("%s and %s cannot be used together", w.called(option), w.called(has[0]))+n.Why)
 		}
 	}
 }
@@ -87,39 +101,4 @@ func (w *walk) check(needs []Need, values map[string]any) {
 func (w *walk) has(option string, values map[string]any) bool {
 	_, set := values[option]
 	return w.spoilt[option] || set && w.from[option] != ""
-}
-
-func (w *walk) holds(n Need, values map[string]any) bool {
-	option, value := n.Condition()
-	if list, ok := values[option].([]any); ok && value != "" {
-		return slices.Contains(list, any(value))
-	}
-	return value == "" && w.has(option, values) || value != "" && values[option] == any(value)
-}
-
-// missing is the message for a required option, %s standing for it.
-func (w *walk) missing(n Need, values map[string]any) string {
-	option, value := n.Condition()
-	switch _, list := values[option].([]any); {
-	case value == "":
-		return w.called(option) + " needs %s"
-	case list:
-		return "%s is required when " + option + " has " + value
-	}
-	return "%s is required when " + option + " is " + value
-}
-
-func (w *walk) require(n Need, text string, has []string) {
-	for _, option := range n.Of {
-		if !slices.Contains(has, option) {
-			w.complain(n, option, fmt.Sprintf(text, option), ": ")
-		}
-	}
-}
-
-func (w *walk) complain(n Need, option, text, before string) {
-	if n.Why != "" {
-		text += before + n.Why
-	}
-	w.invalid.add(option, text)
 }

@@ -1,7 +1,9 @@
 package options
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"testing"
@@ -12,11 +14,34 @@ import (
 
 const goodKey = "abcdefghijklmnopqrstuvwxy" // 25, the least that is allowed
 
-// prepared are options that pass, with some of them set otherwise; null takes one away.
+// prepared are options that pass, with some of them set otherwise, as the arguments file has them; null takes one away.
 func prepared(other map[string]any) map[string]any {
 	given := map[string]any{"state": "prepared", "app_name": "tower-template", "omnibus_parameter": "/seqera/omnibus", "rotation_id": "2026-q1", "backups": []any{"b1"}}
 	maps.Copy(given, other)
+	return asJSON(given)
+}
+
+// asJSON makes the numbers and lists of Go what the module reads.
+func asJSON(given map[string]any) map[string]any {
+	text, err := json.Marshal(given)
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err = errors.Join(err, decoder.Decode(&given)); err != nil {
+		panic(err)
+	}
 	return given
+}
+
+// wrong names the options that an error is about, in the order of the messages.
+func wrong(t *testing.T, err error) (*Invalid, []string) {
+	t.Helper()
+	var invalid *Invalid
+	require.ErrorAs(t, err, &invalid)
+	names := make([]string, len(invalid.mistakes))
+	for i, m := range invalid.mistakes {
+		names[i] = m.option
+	}
+	return invalid, names
 }
 
 func number(text string) json.Number { return json.Number(text) }
@@ -62,7 +87,6 @@ func TestOptionsAreTakenAsAnsibleTakesThem(t *testing.T) {
 		{"custody_prefix", "/custody//", func(r Rotation) any { return r.CustodyPrefix }, "/custody"},
 		{"proof", map[string]any{"total": number("9007199254740993")}, func(r Rotation) any { return r.Proof }, map[string]any{"total": number("9007199254740993")}},
 		{"proof", `{"total": 1}`, func(r Rotation) any { return r.Proof }, map[string]any{"total": number("1")}},
-		{"proof", `{'total': 1, 'ok': True}`, func(r Rotation) any { return r.Proof }, map[string]any{"total": number("1"), "ok": true}},
 		{"wait", nil, func(r Rotation) any { return r.Wait }, true},
 		{"wait", "no", func(r Rotation) any { return r.Wait }, false},
 		{"wait_timeout", nil, func(r Rotation) any { return r.WaitTimeout }, 3600},
@@ -80,7 +104,7 @@ func TestOptionsAreTakenAsAnsibleTakesThem(t *testing.T) {
 		{"services", map[string]any{"cron": "c1,c2", "migrate": nil}, func(r Rotation) any { return r.Services }, Services{[]string{"migrate"}, []string{"backend"}, []string{"c1", "c2"}}},
 		{"services", map[string]any{"migrate": []any{}}, func(r Rotation) any { return r.Services.Migrate }, []string{}},
 		{"database", nil, func(r Rotation) any { return r.Database == nil }, true},
-		{"database", "host=db user=tower password='p w' port=3307", func(r Rotation) any {
+		{"database", `{"host": "db", "user": "tower", "password": "p w", "port": "3307"}`, func(r Rotation) any {
 			return fmt.Sprint(r.Database.Host, r.Database.Port, r.Database.Name, r.Database.User, r.Database.Password.Reveal(), r.Database.TLS)
 		}, "db3307towertowerp wpreferred"},
 		{"baseline", "/var/lib/b.gz", func(r Rotation) any { return r.Baseline }, map[string]any{"path": "/var/lib/b.gz"}},
@@ -145,7 +169,9 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		{"custody_prefix", "/config/tower-template/custody", "custody_prefix must not be below /config/tower-template, which the Platform's VM may read"},
 		{"custody_prefix", "/config/tower-template-custody", "which the Platform's VM may read"},
 		{"custody_prefix", "/seqera/tower-template", "which the Platform's VM may read"},
-		{"proof", "perfect", "proof must be a dict: what was given is not a dict"},
+		{"proof", "perfect", "proof must be a dict: what was given is not a dict, nor a string with a JSON object"},
+		{"proof", `{'total': 1, 'ok': True}`, "proof must be a dict: what was given is not a dict, nor a string with a JSON object"},
+		{"database", "host=db user=tower", "database must be a dict of host, port, name, user, password, tls, ca_file: what was given is not a dict, nor a string with a JSON object"},
 		{"wait_timeout", "-5", `wait_timeout must be an int of 0 or more, not "-5"`},
 		{"poll_interval", "0", `poll_interval must be an int of 1 or more, not "0"`},
 		{"verify", []any{}, "verify is empty: it must be a list of one of database, logs, attested"},
@@ -175,21 +201,19 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s=%v", c.option, c.given), func(t *testing.T) {
 			_, err := ParseRotation(prepared(map[string]any{c.option: c.given}), nil)
-			var invalid *Invalid
-			require.ErrorAs(t, err, &invalid)
+			invalid, options := wrong(t, err)
 			assert.Contains(t, err.Error(), c.want)
 			assert.Contains(t, err.Error(), "Nothing was done.")
 			assert.Equal(t, "invalid_options", invalid.ErrorCode())
-			assert.Len(t, invalid.Options(), 1, "one mistake is one message: %s", err)
+			assert.Len(t, options, 1, "one mistake is one message: %s", err)
 		})
 	}
 }
 
 func TestAllMistakesAreListedTogether(t *testing.T) {
-	_, err := ParseRotation(map[string]any{"state": "prepared", "chunk_size": "many", "max_age_days": "x", "colour": "red", "database": map[string]any{"prot": 1}}, nil)
-	var invalid *Invalid
-	require.ErrorAs(t, err, &invalid)
-	assert.Equal(t, []string{"colour", "app_name", "max_age_days", "chunk_size", "database.prot", "database.host", "omnibus_parameter", "backups"}, invalid.Options())
+	_, err := ParseRotation(asJSON(map[string]any{"state": "prepared", "chunk_size": "many", "max_age_days": "x", "colour": "red", "database": map[string]any{"prot": 1}}), nil)
+	_, options := wrong(t, err)
+	assert.Equal(t, []string{"colour", "app_name", "max_age_days", "chunk_size", "database.prot", "database.host", "omnibus_parameter", "backups"}, options)
 	assert.Contains(t, err.Error(), "The options have 8 mistakes: ")
 }
 
@@ -264,7 +288,7 @@ func TestOnlyWhatAStateNeedsIsRequired(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.given["app_name"] = "a"
-			_, err := ParseRotation(c.given, nil)
+			_, err := ParseRotation(asJSON(c.given), nil)
 			assert.Equal(t, c.fine, err == nil, "%v", err)
 		})
 	}

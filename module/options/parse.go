@@ -3,45 +3,43 @@ package options
 import (
 	"bytes"
 	"encoding/json"
-	"reflect"
 )
 
 // Env looks an environment variable up, as os.LookupEnv does.
 type Env = func(name string) (value string, ok bool)
 
-// ParseRotation makes the options of seqera_crypto_rotation of what the user gave. A failure is an *Invalid, which lists
-// every mistake.
+// ParseRotation returns the options of seqera_crypto_rotation. An error is an *Invalid, which lists every mistake.
 func ParseRotation(params map[string]any, env Env) (Rotation, error) {
-	return parse(params, env, RotationNeeds(), rotationRules)
+	return parse("seqera_crypto_rotation", params, env, RotationNeeds(), rotationRules)
 }
 
-// ParseInfo makes the options of seqera_crypto_rotation_info of what the user gave. A failure is an *Invalid, which lists
-// every mistake.
+// ParseInfo returns the options of seqera_crypto_rotation_info. An error is an *Invalid, which lists every mistake.
 func ParseInfo(params map[string]any, env Env) (Info, error) {
-	return parse(params, env, InfoNeeds(), infoRules)
+	return parse("seqera_crypto_rotation_info", params, env, InfoNeeds(), infoRules)
 }
 
-// parse walks the schema of the struct along what was given, then lets needs and rules look at the whole.
-func parse[T any](params map[string]any, env Env, needs []Need, rules func(T, *walk)) (T, error) {
-	var options T
+// parse checks the options one by one, then needs and rules check them together.
+func parse[T any](module string, params map[string]any, env Env, needs []Need, rules func(T, *walk)) (T, error) {
+	var options, none T
+	var all Option
 	w := newWalk(env)
-	values := w.object(Describe(reflect.TypeFor[T](), nil), "", params)
-	text, err := json.Marshal(values)
-	defer clear(text)
+	schema, err := Schema(module)
 	if err == nil {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber() // numbers inside proof and baseline stay what they are
-		err = decoder.Decode(&options)
+		err = json.Unmarshal(schema, &all)
 	}
-	if err != nil {
-		// The walk leaves only values of the fields' own types. The error stays unsaid: it may quote one.
+	values := w.dict(all, "", params)
+	text, wrong := json.Marshal(values)
+	defer clear(text)
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber() // numbers inside proof and baseline stay what they are
+	if err != nil || wrong != nil || decoder.Decode(&options) != nil {
+		// The schema is part of the binary, and the values have the fields' own types. The error may quote one: it stays unsaid.
 		w.invalid.add("", "the options could not be read")
-		return options, w.invalid
+		return none, w.invalid
 	}
 	w.check(needs, values)
 	rules(options, w)
 	if len(w.invalid.mistakes) > 0 {
-		var none T
 		return none, w.invalid
 	}
 	return options, nil

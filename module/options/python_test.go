@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,13 +60,13 @@ func (r row) taken(t *testing.T) (map[string]any, error) {
 	}
 	maps.Copy(variables, surroundings())
 	env := environment(variables)
-	schema := Describe(reflect.TypeFor[Rotation](), nil)
+	all := described(t, "seqera_crypto_rotation")
 	_, err := ParseRotation(r.params(t), env)
 	if r.module == "info" {
-		schema = Describe(reflect.TypeFor[Info](), nil)
+		all = described(t, "seqera_crypto_rotation_info")
 		_, err = ParseInfo(r.params(t), env)
 	}
-	text, wrong := json.Marshal(newWalk(env).object(schema, "", r.params(t)))
+	text, wrong := json.Marshal(newWalk(env).dict(all, "", r.params(t)))
 	require.NoError(t, wrong)
 	return decoded(t, string(text)).(map[string]any), err
 }
@@ -131,8 +132,8 @@ func python(t *testing.T) (minor int, answers []answer) {
 		rows[i] = map[string]any{"module": module, "given": r.params(t), "env": env}
 	}
 	question, err := json.Marshal(map[string]any{"rows": rows, "modules": map[string]any{
-		"rotation": map[string]any{"options": spec(Arguments(Describe(reflect.TypeFor[Rotation](), nil))), "needs": requirements(RotationNeeds())},
-		"info":     map[string]any{"options": spec(Arguments(Describe(reflect.TypeFor[Info](), nil))), "needs": requirements(InfoNeeds())},
+		"rotation": map[string]any{"options": spec(described(t, "seqera_crypto_rotation")), "needs": requirements(RotationNeeds())},
+		"info":     map[string]any{"options": spec(described(t, "seqera_crypto_rotation_info")), "needs": requirements(InfoNeeds())},
 	}})
 	require.NoError(t, err)
 	command := exec.CommandContext(t.Context(), interpreter, "testdata/argument_spec.py")
@@ -151,20 +152,34 @@ func python(t *testing.T) (minor int, answers []answer) {
 	return minor, whole.Answers
 }
 
+// described is what the schema says of a module's options.
+func described(t *testing.T, module string) (all Option) {
+	t.Helper()
+	text, err := Schema(module)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &all))
+	require.NotEmpty(t, all.Options)
+	return all
+}
+
 // spec is a Python module's argument_spec, as JSON.
-func spec(arguments []Argument) map[string]any {
+func spec(of Option) map[string]any {
 	options := map[string]any{}
-	for _, a := range arguments {
-		option := map[string]any{"type": a.Type, "required": a.Required, "no_log": a.NoLog, "apply_defaults": a.ApplyDefaults}
-		for key, value := range map[string]any{"elements": a.Elements, "choices": a.Choices, "default": a.Default, "aliases": a.Aliases, "env": a.Env} {
+	for _, o := range of.Options {
+		option := map[string]any{"type": o.AnsibleType(), "required": slices.Contains(of.Required, o.Name), "no_log": o.Secret, "apply_defaults": o.ApplyDefaults}
+		choices := o.Enum
+		if o.Items != nil {
+			option["elements"], choices = o.Items.AnsibleType(), o.Items.Enum
+		}
+		for key, value := range map[string]any{"choices": choices, "default": o.Default, "aliases": o.Aliases, "env": o.Env} {
 			if value != nil && !reflect.ValueOf(value).IsZero() || value == false {
 				option[key] = value
 			}
 		}
-		if a.Options != nil {
-			option["options"] = spec(a.Options)
+		if o.Options != nil {
+			option["options"] = spec(o)
 		}
-		options[a.Name] = option
+		options[o.Name] = option
 	}
 	return options
 }

@@ -3,30 +3,16 @@ package options
 import (
 	"bytes"
 	"embed"
-	"iter"
-	"reflect"
+	"encoding/json"
 	"strings"
-
-	"github.com/invopop/jsonschema"
-
-	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// schemas are written by module/generate, which alone has the descriptions: they are comments.
+// schemas are written by module/generate from the structs of this package: their tags and comments.
 //
 //go:embed schema/*.json
 var schemas embed.FS
 
-// Schema is the JSON Schema of a module's options. It describes values after Ansible's coercion. Beyond JSON Schema it says:
-//
-//	x-aliases         other names of the option
-//	x-env             environment variables that are asked, in this order, when the option is not given
-//	x-type            Ansible's type where JSON Schema has no word for it: path, raw
-//	x-path-as         a dict's key: a string that is a path stands for a dict of that key alone
-//	x-trim            characters that are dropped from the value's end
-//	x-apply-defaults  the suboptions' defaults hold when the option is not given
-//	x-allowed         what is allowed, in words
-//	x-error-code      the error_code of a value that is not allowed; else invalid_options
+// Schema is the JSON Schema of a module's options. It describes values after Ansible's coercion.
 func Schema(module string) ([]byte, error) {
 	name := "seqera_crypto_rotation"
 	if strings.HasSuffix(module, "_info") {
@@ -36,48 +22,65 @@ func Schema(module string) ([]byte, error) {
 	return bytes.TrimSpace(text), err
 }
 
-// Describe makes a schema of a struct's tags and, where there are any, its comments by package, type and field.
-func Describe(options reflect.Type, comments map[string]string) *jsonschema.Schema {
-	reflector := jsonschema.Reflector{
-		Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, CommentMap: comments,
-		Mapper: func(t reflect.Type) *jsonschema.Schema {
-			if t == reflect.TypeFor[secret.Secret]() {
-				return &jsonschema.Schema{Type: "string", WriteOnly: true}
-			}
-			return nil
-		},
-	}
-	schema := reflector.ReflectFromType(options)
-	makeLists(schema)
-	return schema
+// Option is one option, or the dict of them all, as its JSON Schema says. Words that JSON Schema lacks begin with x-.
+type Option struct {
+	Name        string `json:"-"`
+	Description string
+	Type        string
+	Items       *Option
+	Options     []Option `json:"-"` // the properties, in the order of the struct
+	Required    []string // names of those that must be given
+	Enum        []string
+	Default     any
+	Secret      bool `json:"writeOnly"`
+
+	Pattern, Format                                  string
+	MinLength, MaxLength, MinItems, Minimum, Maximum *int
+
+	Aliases       []string `json:"x-aliases"`        // other names of the option
+	Env           []string `json:"x-env"`            // environment variables to use, in this order, if it is not given
+	Ansible       string   `json:"x-type"`           // Ansible's type where JSON Schema has no word for it: path, raw
+	PathAs        string   `json:"x-path-as"`        // a string that is a path stands for a dict with this key alone
+	Trim          string   `json:"x-trim"`           // characters to drop from the value's end
+	ApplyDefaults bool     `json:"x-apply-defaults"` // the suboptions' defaults hold if it is not given
+	Allowed       string   `json:"x-allowed"`        // what is allowed, in words
+	ErrorCode     string   `json:"x-error-code"`     // of a value that is not allowed; else invalid_options
 }
 
-// makeLists makes lists of the extras that are lists: the reflector knows no list of one.
-func makeLists(schema *jsonschema.Schema) {
-	for _, name := range []string{"x-aliases", "x-env"} {
-		if one, ok := schema.Extras[name].(string); ok {
-			schema.Extras[name] = []string{one}
+// UnmarshalJSON keeps the order of the properties, and whole numbers as int.
+func (o *Option) UnmarshalJSON(text []byte) error {
+	type plain Option
+	with := struct {
+		*plain
+		Properties json.RawMessage
+	}{plain: (*plain)(o)}
+	if err := json.Unmarshal(text, &with); err != nil {
+		return err
+	}
+	if number, ok := o.Default.(float64); ok {
+		o.Default = int(number)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(with.Properties))
+	_, _ = decoder.Token() // {
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return err
 		}
+		one := Option{}
+		if err := decoder.Decode(&one); err != nil {
+			return err
+		}
+		one.Name, _ = name.(string)
+		o.Options = append(o.Options, one)
 	}
-	for _, property := range properties(schema) {
-		makeLists(property)
-	}
+	return nil
 }
 
-// properties goes through the options of a dict in the order of the struct.
-func properties(schema *jsonschema.Schema) iter.Seq2[string, *jsonschema.Schema] {
-	if schema.Properties == nil {
-		return func(func(string, *jsonschema.Schema) bool) {}
+// AnsibleType is the type as documentation and argument specs have it.
+func (o Option) AnsibleType() string {
+	if o.Ansible != "" {
+		return o.Ansible
 	}
-	return schema.Properties.FromOldest()
-}
-
-func list(schema *jsonschema.Schema, extra string) []string {
-	names, _ := schema.Extras[extra].([]string)
-	return names
-}
-
-func word(schema *jsonschema.Schema, extra string) string {
-	text, _ := schema.Extras[extra].(string)
-	return text
+	return map[string]string{"string": "str", "integer": "int", "boolean": "bool", "array": "list", "object": "dict"}[o.Type]
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/invopop/jsonschema"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
@@ -34,63 +33,88 @@ func fields(of reflect.Type) map[string]reflect.Type {
 }
 
 func TestTheSchemaHasEveryFieldWithItsType(t *testing.T) {
-	for _, options := range modules() {
-		schema := Describe(options, nil)
-		agree(t, fields(options), schema)
-		for _, dict := range []string{"database", "services"} {
-			agree(t, fields(fields(options)[dict]), schema.Properties.Value(dict))
+	for module, options := range modules() {
+		all := described(t, module)
+		agree(t, fields(options), all)
+		for _, o := range all.Options {
+			if o.Options != nil {
+				agree(t, fields(fields(options)[o.Name]), o)
+			}
 		}
 	}
 }
 
-func agree(t *testing.T, fields map[string]reflect.Type, schema *jsonschema.Schema) {
+func agree(t *testing.T, fields map[string]reflect.Type, of Option) {
 	t.Helper()
-	assert.Same(t, jsonschema.FalseSchema, schema.AdditionalProperties, "nothing else is accepted")
-	for name, property := range properties(schema) {
-		field, ok := fields[name]
-		require.True(t, ok, name)
-		delete(fields, name)
-		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), property.WriteOnly, "%s: what is secret is writeOnly", name)
-		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), property.Type == "string" && field.Kind() == reflect.Struct, name)
+	for _, o := range of.Options {
+		field, ok := fields[o.Name]
+		require.True(t, ok, o.Name)
+		delete(fields, o.Name)
+		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), o.Secret, "%s: what is secret is writeOnly", o.Name)
+		assert.Equal(t, field == reflect.TypeFor[secret.Secret](), o.Type == "string" && field.Kind() == reflect.Struct, o.Name)
 		want := map[string][]reflect.Kind{
 			"string": {reflect.String, reflect.Struct}, "integer": {reflect.Int, reflect.Pointer}, "boolean": {reflect.Bool},
 			"array": {reflect.Slice}, "object": {reflect.Map, reflect.Struct, reflect.Pointer},
-		}[property.Type]
-		assert.Contains(t, want, field.Kind(), name)
+		}[o.Type]
+		assert.Contains(t, want, field.Kind(), o.Name)
 	}
 	assert.Empty(t, fields)
 }
 
 func TestEveryDefaultIsAllowed(t *testing.T) {
-	for _, options := range modules() {
-		for name, property := range properties(Describe(options, nil)) {
-			if property.Default == nil {
+	for module := range modules() {
+		for _, o := range described(t, module).Options {
+			if o.Default == nil {
 				continue
 			}
 			w := newWalk(nil)
-			_, ok := w.value(property, name, w.standard(property, map[string]any{"app_name": "a"}))
-			assert.True(t, ok, "%s: %v", name, w.invalid.mistakes)
+			value := asJSON(map[string]any{"default": w.standard(o, map[string]any{"app_name": "a"})})
+			_, ok := w.value(o, o.Name, value["default"])
+			assert.True(t, ok, "%s: %v", o.Name, w.invalid.mistakes)
 		}
 	}
 }
 
 func TestOptionsOfBothModulesAllowTheSame(t *testing.T) {
-	info := map[string]*jsonschema.Schema{}
-	for name, property := range properties(Describe(reflect.TypeFor[Info](), nil)) {
-		info[name] = property
+	info := map[string]Option{}
+	for _, o := range described(t, "seqera_crypto_rotation_info").Options {
+		info[o.Name] = o
 	}
-	// What only a look has, and what the two say of one name for their own ends.
+	// What only seqera_crypto_rotation_info has.
 	own := []string{"gather", "key_from_escrow", "compose_dir", "compose_files", "compose_env_files", "compose_profiles", "allow_drift", "last_records", "ready_timeout", "backend_health_url"}
 	shared := 0
-	for name, property := range properties(Describe(reflect.TypeFor[Rotation](), nil)) {
-		if other, ok := info[name]; ok {
+	for _, o := range described(t, "seqera_crypto_rotation").Options {
+		if other, ok := info[o.Name]; ok {
 			shared++
-			assert.Equal(t, other, property, name)
+			o.Description = other.Description // platform is for another purpose in each
+			assert.Equal(t, other, o, o.Name)
 		}
 	}
 	assert.Equal(t, len(info)-len(own), shared)
 	for _, name := range own {
 		assert.Contains(t, info, name)
+	}
+}
+
+func TestNothingButTheOptionsIsAllowed(t *testing.T) {
+	for module := range modules() {
+		text, err := Schema(module)
+		require.NoError(t, err)
+		assert.Equal(t, strings.Count(string(text), `"properties": {`), strings.Count(string(text), `"additionalProperties": false`))
+	}
+}
+
+func TestAWithdrawnOptionIsRefusedWithWhatToWriteInstead(t *testing.T) {
+	w := newWalk(nil)
+	w.withdrawn = map[string]string{"forced": "write max_age_days: 0", "database.place": "write database.host"}
+	w.dict(described(t, "seqera_crypto_rotation"), "", prepared(map[string]any{"forced": true, "database": map[string]any{"host": "h", "place": "x"}}))
+	_, options := wrong(t, w.invalid)
+	assert.Equal(t, []string{"forced", "database.place"}, options)
+	assert.ErrorContains(t, w.invalid, "forced is withdrawn: write max_age_days: 0; database.place is withdrawn: write database.host.")
+	for module := range modules() {
+		for _, o := range described(t, module).Options {
+			assert.NotContains(t, Withdrawn(), o.Name)
+		}
 	}
 }
 
@@ -138,9 +162,9 @@ func examples(t *testing.T, module string, options reflect.Type, text string) {
 		}
 		var err error
 		if options == reflect.TypeFor[Info]() {
-			_, err = ParseInfo(given, nil)
+			_, err = ParseInfo(asJSON(given), nil)
 		} else {
-			_, err = ParseRotation(given, nil)
+			_, err = ParseRotation(asJSON(given), nil)
 		}
 		assert.NoError(t, err, task["name"])
 	}

@@ -32,13 +32,12 @@ func TestAKeyThatIsNoKeyIsRefusedWithoutBeingShown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseRotation(prepared(map[string]any{"new_secret": c.given}), nil)
-			var invalid *Invalid
-			require.ErrorAs(t, err, &invalid)
+			invalid, options := wrong(t, err)
 			assert.Equal(t, "invalid_key", invalid.ErrorCode())
 			assert.Contains(t, err.Error(), "new_secret must be 25 or more ASCII letters and digits: ")
 			assert.Contains(t, err.Error(), c.want)
 			assert.NotContains(t, err.Error(), canary)
-			assert.Equal(t, []string{"new_secret"}, invalid.Options())
+			assert.Equal(t, []string{"new_secret"}, options)
 		})
 	}
 }

@@ -84,8 +84,8 @@ func needed() []row {
 		{option: "profile", options: `{"profile": "ops", "session_token": "{{ omit }}"}`, want: `"ops"`},
 		{module: "info", option: "key_from_escrow", options: `{"key_from_escrow": "0123456789abcdef"}`},
 		{module: "info", option: "key_from_escrow", options: `{"key_from_escrow": "0123456789abcdef", "database": {"host": "h"}}`, want: `"0123456789abcdef"`},
-		{module: "info", option: "key_from_escrow", options: `{"key_from_escrow": "backup:b", "database": "host=h"}`, want: `"backup:b"`},
-		{module: "info", option: "key_from_escrow", options: `{"key_from_escrow": "b", "database": "host=h"}`, ours: oursPattern},
+		{module: "info", option: "key_from_escrow", options: `{"key_from_escrow": "backup:b", "database": "{\"host\": \"h\"}"}`, want: `"backup:b"`},
+		{module: "info", option: "key_from_escrow", options: `{"key_from_escrow": "b", "database": "{\"host\": \"h\"}"}`, ours: oursPattern},
 		{module: "info", option: "key_from_escrow", options: `{"database": {"host": "h"}}`, want: `null`},
 		{module: "info", option: "app_name", options: `{"app_name": "{{ omit }}"}`},
 	}

@@ -1,77 +1,76 @@
 package options
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-
-	"github.com/invopop/jsonschema"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 )
 
-// walk goes along a schema and what was given for it, coerces and checks the values and collects every mistake.
+// walk checks what was given against the schema, coerces it as Ansible does, and collects every mistake.
 type walk struct {
 	env     Env
 	invalid *Invalid
 	from    map[string]string // option → the name it was given by: its own, an alias, or "$" and an environment variable
 	spoilt  map[string]bool   // options that were given, but wrongly: the rules must not call them missing
+
+	withdrawn map[string]string
 }
 
 func newWalk(env Env) *walk {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	return &walk{env: env, invalid: &Invalid{}, from: map[string]string{}, spoilt: map[string]bool{}}
+	return &walk{env: env, invalid: &Invalid{}, from: map[string]string{}, spoilt: map[string]bool{}, withdrawn: Withdrawn()}
 }
 
-// object gives a dict's values by the options' own names, defaults filled in; what is wrong or absent is left out.
-// prefix is where the dict is, such as "database.".
-func (w *walk) object(schema *jsonschema.Schema, prefix string, given map[string]any) map[string]any {
-	values := map[string]any{}
-	named := w.names(schema, prefix, given)
-	for name, property := range properties(schema) {
-		path := prefix + name
-		raw, ok := w.raw(property, path, name, named)
+// dict returns the values by the options' own names, with defaults and without mistakes. prefix is where the dict is, such
+// as "database.".
+func (w *walk) dict(of Option, prefix string, given map[string]any) map[string]any {
+	values, named := map[string]any{}, w.names(of, prefix, given)
+	for _, o := range of.Options {
+		path := prefix + o.Name
+		raw, ok := w.raw(o, path, named)
 		switch {
 		case ok:
-			if value, fine := w.value(property, path, raw); fine {
-				values[name] = value
+			if value, fine := w.value(o, path, raw); fine {
+				values[o.Name] = value
 			} else {
 				w.spoilt[path] = true
 			}
-		case property.Default != nil:
-			values[name] = w.standard(property, values)
-		case property.Extras["x-apply-defaults"] == true:
-			values[name] = w.object(property, path+".", nil)
-		case slices.Contains(schema.Required, name):
-			w.invalid.add(path, fmt.Sprintf("%s is required: %s", path, allowed(property)))
+		case o.Default != nil:
+			values[o.Name] = w.standard(o, values)
+		case o.ApplyDefaults:
+			values[o.Name] = w.dict(o, path+".", nil)
+		case slices.Contains(of.Required, o.Name):
+			w.invalid.add(path, path+" is required: "+o.allowed())
 			w.spoilt[path] = true
 		}
 	}
 	return values
 }
 
-// names sorts what was given by the options' own names. null means unset.
-func (w *walk) names(schema *jsonschema.Schema, prefix string, given map[string]any) map[string]any {
-	own := map[string]string{}
-	var accepted, known []string
-	for name, property := range properties(schema) {
-		accepted = append(accepted, name)
-		for _, called := range append([]string{name}, list(property, "x-aliases")...) {
-			own[called] = name
+// names returns what was given by the options' own names. null means unset.
+func (w *walk) names(of Option, prefix string, given map[string]any) map[string]any {
+	own, named := map[string]string{}, map[string]any{}
+	var accepted, known, unknown []string
+	for _, o := range of.Options {
+		accepted = append(accepted, o.Name)
+		for _, called := range append([]string{o.Name}, o.Aliases...) {
+			own[called] = o.Name
 			known = append(known, called)
 		}
 	}
-	named, instead := map[string]any{}, Withdrawn()
-	var unknown []string
-	for _, called := range sorted(given) {
+	for _, called := range slices.Sorted(maps.Keys(given)) {
 		name, ok := own[called]
 		earlier, twice := w.from[prefix+name]
-		switch {
+		switch instead := w.withdrawn[prefix+called]; {
 		case given[called] == nil:
-		case !ok && instead[prefix+called] != "":
-			w.invalid.add(prefix+called, fmt.Sprintf("%s is withdrawn: %s", prefix+called, instead[prefix+called]))
+		case !ok && instead != "":
+			w.invalid.add(prefix+called, fmt.Sprintf("%s is withdrawn: %s", prefix+called, instead))
 		case !ok:
 			unknown = append(unknown, called)
 		case twice && fmt.Sprint(named[name]) != fmt.Sprint(given[called]):
@@ -81,7 +80,7 @@ func (w *walk) names(schema *jsonschema.Schema, prefix string, given map[string]
 		}
 	}
 	for i, called := range unknown {
-		text := fmt.Sprintf("unknown option %s", quote(prefix+called))
+		text := "unknown option " + quote(prefix+called)
 		if meant := nearest(called, known); meant != "" {
 			text += fmt.Sprintf(": did you mean %q?", prefix+meant)
 		}
@@ -93,20 +92,92 @@ func (w *walk) names(schema *jsonschema.Schema, prefix string, given map[string]
 	return named
 }
 
-// raw is what was given for an option, or what the environment says. An option that was given as "" asks the
-// environment to be left aside, as in amazon.aws.
-func (w *walk) raw(property *jsonschema.Schema, path, name string, named map[string]any) (any, bool) {
-	variables := list(property, "x-env")
-	if value, ok := named[name]; ok {
-		return value, len(variables) == 0 || value != ""
+// raw is what was given for an option, or what the environment says. With "" the environment is not used, as in amazon.aws.
+func (w *walk) raw(o Option, path string, named map[string]any) (any, bool) {
+	if value, ok := named[o.Name]; ok {
+		return value, len(o.Env) == 0 || value != ""
 	}
-	for _, variable := range variables {
+	for _, variable := range o.Env {
 		if value, ok := w.env(variable); ok && value != "" {
 			w.from[path] = "$" + variable
 			return value, true
 		}
 	}
 	return nil, false
+}
+
+// standard is the default. <app_name> stands for that option, which comes first in the structs.
+func (w *walk) standard(o Option, values map[string]any) any {
+	text, ok := o.Default.(string)
+	if !ok {
+		return o.Default
+	}
+	app, _ := values["app_name"].(string)
+	text = strings.ReplaceAll(text, "<app_name>", app)
+	if o.Ansible == "path" {
+		text, _ = ansible.Path(text, w.env)
+	}
+	return text
+}
+
+// value coerces as Ansible does and checks against the schema. ok is false if it added a mistake.
+func (w *walk) value(o Option, path string, raw any) (value any, ok bool) {
+	switch o.Type {
+	case "array":
+		return w.list(o, path, raw)
+	case "object":
+		text, isText := raw.(string)
+		if isText && o.PathAs != "" && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "~") || strings.HasPrefix(text, ".")) {
+			place, ok := ansible.Path(text, w.env)
+			return map[string]any{o.PathAs: place}, ok
+		}
+		dict, ok := ansible.Dict(raw)
+		if !ok {
+			// What was given is not quoted: a dict may hold a password.
+			w.invalid.add(path, w.called(path)+" must be "+o.allowed()+": what was given is not a dict, nor a string with a JSON object")
+		}
+		if !ok || o.Options == nil {
+			return dict, ok
+		}
+		before := len(w.invalid.mistakes)
+		values := w.dict(o, path+".", dict)
+		return values, len(w.invalid.mistakes) == before
+	}
+	value, ok = o.coerce(raw, w.env)
+	if number, _ := raw.(json.Number); path == "rotation_id" && strings.ContainsAny(number.String(), ".eE") {
+		w.invalid.add(path, fmt.Sprintf("%s must be quoted: YAML reads 2026.10 as the number 2026.1, so that two rotations would have one name; write %q, or what it was meant to be", w.called(path), value))
+		return nil, false
+	}
+	if ok && o.fits(value) {
+		return value, true
+	}
+	said := ", not " + o.show(raw)
+	if o.Secret {
+		said = ": " + o.hidden(value, ok)
+	}
+	w.invalid.add(path, w.called(path)+" must be "+o.allowed()+said, o.ErrorCode)
+	return nil, false
+}
+
+func (w *walk) list(o Option, path string, raw any) (any, bool) {
+	given, ok := ansible.List(raw)
+	switch {
+	case !ok:
+		w.invalid.add(path, w.called(path)+" must be "+o.allowed()+", not "+o.show(raw))
+		return nil, false
+	case o.MinItems != nil && len(given) < *o.MinItems:
+		w.invalid.add(path, w.called(path)+" is empty: it must be "+o.allowed())
+		return nil, false
+	}
+	values := make([]any, 0, len(given))
+	for _, raw := range given {
+		if value, ok := o.Items.coerce(raw, w.env); ok && o.Items.fits(value) {
+			values = append(values, value)
+		} else {
+			w.invalid.add(path, "each element of "+w.called(path)+" must be "+o.Items.allowed()+", not "+o.Items.show(raw))
+		}
+	}
+	return values, len(values) == len(given)
 }
 
 // called is an option's name for a message, with where its value came from if that is not the name.
@@ -119,28 +190,4 @@ func (w *walk) called(path string) string {
 		return path + " (given as " + from + ")"
 	}
 	return path
-}
-
-// standard is a default; those of the prefixes are made of app_name, which comes before them in the structs, and a path is
-// expanded as a given one is.
-func (w *walk) standard(schema *jsonschema.Schema, values map[string]any) any {
-	text, ok := schema.Default.(string)
-	if !ok {
-		return schema.Default
-	}
-	app, _ := values["app_name"].(string)
-	text = strings.ReplaceAll(text, "<app_name>", app)
-	if word(schema, "x-type") == "path" {
-		text, _ = ansible.Path(text, w.env)
-	}
-	return text
-}
-
-func sorted(given map[string]any) []string {
-	names := make([]string, 0, len(given))
-	for name := range given {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -3,8 +3,10 @@ package parameters
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
@@ -33,6 +35,9 @@ func (s *Store) Read(ctx context.Context, names ...string) (map[string]rotation.
 		if err != nil {
 			return nil, fault(err, "ssm:GetParameters", nothingWritten, chunk...)
 		}
+		if ahead, ok := middleware.GetAttemptSkew(answer.ResultMetadata); ok {
+			s.ahead.Store(int64(ahead))
+		}
 		for _, parameter := range answer.Parameters {
 			found[aws.ToString(parameter.Name)] = observed(parameter)
 		}
@@ -50,6 +55,7 @@ func (s *Store) ReadPlatform(ctx context.Context, names rotation.Names, more ...
 	return rotation.Parameters{
 		Omnibus: found[names.Omnibus], Current: found[names.Current], Previous: found[names.Previous],
 		LegacyPrevious: found[names.LegacyPrevious], Switch: found[names.Switch], ChunkSize: found[names.ChunkSize],
+		Ahead: time.Duration(s.ahead.Load()),
 	}, found, nil
 }
 

@@ -51,6 +51,7 @@ type Store struct {
 	sts     *sts.Client
 	reads   atomic.Int64
 	writes  atomic.Int64
+	ahead   atomic.Int64     // how far SSM's clock is ahead of this machine's, in nanoseconds
 	written map[string]int64 // the last version that this store wrote of each name
 	lock    held
 }

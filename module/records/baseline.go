@@ -191,19 +191,16 @@ func (b *Baseline) fits(known int, db *DB) error {
 	if !b.taken() {
 		return nil
 	}
-	var why string
 	switch {
 	case !strings.HasSuffix(b.Database, "/"+db.name):
-		why = fmt.Sprintf("it is of %s", b.Database)
+		return &rotation.Fault{
+			Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("The option baseline is not of the database %s: it is of %s.", db.identity, b.Database),
+			State: nothingWritten, Next: "Hand on the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
+		}
 	case len(b.rows) > 0 && known == 0:
-		why = fmt.Sprintf("of its %d records none is there", len(b.rows))
-	default:
-		return nil
+		return rotation.RecordsMissing(fmt.Sprintf("The database %s has none of the %d records that the baseline of %s has.", db.identity, len(b.rows), stamp(b.TakenAt)))
 	}
-	return &rotation.Fault{
-		Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("The option baseline is not of the database %s: %s.", db.identity, why),
-		State: nothingWritten, Next: "Hand on the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
-	}
+	return nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

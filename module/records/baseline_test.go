@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,16 +117,20 @@ func TestAnEmptyBaselineProvesNothing(t *testing.T) {
 
 func TestABaselineOfAnotherDatabaseIsRefused(t *testing.T) {
 	there := map[string]was{"a": {orphaned, 0, "1"}}
-	for name, change := range map[string]func(*Baseline){
-		"another schema":           func(b *Baseline) { b.Database = "db:3306/other" },
-		"not one record in common": func(b *Baseline) { b.rows[0].name[0]++ },
+	for name, test := range map[string]struct {
+		change func(*Baseline)
+		code   rotation.Code
+		says   string
+	}{
+		"another schema":           {func(b *Baseline) { b.Database = "db:3306/other" }, rotation.CodeInvalidOptions, "is not of the database db:3306/tower"},
+		"not one record in common": {func(b *Baseline) { b.rows[0].name[0]++ }, rotation.CodeRecordsMissing, "The database db:3306/tower has none of the 1 records"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := recalled(t, handedOn(t, before(t, there)))
-			change(b)
+			test.change(b)
 			_, err := remembered(keys(), b, there).count(true)
-			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
-			assert.ErrorContains(t, err, "is not of the database db:3306/tower")
+			assert.Equal(t, test.code, faultOf(t, err).Code)
+			assert.ErrorContains(t, err, test.says)
 		})
 	}
 	b := recalled(t, handedOn(t, before(t, there)))
@@ -171,6 +176,149 @@ func TestABaselineInAFileIsTheSame(t *testing.T) {
 	left, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	assert.Len(t, left, 1, "nothing but the file itself is left")
+}
+
+// Every form in which a part of this tool hands a baseline on, against every part that takes one.
+func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
+	few, many := map[string]was{"a": {orphaned, 0, "1"}}, map[string]was{}
+	for i := range Inline + 1 {
+		many["record "+strconv.Itoa(i)] = was{current, int64(i), strconv.Itoa(i)}
+	}
+	dir := t.TempDir()
+	kept := func(name string, records map[string]was) map[string]any {
+		b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, records).Keep("app", quick{}, noon(), filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.NoError(t, unkept)
+		return handedOn(t, b)
+	}
+	only := func(document map[string]any, names ...string) map[string]any {
+		less := map[string]any{}
+		for _, name := range names {
+			if value, ok := document[name]; ok {
+				less[name] = value
+			}
+		}
+		return less
+	}
+	texts := func(document map[string]any) map[string]any {
+		for name, value := range document {
+			if n, ok := value.(float64); ok {
+				document[name] = strconv.Itoa(int(n))
+			}
+		}
+		return document
+	}
+	ledger := func(document map[string]any) map[string]any {
+		named, err := Named(document)
+		require.NoError(t, err)
+		text, err := json.Marshal(named)
+		require.NoError(t, err)
+		var out map[string]any
+		require.NoError(t, json.Unmarshal(text, &out))
+		return out
+	}
+	inline, none := handedOn(t, before(t, few)), handedOn(t, before(t, map[string]was{}))
+	role := []string{"path", "digest", "total", "taken_at"}
+	unkept := handedOn(t, before(t, many))
+	const lost = "are lost"
+	for name, test := range map[string]struct {
+		document map[string]any
+		total    int    // of what is recalled; -1: nothing
+		lost     string // in a word
+		ledger   int    // the total that the ledger keeps; -1: it keeps nothing
+	}{
+		"info: inline":                             {inline, 1, "", 1},
+		"info: inline, through a template":         {texts(handedOn(t, before(t, few))), 1, "", 1},
+		"info: inline, of no records":              {none, 0, "", 0},
+		"info: in a file":                          {kept("1", many), Inline + 1, "", Inline + 1},
+		"info: in a file and inline":               {kept("2", few), 1, "", 1},
+		"info: too many, and no file":              {unkept, -1, lost, Inline + 1},
+		"info: too many, no file, as texts":        {texts(handedOn(t, before(t, many))), -1, lost, Inline + 1},
+		"role: of a file":                          {only(kept("3", many), role...), Inline + 1, "", Inline + 1},
+		"role: of a file, as texts":                {texts(only(kept("4", many), role...)), Inline + 1, "", Inline + 1},
+		"role: of a file that is gone":             {map[string]any{"path": dir + "/none", "digest": "d", "total": 3.0, "taken_at": "2026-01-02T12:00:00Z"}, -1, "cannot be read", 3},
+		"role: nothing":                            {map[string]any{}, -1, "", -1},
+		"left out":                                 {nil, -1, "", -1},
+		"ledger: of a file":                        {ledger(kept("5", many)), Inline + 1, "", Inline + 1},
+		"ledger: of inline, its records are lost":  {ledger(inline), -1, lost, 1},
+		"ledger: the same, as texts":               {texts(ledger(inline)), -1, lost, 1},
+		"ledger: of no records":                    {ledger(none), -1, lost, 0},
+		"ledger: of too many, and no file":         {ledger(unkept), -1, lost, Inline + 1},
+		"ledger: what a second run was handed on":  {ledger(ledger(inline)), -1, lost, 1},
+		"operator: the path of a file":             {map[string]any{"path": kept("6", few)["path"]}, 1, "", -1},
+		"operator: the digest alone":               {map[string]any{"digest": "0123"}, -1, lost, 0},
+		"template: records and path that are null": {map[string]any{"digest": "0123", "total": 4.0, "records": nil, "path": nil}, -1, lost, 4},
+		"template: records that are an empty list": {map[string]any{"digest": "0123", "total": 4.0, "records": []any{}, "path": ""}, -1, lost, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, gone, err := Recall(test.document, "app", keys(), quick{})
+			require.NoError(t, err)
+			assert.Contains(t, gone, test.lost)
+			if test.total < 0 {
+				assert.Nil(t, b)
+			} else {
+				require.NotNil(t, b, gone)
+				assert.Equal(t, test.total, b.Total)
+			}
+			if test.lost != "" {
+				assert.Contains(t, gone, "all others are proved all the same")
+			} else {
+				assert.Empty(t, gone)
+			}
+			named, err := Named(test.document)
+			require.NoError(t, err)
+			if test.ledger < 0 {
+				assert.Nil(t, named)
+				return
+			}
+			require.NotNil(t, named)
+			assert.Equal(t, test.ledger, named.Total)
+		})
+	}
+	for name, document := range map[string]map[string]any{
+		"something else":           {"key": "value"},
+		"a total alone":            {"total": 3},
+		"records without the rest": {"records": []any{"a 0 e3b0c44298fc u -"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := Recall(document, "app", keys(), quick{})
+			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+			_, err = Named(document)
+			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+		})
+	}
+}
+
+func TestAFullDiskTakesNoBaselineAway(t *testing.T) {
+	for _, n := range []int{60, 200, Inline + 100} {
+		then := map[string]was{}
+		for i := range n {
+			then["record "+strconv.Itoa(i)] = was{orphaned, int64(i), strconv.Itoa(i)}
+		}
+		path := filepath.Join(t.TempDir(), "app.baseline.gz")
+		scanner := remembered(Keys{Current: keys().Previous}, nil, then)
+		good, unkept, err := scanner.Keep("app", quick{}, noon(), path)
+		require.NoError(t, err)
+		require.NoError(t, unkept)
+		size, err := os.Stat(path)
+		require.NoError(t, err)
+		for _, room := range []int64{10, size.Size() / 2, size.Size() - 40, size.Size() - 1} {
+			var usual syscall.Rlimit
+			require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &usual))
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(room), Max: usual.Max}))
+			b, unkept, err := scanner.Keep("app", quick{}, noon(), path)
+			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &usual))
+			require.NoError(t, err, "a warning, no failure")
+			require.ErrorContains(t, unkept, "too large")
+			require.NotNil(t, b)
+			assert.Empty(t, b.Path)
+			assert.Equal(t, good.Digest, b.Digest)
+			assert.Equal(t, n, recalled(t, map[string]any{"path": path, "digest": good.Digest}).Total, "the earlier file is whole")
+		}
+		left, err := os.ReadDir(filepath.Dir(path))
+		require.NoError(t, err)
+		assert.Len(t, left, 1)
+	}
 }
 
 func TestABaselineThatCannotBeKeptIsHandedOnAllTheSame(t *testing.T) {
@@ -258,8 +406,6 @@ func TestABaselineIsReadAsAnsibleHandsItOn(t *testing.T) {
 			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
 		})
 	}
-	_, _, err = Recall(map[string]any{}, "app", keys(), quick{})
-	assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code, "an empty dict is a mistake, not a baseline without records")
 	named, err := Named(map[string]any{"path": "/b", "digest": "d", "total": "3", "taken_at": "2026-01-02T12:00:00Z"})
 	require.NoError(t, err)
 	assert.Equal(t, []any{"/b", "d", 3}, []any{named.Path, named.Digest, named.Total})

@@ -25,7 +25,8 @@ import (
 const lastLine = "mac " // and the MAC in hexadecimal: what follows a baseline's text in its file
 
 // Keep makes a baseline of the last scan and writes it to a file, compressed, readable by its owner alone. An earlier file of
-// this name is replaced in one step. The error says what could not be written; the baseline is good all the same.
+// this name is replaced in one step, once the new one is whole. unkept says why that could not be done; the baseline is good all
+// the same, and the earlier file is as it was.
 func (s *Scanner) Keep(app string, prints rotation.Prints, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
 	file, unkept := create(path)
 	if unkept != nil {
@@ -34,14 +35,31 @@ func (s *Scanner) Keep(app string, prints rotation.Prints, takenAt time.Time, pa
 	}
 	defer func() { _ = os.Remove(file.Name()); _ = file.Close() }()
 	packed := gzip.NewWriter(file)
-	if b, err = s.Baseline(app, prints, takenAt, packed); b == nil {
+	lines := &patient{to: packed}
+	if b, err = s.Baseline(app, prints, takenAt, lines); err != nil {
 		return nil, nil, err
 	}
-	_, failed := fmt.Fprintf(packed, "%s%s\n", lastLine, b.MAC)
-	if unkept = errors.Join(err, failed, packed.Close(), file.Sync(), os.Rename(file.Name(), path)); unkept == nil {
-		b.Path = path
+	_, _ = fmt.Fprintf(lines, "%s%s\n", lastLine, b.MAC)
+	for _, next := range []func() error{func() error { return lines.failed }, packed.Close, file.Sync, func() error { return os.Rename(file.Name(), path) }} {
+		if unkept = next(); unkept != nil {
+			return b, unkept, nil
+		}
 	}
-	return b, unkept, nil
+	b.Path = path
+	return b, nil, nil
+}
+
+// patient takes in all that is written and remembers what went wrong first: a disk that is full is no reason to have no baseline.
+type patient struct {
+	to     io.Writer
+	failed error
+}
+
+func (p *patient) Write(text []byte) (int, error) {
+	if p.failed == nil {
+		_, p.failed = p.to.Write(text)
+	}
+	return len(text), nil
 }
 
 func create(path string) (*os.File, error) {
@@ -51,11 +69,15 @@ func create(path string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(path), ".baseline-*") // mode 0600
 }
 
-// Recall reads what a playbook handed on as baseline: what seqera_crypto_rotation_info returned, or as much of it as names the
-// file; numbers also as strings. Where the baseline is lost or was changed, lost says so in a sentence and there is none; an
-// option that is no baseline at all is a fault.
+// withoutIt is what a lost baseline means.
+const withoutIt = " Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart; all others are proved all the same."
+
+// Recall reads what a playbook handed on as baseline, in every form in which another part of this tool returns one, numbers also
+// as strings: what seqera_crypto_rotation_info returned, as much of it as names the file, or what the ledger keeps. Where the
+// records of the baseline are lost or were changed, lost says so in a sentence and there is none; an option that is no baseline
+// at all is a fault.
 func Recall(document map[string]any, app string, keys Keys, prints rotation.Prints) (b *Baseline, lost string, err error) {
-	if document == nil {
+	if len(document) == 0 {
 		return nil, "", nil
 	}
 	given, err := parse(document)
@@ -65,9 +87,9 @@ func Recall(document map[string]any, app string, keys Keys, prints rotation.Prin
 	b, lost = given.recall(keys, prints)
 	switch {
 	case lost != "":
-		return nil, lost, nil
+		return nil, lost + withoutIt, nil
 	case b.App != app:
-		return nil, fmt.Sprintf("The baseline of %s is of another installation: %q, not %q.", stamp(b.TakenAt), b.App, app), nil
+		return nil, fmt.Sprintf("The baseline of %s is of another installation: %q, not %q.", stamp(b.TakenAt), b.App, app) + withoutIt, nil
 	}
 	return b, "", nil
 }
@@ -75,6 +97,9 @@ func Recall(document map[string]any, app string, keys Keys, prints rotation.Prin
 // recall finds the records and checks that the baseline is as it was taken.
 func (b *Baseline) recall(keys Keys, prints rotation.Prints) (*Baseline, string) {
 	whole, where := b, "The baseline"
+	if b.bare() {
+		return nil, fmt.Sprintf("The records of the baseline of %s are lost: its digest (%.16s) and their number (%d) are all that was handed on, and no file of it.", stamp(b.TakenAt), b.Digest, b.Total)
+	}
 	if len(b.Records) == 0 && (b.Total > 0 || b.Format == 0) {
 		where += " " + b.Path
 		file, err := load(b.Path)
@@ -177,6 +202,11 @@ func load(path string) (*Baseline, error) {
 	return b, nil
 }
 
+// bare says whether all that is left of a baseline is what the ledger keeps of one that was handed on with its records in it.
+func (b *Baseline) bare() bool {
+	return len(b.Records) == 0 && b.Path == "" && (b.Total > 0 || b.Format == 0)
+}
+
 // parse reads the option.
 func parse(document map[string]any) (*Baseline, error) {
 	invalid := func(why string) error {
@@ -186,11 +216,13 @@ func parse(document map[string]any) (*Baseline, error) {
 		}
 	}
 	b := &Baseline{}
-	text := map[string]*string{"app_name": &b.App, "database": &b.Database, "path": &b.Path, "digest": &b.Digest, "mac": &b.MAC}
-	for name, field := range text {
+	for name, field := range map[string]*string{"app_name": &b.App, "database": &b.Database, "path": &b.Path, "digest": &b.Digest, "mac": &b.MAC} {
 		*field, _ = document[name].(string)
 	}
 	carried, inline := document["records"]
+	if lines, ok := carried.([]any); carried == nil || (ok && len(lines) == 0) {
+		inline = false
+	}
 	if !inline && b.Path != "" {
 		return &Baseline{Path: b.Path, Digest: b.Digest}, nil
 	}
@@ -198,25 +230,34 @@ func parse(document map[string]any) (*Baseline, error) {
 	b.Key = secret.Fingerprint(key)
 	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
 		value, ok := number(document[name])
-		if !ok {
+		if _, given := document[name]; !ok && (given || inline) {
 			return nil, invalid(name + " is not a number")
 		}
 		*field = value
 	}
-	if b.Format != baselineFormat {
-		return nil, invalid(fmt.Sprintf("it has format %d, and this version reads format %d", b.Format, baselineFormat))
+	if taken, given := document["taken_at"]; given {
+		text, _ := taken.(string)
+		var err error
+		if b.TakenAt, err = time.Parse(time.RFC3339, text); err != nil {
+			return nil, invalid("taken_at is not a time")
+		}
 	}
-	taken, _ := document["taken_at"].(string)
-	var err error
-	if b.TakenAt, err = time.Parse(time.RFC3339, taken); err != nil {
+	switch bare := !inline && b.bare(); {
+	case bare && b.Digest == "":
+		return nil, invalid("it has neither records nor a path nor a digest")
+	case bare:
+		return b, nil
+	case b.Format != baselineFormat:
+		return nil, invalid(fmt.Sprintf("it has format %d, and this version reads format %d", b.Format, baselineFormat))
+	case b.TakenAt.IsZero():
 		return nil, invalid("taken_at is not a time")
 	}
-	lines, ok := carried.([]any)
-	if inline && !ok {
-		return nil, invalid("its records are not a list")
+	if !inline {
+		return b, nil
 	}
-	if !inline && b.Total > 0 {
-		return nil, invalid(fmt.Sprintf("it has %d records, which it does not carry in itself, and no path", b.Total))
+	lines, ok := carried.([]any)
+	if !ok {
+		return nil, invalid("its records are not a list")
 	}
 	for _, line := range lines {
 		text, ok := line.(string)
@@ -230,7 +271,7 @@ func parse(document map[string]any) (*Baseline, error) {
 
 // Named is what the ledger keeps of an option baseline; nil where it does not say its digest. Its error is a fault.
 func Named(document map[string]any) (*custody.Baseline, error) {
-	if document == nil {
+	if len(document) == 0 {
 		return nil, nil //nolint:nilnil // no baseline is a valid choice
 	}
 	if _, err := parse(document); err != nil {

@@ -135,6 +135,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		records *Records
 		known   []Known
 		readyAt time.Time
+		ahead   time.Duration
 		phase   Phase
 		pending Code
 		code    Code
@@ -153,6 +154,12 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		{name: "an unreadable record while others are left waits", records: &Records{Exact: true, Total: 3, Current: 1, Previous: 1, Unreadable: 1}, phase: PhaseRotating, pending: CodeWaitTimeout},
 		{name: "only an unreadable record is left", records: &Records{Exact: true, Total: 3, Current: 2, Unreadable: 1, Unread: []Unread{{ID: "x"}}}, code: CodeRecordsUnreadable},
 		{name: "backend started before the parameters changed", backend: func(s *Service) { s.StartedAt = at(-1) }, code: CodePlatformOrder},
+		{name: "nor may SSM's clock, which is ahead, make it look as if it had not", ahead: 5 * time.Minute, backend: func(s *Service) { s.StartedAt = at(-4) }, cron: func(s *Service) { s.StartedAt = at(-1) }, records: &Records{Exact: true, Total: 1, Current: 1}, phase: PhaseRotated},
+		{name: "nor one that is behind as if it had", ahead: -5 * time.Minute, backend: func(s *Service) { s.StartedAt = at(4) }, cron: func(s *Service) { s.StartedAt = at(6) }, code: CodePlatformOrder},
+		{name: "within the second to which SSM's clock is known", backend: func(s *Service) { s.StartedAt = changed.Add(-clockGrain / 2) }, records: &Records{Exact: true, Total: 1, Current: 1}, phase: PhaseRotated},
+		{name: "a backend that restarts later has both keys", readyAt: at(2), backend: func(s *Service) { s.StartedAt, s.RestartCount = at(90), 1 }, records: &Records{Exact: true, Total: 1, Current: 1}, phase: PhaseRotated},
+		{name: "also one that somebody restarts", readyAt: at(2), backend: func(s *Service) { s.StartedAt = at(90) }, records: &Records{Exact: true, Total: 1, Current: 1}, phase: PhaseRotated},
+		{name: "also where nobody says when they were ready", backend: func(s *Service) { s.StartedAt, s.RestartCount = at(90), 1 }, records: &Records{Exact: true, Total: 1, Current: 1}, phase: PhaseRotated},
 		{name: "backend not running yet", backend: func(s *Service) { s.State = "created" }, phase: PhasePrepared, pending: CodePlatformNotReady},
 		{name: "backend not ready yet", unready: true, phase: PhasePrepared, pending: CodePlatformNotReady},
 		{name: "cron not started yet", cron: func(s *Service) { s.State, s.StartedAt = "created", time.Time{} }, phase: PhasePrepared, pending: CodePlatformNotReady},
@@ -174,7 +181,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 			}
 			w := prepared(t).world(t)
 			w.Platform = &Platform{Project: "p", Services: []Service{b, c}, Readiness: Readiness{URL: "u", Ready: !test.unready, Detail: "no answer"}}
-			w.Records, w.Known = test.records, test.known
+			w.Records, w.Known, w.SSM.Ahead = test.records, test.known, test.ahead
 			wish := wishFor(StateRotating)
 			wish.BackendsReadyAt = test.readyAt
 			plan, err := Make(w, wish, quick{})

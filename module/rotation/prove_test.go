@@ -80,6 +80,38 @@ func TestRecordsThatWereUnreadableBeforeArePassedOverByNameAndNoOthers(t *testin
 	}
 }
 
+func TestALostBaselineStopsNothingThatDoesNotNeedIt(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		records *Records
+		code    Code
+		words   string
+	}{
+		{"all under the new key", &Records{Exact: true, Total: 5, Current: 5}, "", ""},
+		{"one of no credential", &Records{Exact: true, Total: 5, Current: 4, Orphaned: 1}, CodeBaselineMissing, "the records of it are lost."},
+		{"an unreadable one", &Records{Exact: true, Total: 5, Current: 4, Unreadable: 1, Unread: []Unread{{ID: "a"}}}, CodeRecordsUnreadable, "no baseline that tells"},
+		{"fewer than half of its number", &Records{Exact: true, Total: 2, Current: 2, Database: "db:3306/tower"}, CodeRecordsMissing, "db:3306/tower has 2 encrypted records, fewer than half of the 5"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := watched(t, test.records)
+			w.BaselineLost, w.Known = "the records of it are lost.", []Known{{5, "the baseline"}}
+			plan, err := Make(w, wishFor(StateRotating), quick{})
+			if test.code != "" {
+				assert.Equal(t, test.code, codeOf(err))
+				assert.ErrorContains(t, err, test.words)
+				return
+			}
+			require.NoError(t, err)
+			require.NotNil(t, plan.Proof)
+			assert.Nil(t, plan.Proof.Before)
+			assert.Contains(t, plan.Warnings, w.BaselineLost)
+			entry, _ := w.Custody.Entry("r1")
+			entry.Baseline = &custody.Baseline{Digest: "d", Total: 5}
+			require.NoError(t, plan.Proof.fits(noon, wishFor(StateFinalized), entry, quick{}, secret.New(newKeyed)), "finalized takes it as well")
+		})
+	}
+}
+
 func TestTheOtherWaysAreInTheProofAsWhatTheyAre(t *testing.T) {
 	line := &LogLine{Container: "c", Pattern: "done", Line: "all done"}
 	all := &Records{Exact: true, Total: 2, Current: 2}

@@ -79,7 +79,7 @@ func backendsStarted(w World, _ Wish) (string, *Fault, error) {
 		if backend.State != "running" {
 			return notRunning(backend), notYet(notRunning(backend)), nil
 		}
-		if !backend.StartedAt.After(changed(w)) {
+		if !backend.StartedAt.After(changed(w).Add(-clockGrain)) {
 			return "", nil, &Fault{
 				Code:  CodePlatformOrder,
 				What:  fmt.Sprintf("Backend container %s started %s, before the parameters last changed (%s): it runs with the old key only.", backend.Container, stamp(backend.StartedAt), stamp(changed(w))),
@@ -101,7 +101,7 @@ func cronStarted(w World, wish Wish) (string, *Fault, error) {
 		detail := "there is no cron container yet"
 		return detail, notYet(detail), nil
 	}
-	backendStart := latest(services(w, RoleBackend))
+	backendStart := latest(slices.DeleteFunc(services(w, RoleBackend), func(s Service) bool { return s.RestartCount > 0 }))
 	for _, cron := range crons {
 		failed := cron.State != "running" && cron.State != "created" && !cron.FinishedAt.IsZero() && cron.ExitCode != 0
 		if failed || cron.RestartCount > 0 || cron.State == "restarting" {
@@ -116,7 +116,13 @@ func cronStarted(w World, wish Wish) (string, *Fault, error) {
 			detail := fmt.Sprintf("cron container %s has not started yet", cron.Container)
 			return detail, notYet(detail), nil
 		}
-		if !cron.StartedAt.After(backendStart) || cron.StartedAt.Before(wish.BackendsReadyAt) {
+		// When the backends were ready is the order, where it is known: one that restarts later comes back with both keys. Else their
+		// starts are, but for one that restarted by itself, whose first start nobody knows.
+		early := cron.StartedAt.Before(wish.BackendsReadyAt)
+		if wish.BackendsReadyAt.IsZero() {
+			early = !cron.StartedAt.After(backendStart)
+		}
+		if early {
 			return "", nil, cronTooEarly(cron, backendStart, wish.BackendsReadyAt)
 		}
 	}
@@ -176,7 +182,11 @@ func latest(services []Service) time.Time {
 	return last
 }
 
-// changed is when the last of the parameters that a backend reads at its start changed.
+// clockGrain is how exactly SSM's clock is known: its answers tell it in whole seconds.
+const clockGrain = time.Second
+
+// changed is when the last of the parameters that a backend reads at its start changed, by the clock of this machine: the
+// Engine's times are by it, SSM's are not.
 func changed(w World) time.Time {
 	var last time.Time
 	for _, parameter := range []Parameter{w.SSM.Current, w.SSM.Previous, w.SSM.Switch} {
@@ -184,7 +194,7 @@ func changed(w World) time.Time {
 			last = parameter.Modified
 		}
 	}
-	return last
+	return last.Add(-w.SSM.Ahead)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -40,6 +40,8 @@ type Parameters struct {
 	Switch         Parameter // <config_prefix>/tower/secret-rotation/enabled
 	ChunkSize      Parameter // <config_prefix>/tower/secret-rotation/chunk-size
 	Described      bool      // KMS keys, tiers and policies were asked for
+
+	Ahead time.Duration // how far SSM's clock is ahead of this machine's, to a second; see Modified
 }
 
 // All gives each of them, there or not, to be read or changed in place.

@@ -57,9 +57,6 @@ func (s Secret) Equal(other Secret) bool {
 	return subtle.ConstantTimeCompare(s.bytes(), other.bytes()) == 1
 }
 
-// Wipe overwrites the bytes. Copies that Go made of them (strings handed out by Reveal, moved stacks) stay.
-func (s Secret) Wipe() { clear(s.bytes()) }
-
 // String gives the mask.
 func (s Secret) String() string { return Mask }
 

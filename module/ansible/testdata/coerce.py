@@ -12,7 +12,6 @@ CHECKS = {
     "str": validation.check_type_str,
     "bool": validation.check_type_bool,
     "int": validation.check_type_int,
-    "float": validation.check_type_float,
     "list": validation.check_type_list,
     "dict": validation.check_type_dict,
     "path": validation.check_type_path,

@@ -24,18 +24,24 @@ type Machine struct {
 	// Directory of docker-compose.yml on the VM.
 	ComposeDir string `json:"compose_dir" jsonschema:"default=/home/ec2-user"`
 
-	ComposeProject Same `json:"compose_project"`
+	// User on the VM who runs docker compose. Left out: the owner of O(compose_dir).
+	//
+	// Every task on the VM runs as this user, whatever C(ansible_become) says, because compose files name their paths with
+	// C($HOME) and C($PWD).
+	ComposeUser string `json:"compose_user"`
 
-	// The rest of the services is read from docker-compose.yml and from what is running.
-	Services   Same `json:"services"`
-	HealthURL  Same `json:"health_url"`
-	DockerHost Same `json:"docker_host"`
-	Database   Same `json:"database"`
+	ComposeProject  Same `json:"compose_project"`
+	ComposeFiles    Same `json:"compose_files"`
+	ComposeEnvFiles Same `json:"compose_env_files"`
+	ComposeProfiles Same `json:"compose_profiles"`
+	AllowDrift      Same `json:"allow_drift"`
 
-	// Where an installation has several VMs: the others, by their names in the inventory. The host of the play is the one
-	// that has cron. Each other one is outside the group seqera_platforms and has O(services) of its own; O(compose_dir),
-	// O(compose_project), O(docker_host) and O(health_url), too, where they differ.
-	OtherVMs []string `json:"other_vms"`
+	// Docker compose names the other services.
+	Services         Same `json:"services"`
+	HealthURL        Same `json:"health_url"`
+	BackendHealthURL Same `json:"backend_health_url"`
+	DockerHost       Same `json:"docker_host"`
+	Database         Same `json:"database"`
 }
 
 // Backup is what the retiring key opens.
@@ -57,11 +63,15 @@ type Backup struct {
 	// Seconds that the making of a backup may take.
 	Timeout int `json:"backup_timeout" jsonschema:"default=3600"`
 
-	// Directory on the VM for the dumps of O(backup=mysqldump).
-	Dir string `json:"backup_dir" jsonschema:"default=/var/lib/seqera-crypto-rotation/backups"`
+	// Directory on the VM for the dumps of O(backup=mysqldump). C(~) is the home of the compose user.
+	//
+	// A missing directory is created, readable by the compose user alone. An existing one keeps its mode.
+	Dir string `json:"backup_dir" jsonschema:"default=~/.seqera-crypto-rotation/backups"`
 
-	// The compose service of the database, for O(backup=mysqldump). Its environment says E(MYSQL_DATABASE), E(MYSQL_USER)
-	// and E(MYSQL_PASSWORD).
+	// The compose service of the database, for O(backup=mysqldump).
+	//
+	// The dump uses the login of the backend (E(TOWER_DB_USER), E(TOWER_DB_PASSWORD)), or else that of the database's own
+	// container (E(MYSQL_USER), E(MARIADB_USER) and so on, or root).
 	Service string `json:"backup_service" jsonschema:"default=db"`
 
 	// Further options of mysqldump, such as C(--routines).

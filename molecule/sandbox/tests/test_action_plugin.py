@@ -159,8 +159,8 @@ class Clone:
             "seqera_crypto_rotation_progress_interval": interval,
             "seqera_crypto_rotation__foreseen": {"rotation_id": "r1"},
             "seqera_crypto_rotation__wait": True,
-            "seqera_crypto_rotation__parts": {},
-            "seqera_crypto_rotation__mendable": ["wait_timeout", "interrupted"],
+            "seqera_crypto_rotation__owner": {"user": "", "home": "", "become": False, "method": "sudo"},
+            "seqera_crypto_rotation__tolerated": ["wait_timeout", "interrupted"],
         }
         inventory.write_text(json.dumps({"all": {"hosts": {"vm-1": host | (variables or {})}}}))
         done = subprocess.run(

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/seqera-tools/crypto-rotation/module/options"
+)
+
+// option is an option of a module or a variable of the role, as documentation and argument specs have it.
+type option struct {
+	Name        string   `yaml:"-"`
+	Description []string `yaml:"description"`
+	Type        string   `yaml:"type"`
+	Elements    string   `yaml:"elements,omitempty"`
+	Required    bool     `yaml:"required,omitempty"`
+	Choices     []string `yaml:"choices,omitempty,flow"`
+	Default     any      `yaml:"default,omitempty,flow"`
+	Aliases     []string `yaml:"aliases,omitempty,flow"`
+	NoLog       bool     `yaml:"no_log,omitempty"`     // of argument specs alone
+	Options     list     `yaml:"options,omitempty"`    // of argument specs alone
+	Suboptions  list     `yaml:"suboptions,omitempty"` // of documentation alone
+
+	schema options.Option
+}
+
+// list is a YAML dict of options by name, in their order.
+type list []option
+
+// MarshalYAML makes the dict.
+func (l list) MarshalYAML() (any, error) {
+	var all dict
+	for _, o := range l {
+		all = append(all, pair{o.Name, o})
+	}
+	return all.MarshalYAML()
+}
+
+// documented gives each option its paragraphs: those of its comment, then what needs and tags say. For the role a default
+// that is made of app_name is none: the modules know what to put in.
+func documented(of options.Option, needs []options.Need, forRole bool) list {
+	var all list
+	for _, o := range of.Options {
+		one := option{
+			Name: o.Name, Description: append(paragraphs(o.Description), sentences(of, needs, o.Name)...), Type: o.AnsibleType(),
+			Required: slices.Contains(of.Required, o.Name), Choices: o.Enum, Default: o.Default, Aliases: o.Aliases,
+			Suboptions: documented(o, nil, forRole), schema: o,
+		}
+		if o.Items != nil {
+			one.Elements, one.Choices = o.Items.AnsibleType(), o.Items.Enum
+		}
+		if said := o.Said(); said != "" {
+			one.say("Allowed: %s", said)
+		}
+		if text, _ := o.Default.(string); strings.Contains(text, "<app_name>") {
+			if forRole {
+				one.Default = nil
+				one.say("Left out: C(%s).", text)
+			} else {
+				one.say("The value here is the default, with the value of O(app_name).")
+			}
+		}
+		switch variables := these("E", o.Env, "or"); {
+		case len(o.Env) == 1:
+			one.say("The environment variable %s may also be used.", variables)
+		case len(o.Env) > 1:
+			one.say("The environment variables %s may also be used, in this order of preference.", variables)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+func (o *option) say(format string, about ...any) {
+	o.Description = append(o.Description, fmt.Sprintf(format, about...))
+}
+
+// standard is the value of a variable that nobody set; nil where it is to be undefined.
+func (o option) standard() any {
+	if !o.schema.ApplyDefaults {
+		return o.Default
+	}
+	var values dict
+	for _, sub := range o.Suboptions {
+		if sub.Default != nil {
+			values = append(values, pair{sub.Name, sub.Default})
+		}
+	}
+	return values
+}
+
+// sentences tell an option's share in the needs.
+func sentences(of options.Option, needs []options.Need, name string) []string {
+	var states, said []string
+	for _, n := range needs {
+		option, value := n.Condition()
+		others := slices.DeleteFunc(slices.Clone(n.Of), func(other string) bool { return other == name })
+		switch among := len(others) < len(n.Of); {
+		case !among && (option != name || value != ""):
+		case n.Kind == options.Together:
+			said = append(said, "Requires "+these("O", others, "and")+".")
+		case n.Kind == options.Any:
+			said = append(said, fmt.Sprintf("For O(%s), at least one of %s is required%s.", n.When, these("O", n.Of, "and"), n.Why))
+		case n.Kind == options.None && among:
+			said = append(said, "Not together with O("+option+").")
+		case n.Kind == options.None:
+			said = append(said, "Not together with "+these("O", n.Of, "or")+".")
+		case !among:
+			said = append(said, "Requires "+these("O", n.Of, "and")+n.Why+".")
+		case value == "":
+			said = append(said, "Required if O("+option+") is given.")
+		case slices.ContainsFunc(of.Options, func(o options.Option) bool { return o.Name == option && o.Type == "array" }):
+			said = append(said, fmt.Sprintf("Required if O(%s) contains V(%s).", option, value))
+		default:
+			states = append(states, n.When)
+		}
+	}
+	if states != nil {
+		said = slices.Insert(said, 0, "Required for "+these("O", states, "and")+".")
+	}
+	return said
+}
+
+// these names some in ansible-doc's markup: O(a), O(b) and O(c).
+func these(markup string, names []string, and string) string {
+	text := markup + "(" + strings.Join(names, "), "+markup+"(") + ")"
+	if last := strings.LastIndex(text, ", "); last > 0 {
+		text = text[:last] + " " + and + text[last+1:]
+	}
+	return text
+}
+
+// paragraphs are those of a comment, a line each.
+func paragraphs(comment string) []string {
+	var all []string
+	for text := range strings.SplitSeq(comment, "\n\n") {
+		if line := strings.Join(strings.Fields(text), " "); line != "" {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// markup is ansible-doc's: O(option), V(value), C(code), E(variable), RV(return value).
+func markup() *regexp.Regexp { return regexp.MustCompile(`\b(?:O|V|C|E|RV)\(([^)]*)\)`) }
+
+func plainText(paragraphs []string) string {
+	return markup().ReplaceAllString(strings.Join(paragraphs, "\n\n"), "$1")
+}
+
+func markdown(text string) string { return markup().ReplaceAllString(text, "`$1`") }

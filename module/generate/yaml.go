@@ -1,0 +1,130 @@
+package main
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
+)
+
+// dict is a YAML dict that keeps its order.
+type (
+	pair struct {
+		key   string
+		value any
+	}
+	dict []pair
+)
+
+// MarshalYAML makes the dict.
+func (d dict) MarshalYAML() (any, error) {
+	tree := &yaml.Node{Kind: yaml.MappingNode}
+	for _, p := range d {
+		child := &yaml.Node{}
+		if err := child.Encode(p.value); err != nil {
+			return nil, err
+		}
+		if _, flat := p.value.([]any); flat {
+			child.Style = yaml.FlowStyle
+		}
+		tree.Content = append(tree.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: p.key}, child)
+	}
+	return tree, nil
+}
+
+// dump writes what yamllint accepts. It panics on what is no YAML.
+func dump(value any) string {
+	written, err := yaml.Dump(value, yaml.WithIndent(2), yaml.WithCompactSeqIndent(false), yaml.WithLineWidth(120))
+	if err != nil {
+		panic(err)
+	}
+	return string(written)
+}
+
+// sidecar is the file next to the binary that ansible-doc reads.
+func sidecar(p page, all list) string {
+	var documented dict
+	for i := 0; i < len(p.Documentation.Content); i += 2 {
+		key, value := p.Documentation.Content[i].Value, p.Documentation.Content[i+1]
+		documented = append(documented, pair{key, value})
+		if key == "description" {
+			documented = append(documented, pair{"options", all})
+		}
+	}
+	return header + dump(dict{{"DOCUMENTATION", documented}}) + "\n" + dump(dict{{"EXAMPLES", &p.Examples}}) + "\n" + dump(dict{{"RETURN", &p.Return}})
+}
+
+// argumentSpecs is the role's meta/argument_specs.yml: what Ansible checks before each entry point.
+func argumentSpecs(entries []entry) string {
+	var specs dict
+	for _, e := range entries {
+		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", spec(e.variables())}}})
+	}
+	return header + dump(dict{{"argument_specs", specs}})
+}
+
+// spec says the same in the words of argument specs.
+func spec(documented list) list {
+	all := slices.Clone(documented)
+	for i, o := range all {
+		all[i].NoLog, all[i].Options, all[i].Suboptions = o.schema.Secret, spec(o.Suboptions), nil
+	}
+	return all
+}
+
+// defaults is the role's defaults/main.yml.
+func defaults(entries []entry) string {
+	made, seen := header, map[string]bool{}
+	for _, e := range entries {
+		for _, g := range e.groups {
+			heading := "\n# == " + cmp.Or(g.heading, "Entry point "+e.name) + "\n"
+			for _, o := range g.variables {
+				value := o.standard()
+				if value == nil || seen[o.Name] {
+					continue
+				}
+				seen[o.Name] = true
+				made += heading + "\n" + wrapped("# ", markdown(o.Description[0])) + dump(dict{{o.Name, value}})
+				heading = ""
+			}
+		}
+	}
+	return made
+}
+
+// knownNames is the role's vars/main/names.yml: every variable, so that a mistyped one is found, and what to write instead of
+// a withdrawn one.
+func knownNames(entries []entry) string {
+	var names []string
+	for _, e := range entries {
+		for _, o := range e.variables() {
+			names = append(names, o.Name)
+		}
+	}
+	slices.Sort(names)
+	var instead dict
+	withdrawn := options.Withdrawn()
+	for _, name := range slices.Sorted(maps.Keys(withdrawn)) {
+		instead = append(instead, pair{contract.Prefix + name, withdrawn[name]})
+	}
+	return header + dump(dict{{contract.Prefix + "_names", slices.Compact(names)}, {contract.Prefix + "_withdrawn", instead}})
+}
+
+// wrapped is a comment in lines of at most 120 characters.
+func wrapped(mark, words string) string {
+	var made strings.Builder
+	line := mark
+	for word := range strings.FieldsSeq(words) {
+		if len(line)+len(word) > 120 {
+			made.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = mark
+		}
+		line += word + " "
+	}
+	return made.String() + strings.TrimRight(line, " ") + "\n"
+}

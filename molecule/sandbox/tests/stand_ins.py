@@ -1,0 +1,112 @@
+#!/usr/bin/python
+# WANT_JSON
+"""Every module that the role calls about a Platform, as one stand-in: it notes the call, fails where the test says so, answers, and
+keeps in a file what the world would be by then."""
+
+import json
+import os
+import pwd
+import sys
+
+PLATFORM = {"project": "tower", "files": ["/p/docker-compose.yml"], "env_files": [], "profiles": [], "mounts": {}, "keeps_addresses": ["frontend"]}
+ROLES = {"backend": "backend", "cron": "cron", "migrate": "migrate"}
+CAPTURE = ["escrow_retiring_key", "escrow_new_key", "open_ledger"]
+WRITES = {
+    "prepared": ["put_omnibus", "put_current_key", "put_switch", "record_prepared"],
+    "finalized": ["put_omnibus", "delete_switch", "record_finished"],
+    "aborted": ["put_omnibus", "put_current_key", "record_aborted"],
+}
+OPEN = ("captured", "prepared")
+
+
+def steps(names, done):
+    return [{"action": name, "target": "/" + name, "reason": "", "done": done} for name in ["take_lock", *names, "release_lock"] if names]
+
+
+def rotating(world):
+    if world["phase"] != "prepared" or not {"backend", "cron"} <= set(world["up"]):
+        return {"failed": True, "msg": "not yet", "error_code": "platform_not_found"}
+    return {"phase": "rotated", "msg": "proved", "proof": {"total": world["records"], "verify": ["database"]}}
+
+
+def control(world, asked, check):
+    """The side of the control node: the phase goes on with what is written."""
+    state, phase = asked["state"], world["phase"]
+    if state == "rotating":
+        return rotating(world)
+    names = {"idle": CAPTURE + WRITES["prepared"], "captured": WRITES["prepared"]}.get(phase, []) if state == "prepared" else WRITES[state]
+    end = state
+    if asked.get("capture_only"):
+        names, end = [one for one in names if one in CAPTURE], "captured"
+    if names and not check:
+        world["phase"] = phase = end
+        if asked.get("platform"):
+            world["platform"] = {key: asked["platform"].get(key) for key in (*PLATFORM, "dir") if key != "keeps_addresses"}
+        if asked.get("baseline"):
+            world["baseline"] = asked["baseline"]
+    kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in OPEN}
+    return kept | {
+        "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
+        "steps": steps(names, not check), "then": steps(WRITES["finalized"], False), "fingerprints": {"current": "aaaa", "previous": "bbbb"},
+        "evidence": [], "escrow": {"parameter": "/escrow/bbbb"},
+    }  # fmt: skip
+
+
+def info(world, asked, _check):
+    """The module that looks."""
+    gather, phase = asked["gather"], world["phase"]
+    out = {"msg": "looked", "phase": phase if phase == "prepared" else "idle", "evidence": []}
+    out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
+    if "platform" in gather:
+        if not world["up"]:
+            return {"failed": True, "msg": "no containers", "error_code": "platform_not_found"}
+        services = [{"name": one, "container": f"{one}-1", "role": ROLES.get(one, "other"), "image": "x", "state": "running"} for one in world["up"]]
+        out["platform"] = {"services": services, "readiness": {"ready": "backend" in world["up"], "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
+    if "preflight" in gather:
+        services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
+        out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services}
+    if {"count", "records"} & set(gather):
+        total, new = world["records"], world["records"] if phase != "prepared" or world.get("rewritten") else 0
+        out["records"] = {"total": total, "current": new, "unreadable": 0, "orphaned": 0, "unreadable_ids": [], "database": "db:3306/tower"}
+    if "records" in gather:
+        new = out["records"]["current"]
+        out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
+        out |= {"untouched": {"kind": "untouched"}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
+    if "ledger" in gather and phase in OPEN:
+        out["ledger"] = [{"rotation_id": "r1", "stage": {"captured": "open"}.get(phase, phase), "previous": "bbbb", "platform": world.get("platform", {})}]
+    return out
+
+
+def compose(world, asked, check):
+    """docker compose; without services it takes every one that is enabled."""
+    named = asked.get("services") or [name for name, one in world["services"].items() if one.get("enabled", True)]
+    if not check:
+        starts = asked["state"] in ("present", "restarted")
+        gone = [] if starts else named if asked["state"] == "stopped" else world["up"]
+        world["up"] = sorted(({*world["up"], *(named if starts else [])} - {*gone}) - {"migrate"})
+    return {"changed": True, "containers": [], "actions": []}
+
+
+def run(world, _asked, check):
+    """docker compose run migrate, which starts the database."""
+    world["up"] = world["up"] if check else sorted({*world["up"], "db"})
+    return {"changed": True, "rc": 0, "stdout_lines": [], "stderr_lines": []}
+
+
+def main(kind, path):
+    with open(sys.argv[1]) as file:
+        given = json.load(file)
+    with open(path) as file:
+        world = json.load(file)
+    asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
+    what = "captured" if asked.get("capture_only") else asked.get("state") or ",".join(asked.get("gather", [])) or "migrate"
+    as_whom = {"user": pwd.getpwuid(os.geteuid()).pw_name, "home": os.environ.get("HOME"), "pwd": os.environ.get("PWD")}
+    world["calls"].append({"what": what, "of": asked.get("services") if kind is compose else None, "check": check, "given": asked} | as_whom)
+    fault = world["fails"].get(what)
+    if fault and (not check or fault.pop("in_check", False)):
+        answer = {"failed": True, "changed": False, "steps": [], "msg": f"{what} fails"} | fault
+    else:
+        answer = kind(world, asked, check)
+    with open(path, "w") as file:
+        json.dump(world, file)
+    print(json.dumps({"changed": False} | answer))

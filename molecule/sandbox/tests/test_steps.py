@@ -1,0 +1,133 @@
+"""The role's own steps and who carries them out, without a Platform: stand-ins for the modules note what they are asked."""
+
+import json
+import subprocess
+
+import pytest
+from conftest import ROOT, VENV
+
+ROLE = ROOT / "roles" / "seqera_crypto_rotation"
+CODE = (ROOT / "molecule" / "sandbox" / "tests" / "stand_ins.py").read_text()
+SERVICES = {
+    "db": {"depends_on": []},
+    "migrate": {"depends_on": ["db"]},
+    "cron": {"depends_on": ["migrate"]},
+    "backend": {"depends_on": ["db", "cron"]},
+    "frontend": {"depends_on": ["backend"]},
+    "debug": {"depends_on": [], "enabled": False},
+}
+UP = ["backend", "cron", "db", "frontend"]
+
+
+class Lab:
+    """The role as it is, with stand-ins for the modules."""
+
+    def __init__(self, tmp):
+        self.tmp, self.path = tmp, tmp / "world.json"
+        self.home = tmp / "platform"
+        self.home.mkdir()
+        for room in ("tasks", "defaults", "vars", "files", "meta", "templates", "action_plugins"):
+            (tmp / "roles" / "seqera_crypto_rotation").mkdir(parents=True, exist_ok=True)
+            (tmp / "roles" / "seqera_crypto_rotation" / room).symlink_to(ROLE / room)
+        self.stand_in(tmp / "roles" / "seqera_crypto_rotation" / "library", seqera_crypto_rotation="control", seqera_crypto_rotation_info="info")
+        modules = tmp / "collections" / "ansible_collections" / "community" / "docker" / "plugins" / "modules"
+        self.stand_in(modules, docker_compose_v2="compose", docker_compose_v2_run="run")
+        self.set(phase="idle", up=UP, records=20, services=SERVICES, fails={})
+
+    def stand_in(self, where, **modules):
+        where.mkdir(parents=True)
+        for name, kind in modules.items():
+            path = where / f"{name}.py"
+            path.write_text(f"{CODE.replace('/usr/bin/python', str(VENV / 'python'))}\n\nmain({kind}, {str(self.path)!r})\n")
+            path.chmod(0o755)
+
+    def set(self, **world):
+        self.path.write_text(json.dumps((json.loads(self.path.read_text()) if self.path.exists() else {}) | {"calls": []} | world))
+
+    @property
+    def world(self):
+        return json.loads(self.path.read_text())
+
+    def run(self, *argv, entry="main", **variables):
+        """Runs an entry point of the role; gives what was called, and what was said."""
+        self.set()
+        own = {
+            "app_name": "tower", "omnibus_parameter": "/omnibus", "rotation_id": "r1", "backups": ["b"], "compose_dir": str(self.home), "poll_interval": 1,
+            "report_dir": "", "progress_interval": 0,
+        }  # fmt: skip
+        host = {"ansible_connection": "local", "ansible_python_interpreter": str(VENV / "python")}
+        host |= {f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | variables
+        play = [{"hosts": "all", "gather_facts": False, "tasks": [{"include_role": {"name": "seqera_crypto_rotation", "tasks_from": entry}}]}]
+        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": {"vm": host}}}))
+        (self.tmp / "play.json").write_text(json.dumps(play))
+        environ = {"PATH": f"{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
+        command = [VENV / "ansible-playbook", "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=self.tmp)
+        return done.returncode, done.stdout + done.stderr
+
+    def did(self):
+        """What was called outside check mode, looks left out; of compose with the services that were named."""
+        return [" ".join([one["what"], *sorted(one["of"] or [])]) for one in self.world["calls"] if not one["check"] and "gather" not in one["given"]]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    return Lab(tmp_path)
+
+
+ROTATION = [
+    "captured", "stopped backend cron frontend", "absent", "prepared", "migrate", "present backend db frontend", "present cron",
+    "rotating", "absent", "finalized", "present",
+]  # fmt: skip
+
+
+def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_order(lab):
+    code, said = lab.run()
+    assert code == 0, said
+    assert lab.did() == ROTATION, said
+    assert (lab.world["phase"], lab.world["up"]) == ("finalized", UP)
+    code, said = lab.run()
+    assert (code, lab.did()) == (0, []), said
+
+
+def test_a_dry_run_foretells_what_the_run_does_and_touches_nothing(lab):
+    code, said = lab.run("--check", "--diff")
+    assert code == 0 and lab.did() == [] and lab.world["phase"] == "idle", said
+    for step in ("capture: escrow_retiring_key", "outage: stop backend, cron", "prepare: put_omnibus", "running pipelines: the Platform marks"):
+        assert step in said, said
+
+
+@pytest.mark.parametrize("what", ["captured", "stopped", "absent", "records"])
+def test_before_the_parameters_changed_a_failure_leaves_the_platform_running(lab, what):
+    lab.set(fails={what: {"msg": "the network is down"}})
+    code, said = lab.run()
+    assert code == 2 and "the network is down" in said
+    assert lab.world["up"] == UP and "put_omnibus" not in json.dumps(lab.world["phase"])
+
+
+def test_an_abort_is_refused_before_anything_is_stopped(lab):
+    lab.set(phase="prepared", rewritten=True)
+    code, said = lab.run(entry="abort")
+    assert code == 2 and lab.did() == [] and "cannot be aborted" in said, said
+
+
+@pytest.mark.parametrize("what", ["stopped", "migrate", "absent", "aborted"])
+def test_an_abort_that_fails_brings_the_platform_up_again(lab, what):
+    lab.set(phase="prepared", fails={what: {"msg": "the network is down", "changed": False}})
+    code, said = lab.run(entry="abort")
+    assert code == 2 and "the network is down" in said, said
+    assert lab.world["up"] == (UP if what != "migrate" else [one for one in UP if one not in ("backend", "cron")]), said
+
+
+def test_an_abort_that_is_half_written_leaves_the_platform_down(lab):
+    lab.set(phase="prepared", fails={"aborted": {"changed": True}})
+    code, said = lab.run(entry="abort")
+    assert code == 2 and lab.world["up"] == [] and "half-way" in said, said
+
+
+def test_an_abort_goes_back_to_the_old_key(lab):
+    lab.set(phase="prepared")
+    code, said = lab.run(entry="abort")
+    assert code == 0, said
+    assert lab.did() == ["stopped backend cron", "migrate", "absent", "aborted", "present"]
+    assert (lab.world["phase"], lab.world["up"]) == ("aborted", UP)

@@ -215,7 +215,9 @@ func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
 		}, "db.environment.MYSQL_PASSWORD"},
 		"a line that is no variable": {func(c *composed) { c.write(t, "tower.env", "pass word=CANARY%CANARY\nCANARY+x y\n") }, "tower.env"},
 		"no YAML":                    {func(c *composed) { c.write(t, "docker-compose.yml", "services:\n  db: [CANARY\n") }, "yaml"},
-		"no compose file's shape":    {func(c *composed) { c.write(t, "docker-compose.yml", "services:\n  db:\n    environment:\n      - {A: CANARY}\n") }, ""},
+		"no compose file's shape": {func(c *composed) {
+			c.write(t, "docker-compose.yml", "services:\n  db:\n    environment:\n      - {A: CANARY}\n")
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := b.composed(t)

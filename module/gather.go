@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -237,5 +238,11 @@ func (v *vm) moved(asked options.Info, found platform.Found) error {
 	if asked.AllowDrift {
 		v.drift, differences = differences, nil
 	}
-	return refused(differences, nil, nil)
+	if len(differences) == 0 {
+		return nil
+	}
+	return &rotation.Fault{
+		Code: rotation.CodePlatformDiffers, What: "This is not the Platform that ran before. " + strings.Join(differences, " "), State: "Nothing was changed by this look.",
+		Next: "Stop it (docker compose down), start it as it was started before (same user, directory and files), then run the same command again.",
+	}
 }

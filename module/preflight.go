@@ -46,11 +46,8 @@ func (v *vm) preflight(ctx context.Context, asked options.Info, out *info) error
 		differences = nil
 	}
 	verdict, err := v.suitable(ctx, asked, found, comparison, down)
-	if err != nil {
-		return refused(differences, nil, err)
-	}
 	out.Warnings, out.Evidence = append(out.Warnings, verdict.Warnings...), append(out.Evidence, verdict.Evidence...)
-	return refused(differences, verdict.Problems, nil)
+	return refused(differences, verdict.Problems, err)
 }
 
 // refused is one failure for all that was found: what would start comes first, because the rest is seen through it.
@@ -266,7 +263,7 @@ func toRun(c preflight.Comparison, how platform.Composer, services options.Servi
 	return made
 }
 
-// suitable checks that this Platform can rotate.
+// suitable checks that this Platform can rotate. With an error it says what it found without a database.
 func (v *vm) suitable(ctx context.Context, asked options.Info, found platform.Found, c preflight.Comparison, down bool) (preflight.Verdict, error) {
 	r := v.run
 	facts := preflight.Facts{App: r.asked.AppName, Project: c.Project, Containers: c.Containers}
@@ -294,10 +291,8 @@ func (v *vm) suitable(ctx context.Context, asked options.Info, found platform.Fo
 		facts.Version = platform.Ready(ctx, nil, asked.HealthURL, r.now).Version
 		facts.Unhealthy, facts.Asked = v.askBackends(ctx, asked.BackendHealthURL, c.Containers)
 	}
-	if err := v.recordsThere(ctx, found, &facts, asked, down); err != nil {
-		return preflight.Verdict{}, err
-	}
-	return preflight.Unsuitable(facts), nil
+	err = v.recordsThere(ctx, found, &facts, asked, down)
+	return preflight.Unsuitable(facts), err
 }
 
 // recordsThere counts the records and sees who else uses the database. A database that is down with the rest of the Platform

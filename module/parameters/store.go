@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
@@ -79,10 +80,14 @@ const (
 	Throttles = 600
 )
 
-// AnswerTimeout is how long one answer is waited for; the SDK itself waits for ever.
+// AnswerTimeout is how long one answer is waited for; the SDK itself has no limit.
 const AnswerTimeout = 30 * time.Second
 
-// Open makes the clients. It makes no call that needs the network, unless a role is to be assumed.
+// metadataTimeout is for a service on the instance itself, which answers in milliseconds or not at all.
+const metadataTimeout = 2 * time.Second
+
+// Open makes the clients. It makes no call that needs the network, unless a role is to be assumed or the region is
+// known to the instance alone.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	client, err := httpClient(c)
 	if err != nil {
@@ -110,8 +115,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	if loaded.Region == "" {
+		loaded.Region = instanceRegion(ctx, loaded)
+	}
+	if loaded.Region == "" {
 		return nil, &rotation.Fault{
-			Code: rotation.CodeAWSCredentials, What: "No AWS region is known.",
+			Code: rotation.CodeAWSCredentials, What: "No AWS region is known: no option, environment variable, profile or instance metadata names one.",
 			Next: "Set the option region, or AWS_REGION in the environment.",
 		}
 	}
@@ -129,6 +137,22 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}))
 	store.sts = sts.NewFromConfig(loaded)
 	return store, nil
+}
+
+// instanceRegion asks the instance metadata service, as nothing else names a region; empty where this is no instance.
+func instanceRegion(ctx context.Context, loaded aws.Config) string {
+	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
+	defer cancel()
+	// A client of its own: metadata goes to no proxy, and is given up at once where there is none.
+	client := imds.NewFromConfig(loaded, func(o *imds.Options) {
+		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
+		o.Retryer = aws.NopRetryer{}
+	})
+	answer, err := client.GetRegion(ctx, &imds.GetRegionInput{})
+	if err != nil {
+		return ""
+	}
+	return answer.Region
 }
 
 // Calls gives the number of SSM reads and writes so far; a retried call counts once.

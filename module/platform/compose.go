@@ -144,11 +144,19 @@ func (c Composer) words(text string) string {
 		}
 	}
 	text = secret.Scrub(strings.Join(lines, " "), c.Secrets...)
-	// What cannot be resolved or read is quoted by compose, whole.
-	text = regexp.MustCompile(`(?i)(interpolation format|variable name|unexpected character|password|secret|token)(.*)`).ReplaceAllStringFunc(text, func(found string) string {
-		return regexp.MustCompile(`"[^"]*"?|'[^']*'?`).ReplaceAllString(found, secret.Mask)
-	})
-	return regexp.MustCompile(`(?i)(\w*(?:password|secret|token|key)\w*\s*[=:]\s*)\S+`).ReplaceAllString(text, "${1}"+secret.Mask)
+	// What compose cannot resolve or read it quotes, whole: it may be a password that no container has yet.
+	for _, hidden := range [][2]string{
+		{`(?i)(interpolation format for [\w.\[\]-]+).*`, "${1}"},
+		{`(?i)((?:variable name|unexpected character) )"[^"]*"?`, "${1}" + secret.Mask},
+		{"`[^`]*`?", secret.Mask},
+		{`(?i)(\w*(?:password|secret|token|key)\w*\s*[=:]\s*)\S+`, "${1}" + secret.Mask},
+	} {
+		text = regexp.MustCompile(hidden[0]).ReplaceAllString(text, hidden[1])
+	}
+	if most := 600; len(text) > most { // compose 2.24 may end with a trace
+		text = strings.ToValidUTF8(text[:most], "") + " …"
+	}
+	return text
 }
 
 func (c Composer) failed(why string, err error) *rotation.Fault {

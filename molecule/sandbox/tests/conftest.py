@@ -110,7 +110,7 @@ class Platform:
 
     def started(self):
         """When each container started: what an outage changes."""
-        ids = self.docker("ps", "--quiet", "--no-trunc").split()
+        ids = self.docker("ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={self.env['SANDBOX_PROJECT']}").split()
         return sorted(self.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).splitlines()) if ids else []
 
     def check(self):

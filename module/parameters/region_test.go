@@ -7,11 +7,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
+
+func region(t *testing.T, store *Store) string {
+	t.Helper()
+	client, ok := store.ssm.(*ssm.Client)
+	require.True(t, ok)
+	return client.Options().Region
+}
 
 // instance is a metadata service of the second version: nothing without its token.
 func instance(t *testing.T) (url string, asked *int) {
@@ -52,14 +60,14 @@ func TestTheRegionIsTheInstancesWhereNothingElseNamesOne(t *testing.T) {
 	nowhere(t, metadata)
 	store, err := Open(t.Context(), Config{ValidateCerts: true})
 	require.NoError(t, err)
-	assert.Equal(t, "eu-north-1", store.ssm.Options().Region)
+	assert.Equal(t, "eu-north-1", region(t, store))
 	assert.NotZero(t, *asked)
 
 	*asked = 0
 	t.Setenv("AWS_REGION", "us-east-2")
 	store, err = Open(t.Context(), Config{ValidateCerts: true})
 	require.NoError(t, err)
-	assert.Equal(t, "us-east-2", store.ssm.Options().Region)
+	assert.Equal(t, "us-east-2", region(t, store))
 	assert.Zero(t, *asked, "nobody asks what is known")
 }
 

@@ -55,7 +55,7 @@ func gather(ctx context.Context, asked options.Info, checkMode bool) (any, error
 		return nil, err
 	}
 	out := info{Evidence: []rotation.Evidence{}}
-	view := &vm{run: r, asked: asked.VM, carry: true}
+	view := &vm{run: r, asked: asked.VM, dir: asked.ComposeDir, carry: true}
 	defer view.close()
 	err = view.look(ctx, asked, &out, checkMode)
 	out.APICalls.Reads, out.APICalls.Writes = r.store.Calls()

@@ -18,6 +18,7 @@ import (
 type vm struct {
 	run      *run
 	asked    options.VM
+	dir      string // compose_dir: of several projects the one that was started there
 	engine   *platform.Engine
 	database *records.DB
 	scanner  *records.Scanner
@@ -57,7 +58,7 @@ func (v *vm) connect(ctx context.Context) (err error) {
 
 func (v *vm) query() platform.Query {
 	s := v.asked.Services
-	return platform.Query{Project: v.asked.ComposeProject, Services: platform.Services{Migrate: s.Migrate, Backends: s.Backends, Cron: s.Cron}}
+	return platform.Query{Project: v.asked.ComposeProject, Dir: v.dir, Services: platform.Services{Migrate: s.Migrate, Backends: s.Backends, Cron: s.Cron}}
 }
 
 func (v *vm) connectDatabase(ctx context.Context, found platform.Found) error {

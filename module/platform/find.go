@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -24,9 +25,11 @@ const (
 // Services are the names of the compose services that play a part.
 type Services struct{ Migrate, Backends, Cron []string }
 
-// Query says which compose project is meant; an empty project means the one that has a backend and a cron service.
+// Query says which compose project is meant. Without Project it is the one that has a backend and a cron service; of several
+// the one that was started in Dir.
 type Query struct {
 	Project  string
+	Dir      string
 	Services Services
 }
 
@@ -130,13 +133,14 @@ func isService(c container.Summary) bool {
 // choose gives the project's name: the one asked for, or the only one that looks like a Platform. Cron starts last, so
 // without a project that has both, the only one that has a backend is taken.
 func choose(list []container.Summary, query Query) (string, error) {
-	projects, backend, cron := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	projects, backend, cron, here := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range list {
 		if !isService(c) {
 			continue
 		}
 		project, service := c.Labels[labelProject], c.Labels[labelService]
 		projects[project] = true
+		here[project] = here[project] || (query.Dir != "" && filepath.Clean(query.Dir) == c.Labels[labelDir])
 		backend[project] = backend[project] || slices.Contains(query.Services.Backends, service)
 		cron[project] = cron[project] || slices.Contains(query.Services.Cron, service)
 	}
@@ -145,6 +149,9 @@ func choose(list []container.Summary, query Query) (string, error) {
 			return "", notFound(fmt.Sprintf("No container belongs to the compose project %q; %s.", query.Project, known(projects)))
 		}
 		return query.Project, nil
+	}
+	if inDir := which(projects, func(p string) bool { return here[p] && backend[p] }); len(inDir) == 1 {
+		return inDir[0], nil
 	}
 	both := which(projects, func(p string) bool { return backend[p] && cron[p] })
 	alone := which(projects, func(p string) bool { return backend[p] && !cron[p] })

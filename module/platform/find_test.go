@@ -77,6 +77,20 @@ func TestTheProjectIsTheOneThatHasABackendAndACron(t *testing.T) {
 	}
 }
 
+func TestOfSeveralProjectsTheOneOfTheDirectoryIsTaken(t *testing.T) {
+	list := listed([2]string{"a", "backend"}, [2]string{"a", "cron"}, [2]string{"b", "backend"}, [2]string{"b", "cron"})
+	for i := range list {
+		list[i].Labels[labelDir] = "/home/" + list[i].Labels[labelProject]
+	}
+	query := Query{Dir: "/home/b/", Services: usual()}
+	got, err := choose(list, query)
+	require.NoError(t, err)
+	assert.Equal(t, "b", got)
+	query.Dir = "/home/c"
+	_, err = choose(list, query)
+	assert.Equal(t, rotation.CodePlatformAmbiguous, faultOf(t, err).Code)
+}
+
 func TestOtherNamesOfServicesAreTaken(t *testing.T) {
 	query := Query{Services: Services{Backends: []string{"api-1", "api-2"}, Cron: []string{"jobs"}}}
 	got, err := choose(listed([2]string{"tower", "api-2"}, [2]string{"tower", "jobs"}, [2]string{"x", "backend"}, [2]string{"x", "cron"}), query)

@@ -79,8 +79,8 @@ func TestTheProjectIsTheOneThatHasABackendAndACron(t *testing.T) {
 
 func TestOfSeveralProjectsTheOneOfTheDirectoryIsTaken(t *testing.T) {
 	list := listed([2]string{"a", "backend"}, [2]string{"a", "cron"}, [2]string{"b", "backend"}, [2]string{"b", "cron"})
-	for i := range list {
-		list[i].Labels[labelDir] = "/home/" + list[i].Labels[labelProject]
+	for _, c := range list[:4] {
+		c.Labels[labelDir] = "/home/" + c.Labels[labelProject]
 	}
 	query := Query{Dir: "/home/b/", Services: usual()}
 	got, err := choose(list, query)

@@ -81,6 +81,8 @@ func TestApply_parametersThatKeepChanging(t *testing.T) {
 	assert.Contains(t, fault.State, "take_lock, release_lock", "the lock names were written")
 	assert.True(t, out.Changed)
 	assert.Equal(t, rotation.PhaseDue, out.Phase)
+	assert.Contains(t, server.All(), prefix+"/lock/4", "it tried four times")
+	assert.NotContains(t, server.All(), prefix+"/lock/5")
 	assert.NotContains(t, server.All()[name], newKey)
 }
 

@@ -71,6 +71,7 @@ func open(t *testing.T, given [2]args) *scene {
 	s.ssm.Now = func() time.Time { return s.now }
 	s.ssm.Put(name, document())
 	s.ssm.Put(config+"/tower/crypto/secretKey", oldKey)
+	s.ssm.Settle()
 	ctx, cancel := context.WithCancel(t.Context())
 	s.end = cancel
 	for i, options := range given {

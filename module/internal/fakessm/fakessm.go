@@ -54,6 +54,13 @@ func New() *SSM {
 // Another gives the same service to another client.
 func (s *SSM) Another() *SSM { return &SSM{state: s.state, Now: s.Now} }
 
+// Settle makes every read show what is there: what was written so far was written long ago.
+func (s *SSM) Settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.before = nil
+}
+
 // Stale says whether a read of these names, or below them, may show something else than what is there.
 func (s *SSM) Stale(names []string) bool {
 	s.mu.Lock()

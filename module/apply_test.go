@@ -116,7 +116,7 @@ func TestApply_saysWhatWasWritten(t *testing.T) {
 			before := server.All()
 			ctx, cancel := context.WithCancel(t.Context())
 			n := 0
-			server.Hook = func(c fakessm.Call) fakessm.Fault {
+			server.Hook = func(fakessm.Call) fakessm.Fault {
 				n++
 				switch {
 				case n-1 == at && how == "denied", n-1 >= at && how == "denied from here on":
@@ -141,7 +141,7 @@ func TestApply_saysWhatWasWritten(t *testing.T) {
 			assert.Equal(t, !written, strings.Contains(fault.Error(), "Nothing was written.") || unsure && !written, "%s: %s", what, fault)
 			for _, step := range out.Steps {
 				there := after[step.Target]
-				switch step.Action {
+				switch step.Action { //nolint:exhaustive // of the others the target says nothing
 				case rotation.ActPutOmnibus:
 					assert.Equal(t, strings.Contains(there, newKey), step.Done || unsure && strings.Contains(there, newKey), what)
 				case rotation.ActLock, rotation.ActEscrowRetiring, rotation.ActEscrowNew, rotation.ActOpenLedger, rotation.ActPutPrevious, rotation.ActPutSwitch:

@@ -40,8 +40,8 @@ func TestAlive_hidden(t *testing.T) {
 	binary := dir + "/test"
 	text, err := os.ReadFile(os.Args[0])
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(binary, text, 0o755)) //nolint:gosec // somebody else runs it
-	require.NoError(t, os.Chmod(dir, 0o755))              //nolint:gosec // likewise
+	require.NoError(t, os.WriteFile(binary, text, 0o755))
+	require.NoError(t, os.Chmod(dir, 0o755))
 	command := exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-c", script, binary)
 	command.Env = append(os.Environ(), "LOOK_AT_HIDDEN=1")
 	out, err := command.CombinedOutput()

@@ -182,7 +182,7 @@ func (e *explored) count(state [32]byte) *big.Int {
 }
 
 // explore runs every order. step is asked after each call, end when both are over.
-func explore(t *testing.T, budget happensBudget, given [2]args, step, end func(*scene, []happens)) *explored {
+func explore(t *testing.T, budget happensBudget, given [2]args, step, end func(*scene, []happens)) {
 	t.Helper()
 	e := &explored{next: map[[32]byte]map[happens][32]byte{}, paths: map[[32]byte]*big.Int{}}
 	stack := [][]happens{{}}
@@ -234,7 +234,6 @@ func explore(t *testing.T, budget happensBudget, given [2]args, step, end func(*
 	}
 	e.count(root)
 	fmt.Printf("%s: %d states, %d executions, %v interleavings\n", t.Name(), len(e.next), e.executions, e.paths[root])
-	return e
 }
 
 // keysStay is promises 1, 7 and 10, whatever happens.

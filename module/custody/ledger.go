@@ -2,6 +2,8 @@ package custody
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,6 +68,15 @@ type Platform struct {
 	EnvFiles []string            `json:"env_files,omitempty"`
 	Profiles []string            `json:"profiles,omitempty"`
 	Mounts   map[string][]string `json:"mounts,omitempty"` // service: source:target
+}
+
+// Equal says whether two name the same, or neither names one.
+func (p *Platform) Equal(other *Platform) bool {
+	if p == nil || other == nil {
+		return p == other
+	}
+	return p.Project == other.Project && p.Dir == other.Dir && slices.Equal(p.Files, other.Files) && slices.Equal(p.EnvFiles, other.EnvFiles) &&
+		slices.Equal(p.Profiles, other.Profiles) && maps.EqualFunc(p.Mounts, other.Mounts, slices.Equal)
 }
 
 // ChunkSize remembers what the omnibus and the standalone parameter said before the rotation set its own chunk size,

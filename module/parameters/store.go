@@ -48,7 +48,7 @@ type Config struct {
 }
 
 // API is what is used of SSM; *ssm.Client is one.
-type API interface {
+type API interface { //nolint:interfacebloat // the calls that there are
 	ssm.GetParametersByPathAPIClient
 	ssm.GetParameterHistoryAPIClient
 	ssm.DescribeParametersAPIClient

@@ -146,8 +146,10 @@ func TestUntouched_nothingMayRun(t *testing.T) {
 
 func TestLeads(t *testing.T) {
 	shelf := custody.Shelf{Ledger: []custody.Entry{
-		{RotationID: "a", Previous: "1", Current: "2", Stage: custody.StageFinished}, {RotationID: "b", Previous: "2", Current: "3", Stage: custody.StageAborted},
-		{RotationID: "c", Previous: "2", Current: "4", Stage: custody.StageFinished}, {RotationID: "d", Previous: "4", Current: "1", Stage: custody.StagePrepared},
+		{RotationID: "a", Previous: "1", Current: "2", Stage: custody.StageFinished},
+		{RotationID: "b", Previous: "2", Current: "3", Stage: custody.StageAborted},
+		{RotationID: "c", Previous: "2", Current: "4", Stage: custody.StageFinished},
+		{RotationID: "d", Previous: "4", Current: "1", Stage: custody.StagePrepared},
 	}}
 	assert.True(t, shelf.Leads("1", "4"))
 	assert.True(t, shelf.Leads("2", "1"))

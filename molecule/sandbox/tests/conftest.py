@@ -1,5 +1,6 @@
 """What the tests of the whole playbook share: a sandbox, the playbook's runs, and eyes that look for keys everywhere."""
 
+import contextlib
 import glob
 import json
 import os
@@ -108,9 +109,13 @@ class Platform:
                 assert time.monotonic() < end, f"the Platform is not ready after {seconds} s: {error}"
                 time.sleep(0.2)
 
+    def containers(self, *more):
+        """Ids of this sandbox's own containers: others may run on the same Engine."""
+        return self.docker("ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={self.env['SANDBOX_PROJECT']}", *more).split()
+
     def started(self):
         """When each container started: what an outage changes."""
-        ids = self.docker("ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={self.env['SANDBOX_PROJECT']}").split()
+        ids = self.containers()
         return sorted(self.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).splitlines()) if ids else []
 
     def check(self):
@@ -171,7 +176,7 @@ class Platform:
     def killed(self, until, **variables):
         """A run that is killed, with all that it started, as soon as its output has these words."""
         process, log = self.start(**variables)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         assert process.poll() is None, log.read_text()
@@ -185,8 +190,8 @@ class Platform:
                 self.keys.add(value)
 
     def said_by_containers(self):
-        ids = self.docker("ps", "--all", "--quiet").split()
-        places = {"docker inspect": self.docker("inspect", *ids)}
+        ids = self.containers("--all")
+        places = {"docker inspect": self.docker("inspect", *ids)} if ids else {}
         for container in ids:
             log = subprocess.run(["docker", "logs", container], env=self.environ, capture_output=True, text=True, check=True)
             places[f"log of {container}"] = log.stdout + log.stderr
@@ -205,7 +210,8 @@ class Platform:
         ):
             for path in glob.glob(pattern, recursive=True):
                 if os.path.isfile(path):
-                    places[path] = pathlib.Path(path).read_text(errors="replace")
+                    with contextlib.suppress(FileNotFoundError):  # a run of another test removes its own
+                        places[path] = pathlib.Path(path).read_text(errors="replace")
         return sorted(place for place, text in places.items() if any(key in text for key in self.keys))
 
 
@@ -223,16 +229,19 @@ class Eyes:
         self.thread.join()
 
     def watch(self):
+        looked = {}  # by process: a program that has been looked at once is not read again, which saves the half of a core
         while not self.done.wait(0.02):
-            for path in glob.glob("/proc/[0-9]*/cmdline"):
-                for one in (path, path.replace("cmdline", "environ")):
-                    try:
-                        text = pathlib.Path(one).read_text(errors="replace")
-                    except OSError:
-                        continue
-                    self.samples.add(text)
-                    if one == path:
-                        self.commands.add(text)
+            for process in filter(str.isdigit, os.listdir("/proc")):
+                try:
+                    command = pathlib.Path("/proc", process, "cmdline").read_bytes()
+                    now = (command, os.readlink(f"/proc/{process}/exe"))
+                    if command and looked.get(process) != now:
+                        self.samples.add(pathlib.Path("/proc", process, "environ").read_text(errors="replace"))
+                        self.samples.add(command.decode(errors="replace"))
+                        self.commands.add(command.decode(errors="replace"))
+                        looked[process] = now
+                except OSError:
+                    continue  # it ended, or it is the kernel's
 
     def text(self):
         return "\n".join(self.samples)

@@ -3,7 +3,23 @@
 import re
 
 import pytest
-from test_playbook import TERRAFORM
+
+TERRAFORM = """---
+- name: What the installer's terraform does, read the omnibus and make one parameter per entry
+  vars:
+    entries: "{{ lookup('amazon.aws.ssm_parameter', seqera_crypto_rotation_omnibus_parameter) | from_json }}"
+  community.aws.ssm_parameter:
+    name: "{{ item.value.ssm_key }}"
+    string_type: SecureString
+    overwrite_value: always
+    value: "{{ item.value.value }}"
+  loop: "{{ entries | dict2items | selectattr('key', 'match', 'TOWER_CRYPTO') }}"
+  loop_control:
+    label: "{{ item.key }}"
+  no_log: true
+  delegate_to: localhost
+  delegate_facts: true
+"""
 
 
 def foretold_and_done(platform, **variables):
@@ -53,7 +69,7 @@ def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
 
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=30ms")
 def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
-    for until in ("Keep the rotation's name", "Prove the order of start"):  # just prepared; just started
+    for until in ("Keep the rotation's name", "Migrate the database", "Prove the order of start"):  # just prepared; going up; just started
         platform.killed(until)
         dry = platform.run("--check", seqera_crypto_rotation_second_outage="later")
         assert dry.code == 0, dry.output
@@ -67,16 +83,40 @@ def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
     assert platform.started() == started and platform.parameters() == before
     dry, real = foretold_and_done(platform)
     assert real.host["outcome"] == "done" and real.host["phase"] == "finalized"
+    counted = platform.check()
+    assert counted["current"] == counted["total"]
+    locks = [value for name, (value, _) in platform.parameters().items() if "/lock/" in name]
+    assert len(locks) == 1 and "released_at" in locks[0], "a lock was left behind"
     assert platform.leaks() == []
 
 
 @pytest.mark.sandbox("--records", "12")
 def test_and_those_with_terraform_and_with_a_dump(platform):
+    current = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
+    before, started = platform.parameters(), platform.started()
+    run = platform.run(seqera_crypto_rotation_standalone="delete")
+    assert run.code != 0 and "after_prepare_tasks" in run.output, run.output
+    assert platform.parameters() == before and platform.started() == started, "that is found out before the outage"
+
     tasks = platform.tmp / "terraform.yml"
     tasks.write_text(TERRAFORM)
-    variables = {"seqera_crypto_rotation_standalone": "delete", "seqera_crypto_rotation_after_prepare_tasks": str(tasks)}
-    foretold_and_done(platform, **variables)
-    variables = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backups": [], "seqera_crypto_rotation_backup_dir": str(platform.tmp / "dumps")}
-    dry, real = foretold_and_done(platform, seqera_crypto_rotation_rotation_id="r2", **variables)
+    terraform = {"seqera_crypto_rotation_standalone": "delete", "seqera_crypto_rotation_after_prepare_tasks": str(tasks)}
+    dump = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backups": [], "seqera_crypto_rotation_backup_dir": str(platform.tmp / "dumps")}
+    dry, real = foretold_and_done(platform, **terraform, **dump)
     assert real.host["steps"][0] == "backup: mysqldump"
+    first = platform.parameters()
+    assert first[current][0] != before[current][0]
+
+    tasks.write_text("---\n- name: Terraform that does nothing\n  ansible.builtin.meta: noop\n")
+    run = platform.run(seqera_crypto_rotation_rotation_id="r2", **terraform)
+    assert run.code != 0 and "do not agree with the omnibus" in " ".join(run.output.split()), run.output
+    assert current not in platform.parameters(), "the page's step 2.2: the standalone key is deleted"
+    tasks.write_text(TERRAFORM)
+    run = platform.run(seqera_crypto_rotation_rotation_id="r2", **terraform)
+    assert run.code == 0, run.output
+    after = platform.parameters()
+    assert after[current][0] != first[current][0]
+    assert [name for name in after if "secret-rotation" in name] == []
+    counted = platform.check()
+    assert counted["current"] == counted["total"]
     assert platform.leaks() == []

@@ -68,6 +68,17 @@ func TestCaptureOnly_anotherPlatform(t *testing.T) {
 	assert.Equal(t, "/opt/tower", entry.Platform.Dir)
 }
 
+// What Ansible hands on has empty lists, and the ledger has none: that is the same Platform.
+func TestCaptureOnly_emptyLists(t *testing.T) {
+	s := idle()
+	wish := captureWish()
+	wish.Platform.Profiles, wish.Platform.EnvFiles = []string{}, []string{}
+	s.run(t, wish)
+	again, err := Make(s.world(t), wish, quick{})
+	require.NoError(t, err)
+	assert.False(t, again.Writes())
+}
+
 func TestCaptureOnly_cutAnywhere(t *testing.T) {
 	whole := idle()
 	steps := whole.run(t, captureWish()).Steps

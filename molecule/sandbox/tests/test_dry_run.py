@@ -101,7 +101,7 @@ def test_and_those_with_terraform_and_with_a_dump(platform):
     tasks = platform.tmp / "terraform.yml"
     tasks.write_text(TERRAFORM)
     terraform = {"seqera_crypto_rotation_standalone": "delete", "seqera_crypto_rotation_after_prepare_tasks": str(tasks)}
-    dump = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backups": [], "seqera_crypto_rotation_backup_dir": str(platform.tmp / "dumps")}
+    dump = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backups": []}
     dry, real = foretold_and_done(platform, **terraform, **dump)
     assert real.host["steps"][0] == "backup: mysqldump"
     first = platform.parameters()

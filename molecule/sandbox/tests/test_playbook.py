@@ -95,13 +95,14 @@ def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outa
     for variables, words in (
         ({"seqera_crypto_rotation_backups": []}, "backups"),
         ({"seqera_crypto_rotation_rotation_id": ""}, "needs at least one of"),
-        ({"seqera_crypto_rotation_services": {"migrate": ["migrate"], "backends": ["no-such"], "cron": ["cron"]}}, "no service no-such"),
+        ({"seqera_crypto_rotation_services": {"migrate": ["migrate"], "backends": ["no-such"], "cron": ["cron"]}}, "does not name its service backend"),
+        ({"seqera_crypto_rotation_services": {"migrate": ["no-such"], "backends": ["backend"], "cron": ["cron"]}}, "has no service no-such"),
         ({"seqera_crypto_rotation_compose_dir": "/no/such/dir"}, "/no/such/dir"),
         ({"seqera_crypto_rotation_second_outage": "never"}, "now"),
         ({"seqera_crypto_rotation_restart_scop": "key_holders"}, "perhaps seqera_crypto_rotation_restart_scope"),
     ):
         run = platform.run(**variables)
-        assert run.code != 0 and words.lower() in run.output.lower(), run.output
+        assert run.code != 0 and words in " ".join(run.output.split()), run.output
         assert platform.parameters() == before and platform.started() == started
     assert platform.leaks() == []
 

@@ -109,7 +109,7 @@ func cronStarted(w World, wish Wish) (string, *Fault, error) {
 				Code:  CodeCronFailed,
 				What:  fmt.Sprintf("Cron container %s does not stay up: state %s, exit code %d, restarted %d times.", cron.Container, cron.State, cron.ExitCode, cron.RestartCount),
 				State: "Both keys are still in place; records that are re-encrypted stay so, the others open with the previous key.",
-				Next:  "Read its log (docker logs " + cron.Container + "), mend the cause, start cron again and run this again: it goes on where it was.",
+				Next:  "Read its log (docker logs " + cron.Container + "), fix the cause, start cron again and run this again: it goes on where it was.",
 			}
 		}
 		if cron.State == "created" || cron.StartedAt.IsZero() {

@@ -46,6 +46,11 @@ class Platform:
         self.public = []  # of these, what may not even hold the database's password: outputs and command lines
         self.keys = {self.value(f"{self.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")}
 
+    @property
+    def kept(self):
+        """Where baselines and dumps are: below the home of the user who runs compose."""
+        return pathlib.Path(self.env["SANDBOX_HOME"], ".seqera-crypto-rotation")
+
     @staticmethod
     def sandbox(*argv):
         done = subprocess.run([SANDBOX, *argv], capture_output=True, text=True, check=False)
@@ -130,7 +135,6 @@ class Platform:
             "seqera_crypto_rotation_ready_timeout": 60,
             "seqera_crypto_rotation_wait_timeout": 120,
             "seqera_crypto_rotation_backups": ["backup-of-the-test"],
-            "seqera_crypto_rotation_baseline_dir": str(self.tmp / "baselines"),
         }
         path = self.tmp / "inventory.json"
         path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: variables | more}}}))
@@ -200,7 +204,8 @@ class Platform:
             f"{self.env['SANDBOX_DIR']}/*",
             f"{self.env.get('SANDBOX_CONFIG_DIR', self.env['SANDBOX_DIR'])}/*",
             f"{self.tmp}/**",
-            f"{pathlib.Path.home()}/.ansible/tmp/**",
+            *(f"{home}/.ansible/tmp/**" for home in (pathlib.Path.home(), self.env.get("SANDBOX_HOME", ""))),
+            f"{self.env.get('SANDBOX_HOME', self.tmp)}/.seqera-crypto-rotation/**",
             "/tmp/ansible*/**",
         ):
             for path in glob.glob(pattern, recursive=True):

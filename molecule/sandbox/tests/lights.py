@@ -25,7 +25,8 @@ class LightPlatform(Platform):
         self.remember_keys()
 
     def inventory(self, **more):
-        return super().inventory(**{"seqera_crypto_rotation_database": self.database, "seqera_crypto_rotation_compose_project": self.name} | more)
+        own = {"database": self.database, "compose_project": self.name, "baseline_dir": str(self.tmp / "baselines")}
+        return super().inventory(**{f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | more)
 
     def engine(self, path, **body):
         """What the stub of the VM's Docker Engine answers; with a body it is asked to change."""

@@ -13,7 +13,7 @@ from test_going_back import current, custody
 
 @pytest.mark.sandbox("--records", "30", "--orphaned", "2")
 def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
-    backups = platform.tmp / "backups"
+    backups = platform.kept / "backups"
     made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backups": [], "seqera_crypto_rotation_backup_dir": str(backups)}
     first = current(platform)
     dry = platform.run("--check", **made)

@@ -25,7 +25,7 @@ def steps(output):
 @pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="it takes twenty minutes: make test-cuts-all asks for it")
 @pytest.mark.sandbox("--records", "25")
 def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
-    made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.tmp / "backups")}
+    made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.kept / "backups")}
     whole = platform.run(seqera_crypto_rotation_rotation_id="whole", **made)
     assert whole.code == 0, whole.output
     cuts = steps(whole.output)

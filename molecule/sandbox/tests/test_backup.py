@@ -54,7 +54,7 @@ def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
 @pytest.mark.sandbox("--records", "10")
 def test_backups_that_can_be_seen_are_looked_at_and_rds_makes_one(platform):
     before, started = platform.parameters(), platform.started()
-    dump = platform.tmp / "dump.sql.gz"
+    dump = pathlib.Path(platform.env["SANDBOX_HOME"], "dump.sql.gz")
     rds = boto3.client("rds", region_name="us-east-1", endpoint_url=platform.env["AWS_ENDPOINT_URL"], aws_access_key_id="testing", aws_secret_access_key="testing")
     rds.create_db_instance(DBInstanceIdentifier="tower", DBInstanceClass="db.t3.small", Engine="mysql", AllocatedStorage=10)
     gone = "arn:aws:rds:us-east-1:123456789012:snapshot:gone"

@@ -90,7 +90,7 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode 
 		out.Platform = nil // looked at for the database's address alone
 	}
 	if slices.Contains(asked.Gather, "preflight") {
-		if err := v.preflight(ctx, asked, out); err != nil {
+		if err := v.preflight(ctx, asked, !quiet(plan.Phase), out); err != nil {
 			return err
 		}
 	}
@@ -107,11 +107,15 @@ func (v *vm) look(ctx context.Context, asked options.Info, out *info, checkMode 
 	return v.keep(plan, out, checkMode)
 }
 
+// quiet says whether no rotation is under way, as far as the parameters say.
+func quiet(phase rotation.Phase) bool {
+	return slices.Contains([]rotation.Phase{rotation.PhaseIdle, rotation.PhaseDue, rotation.PhaseFinalized}, phase)
+}
+
 // keep takes the baseline, into a file unless a rotation runs: then it would not be of before.
 func (v *vm) keep(plan rotation.Plan, out *info, checkMode bool) (err error) {
 	r := v.run
-	quiet := plan.Phase == rotation.PhaseIdle || plan.Phase == rotation.PhaseDue || plan.Phase == rotation.PhaseFinalized
-	if v.asked.BaselineDir == "" || checkMode || !quiet {
+	if v.asked.BaselineDir == "" || checkMode || !quiet(plan.Phase) {
 		out.Baseline, err = v.scanner.Baseline(r.asked.AppName, r.prints, r.world.Now, io.Discard)
 		return err
 	}

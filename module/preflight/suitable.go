@@ -13,6 +13,7 @@ import (
 // Facts are what the checks of Unsuitable need to know. What could not be learned is empty, and becomes a warning.
 type Facts struct {
 	App        string
+	Rotates    bool // a rotation is under way
 	Project    string
 	Containers []Container
 	Version    string // of GET /api/service-info; empty where it does not tell
@@ -274,6 +275,10 @@ func hasTower(c Container) bool {
 
 func (f Facts) health(v *Verdict) {
 	for _, name := range slices.Sorted(maps.Keys(f.Unhealthy)) {
+		if f.Rotates {
+			v.warn("Backend %s is not healthy: %s. The rotation is under way and goes on all the same: it may be what restarts it.", name, f.Unhealthy[name])
+			continue
+		}
 		v.problem("Backend %s is not healthy: %s. Fix it, then rotate.", name, f.Unhealthy[name])
 	}
 	if f.Asked == 0 && len(f.Unhealthy) == 0 {

@@ -54,6 +54,11 @@ func TestCaptureOnly(t *testing.T) {
 	assert.Equal(t, PhasePrepared, again.Phase)
 	plan = s.run(t, wishFor(StateFinalized))
 	assert.Equal(t, captureWish().Platform, plan.Platform)
+
+	over, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	assert.Equal(t, PhaseFinalized, over.Phase)
+	assert.Equal(t, captureWish().Platform, over.Platform, "a run that was cut off after finalized may have left it down")
 }
 
 func TestCaptureOnly_anotherPlatform(t *testing.T) {

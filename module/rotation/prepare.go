@@ -28,6 +28,7 @@ func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 	}
 	if known && entry.Stage == custody.StageProved {
 		plan := nothing(PhaseRotated, entry.RotationID, w.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already proved; state finalized is next", p)
+		plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
 		if later(wish, entry) {
 			return tieLater(w, wish, p, entry, plan)
 		}
@@ -67,13 +68,16 @@ func alreadyOver(w World, p picture, entry custody.Entry) (Plan, error) {
 			}
 		}
 	}
+	phase, how := PhaseFinalized, "finished on "+day(entry.FinishedAt)
 	if entry.Stage == custody.StageAborted {
-		plan := nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s and is not done again", entry.RotationID, day(entry.AbortedAt)), p)
-		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted; to rotate, name another rotation_id.", entry.RotationID)}
-		return plan, nil
+		phase, how = PhaseAborted, "aborted on "+day(entry.AbortedAt)
 	}
-	return nothing(PhaseFinalized, entry.RotationID, custodyTarget(entry),
-		fmt.Sprintf("rotation %s was finished on %s and is not done again", entry.RotationID, day(entry.FinishedAt)), p), nil
+	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s and is not done again", entry.RotationID, how), p)
+	plan.Platform = entry.Platform // a run that was cut off has left it down
+	if phase == PhaseAborted {
+		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted; to rotate, name another rotation_id.", entry.RotationID)}
+	}
+	return plan, nil
 }
 
 func custodyTarget(entry custody.Entry) string { return "ledger/" + entry.RotationID }

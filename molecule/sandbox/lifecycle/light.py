@@ -35,7 +35,8 @@ class Light:
             list(pool.map(lambda host: self.seed(moto.SSM(endpoint), standin, host, vms[host["name"]]["env"], records, host["name"][-3:] in damaged), hosts))
         self.start(standin)
         for host in hosts:
-            host["health_url"] = f"http://127.0.0.1:{(self.dir / 'port').read_text()}/{host['name']}/api/service-info"
+            web = f"{(self.dir / 'port').read_text()}/{host['name']}"
+            host["health_url"], host["backend_health_url"] = f"http://127.0.0.1:{web}/api/service-info", f"http://{{address}}:{web}/health"
             host["database"] = {"host": "127.0.0.1", "port": port, "name": host["database"], "user": "tower", "password": "any"}
         (self.dir / "bin").mkdir()
         shutil.copy(HERE / "lifecycle" / "lightcli", self.dir / "bin" / "docker")

@@ -71,7 +71,8 @@ class Container:
         env = [f"{name}={value}" for name, value in self.vm.environment(self.service).items()]
         return {
             "Id": self.name, "Name": "/" + self.name, "Created": self.created, "RestartCount": 0, "State": state, "Image": IMAGE["Id"],
-            "Config": {"Labels": self.labels(), "Env": env, "Image": "light"}, "HostConfig": {}, "Mounts": [], "NetworkSettings": {"Networks": {}},
+            "Config": {"Labels": self.labels(), "Env": env, "Image": "light"}, "HostConfig": {}, "Mounts": [],
+            "NetworkSettings": {"Networks": {"light": {"IPAddress": "127.0.0.1" if self.state == "running" else ""}}},
         }  # fmt: skip
 
     def listed(self):
@@ -267,7 +268,7 @@ class Web(ThreadingHTTPServer):
 
 def health(vms):
     class Handler(BaseHTTPRequestHandler):
-        """GET /NAME/api/service-info: 200 while that VM's backend runs."""
+        """GET /NAME/…, its service-info and its backend's health: 200 while that VM's backend runs."""
 
         def do_GET(self):
             vm = vms.get(self.path.split("/")[1])

@@ -141,7 +141,7 @@ def test_the_fleets_playbook_finds_that_nothing_is_due(control, ssm):
 def test_the_fleets_playbook_shows_a_rotation_carries_it_out_and_does_not_do_it_again(control, light, tmp_path):
     aws, hosts = light["aws"], {}
     for one in light["hosts"]:
-        names = ("app_name", "omnibus_parameter", "compose_dir", "health_url", "docker_host", "database")
+        names = ("app_name", "omnibus_parameter", "compose_dir", "health_url", "backend_health_url", "docker_host", "database")
         hosts[one["name"]] = {f"{NAME}_{name}": one[name] for name in names}
     common = {"ansible_connection": "local", "ansible_python_interpreter": str(control.tmp / "venv" / "bin" / "python")}
     common |= {f"{NAME}_{name}": value for name, value in {"rotation_id": "r1", "backups": ["b"], "poll_interval": 1, "baseline_dir": str(tmp_path)}.items()}

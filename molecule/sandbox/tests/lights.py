@@ -14,7 +14,7 @@ class LightPlatform(Platform):
     def __init__(self, fleet, number, tmp):
         state = json.loads(self.sandbox("light-env", fleet))
         host = state["hosts"][number]
-        self.fleet, self.name, self.tmp, self.database = fleet, host["name"], tmp, host["database"]
+        self.fleet, self.name, self.tmp, self.database, self.health = fleet, host["name"], tmp, host["database"], host["backend_health_url"]
         self.env = state["aws"] | {
             "SANDBOX_APP_NAME": host["app_name"], "SANDBOX_OMNIBUS": host["omnibus_parameter"], "SANDBOX_DIR": host["compose_dir"], "SANDBOX_PROJECT": host["name"],
             "SANDBOX_HEALTH_URL": host["health_url"], "SANDBOX_CONFIG_PREFIX": f"/config/{host['app_name']}", "DOCKER_HOST": host["docker_host"],
@@ -25,7 +25,7 @@ class LightPlatform(Platform):
         self.remember_keys()
 
     def inventory(self, **more):
-        own = {"database": self.database, "compose_project": self.name, "baseline_dir": str(self.tmp / "baselines")}
+        own = {"database": self.database, "compose_project": self.name, "baseline_dir": str(self.tmp / "baselines"), "backend_health_url": self.health}
         return super().inventory(**{f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | more)
 
     def engine(self, path, **body):

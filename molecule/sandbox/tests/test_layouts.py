@@ -3,11 +3,10 @@
 import contextlib
 import os
 import pathlib
-import subprocess
 import time
 
 import pytest
-from conftest import ROOT, Platform
+from conftest import ROOT
 from logins import LOGINS, logged_in
 from test_going_back import current
 
@@ -69,11 +68,13 @@ def test_layout(platform, login):
 def rendered():
     for kind in ("default", "everything"):
         marks = [long, pytest.mark.sandbox("--records", "25", "--rendered", str(RENDERED / kind))]
-        yield pytest.param(id=kind, marks=[*marks, pytest.mark.skipif(not (RENDERED / kind).is_dir(), reason=f"{RENDERED / kind} is not there")])
+        yield pytest.param(kind, marks=[*marks, pytest.mark.skipif(not (RENDERED / kind).is_dir(), reason=f"{RENDERED / kind} is not there")])
 
 
-@pytest.mark.parametrize((), rendered())
-def test_rendered(platform):
+@pytest.mark.parametrize("kind", rendered())
+def test_rendered(platform, kind):
+    """The installer's own files, unchanged."""
+    assert (pathlib.Path(platform.env["SANDBOX_DIR"]) / "docker-compose.yml").read_text() == (RENDERED / kind / "docker-compose.yml").read_text()
     with logged_in(platform, "owner"):
         rotates(platform)
 
@@ -147,6 +148,17 @@ def test_named_project(platform):
         assert f"seqera-{platform.name}" not in projects, "a second Platform"
     finally:
         platform.compose("-p", f"{platform.name}-other", "down")
+
+
+@long
+@pytest.mark.sandbox("--records", "25")
+def test_key_holders(platform):
+    """What keeps the address of a backend, as nginx does, finds the backend after both outages."""
+    rotates(platform, seqera_crypto_rotation_restart_scope="key_holders")
+    platform.wait_ready(5)
+    [frontend] = [line for line in platform.started() if "-frontend-" in line]
+    [cron] = [line for line in platform.started() if "-cron-" in line]
+    assert frontend.split()[1] > cron.split()[1], "the frontend was started after what it asks"
 
 
 class Edited:

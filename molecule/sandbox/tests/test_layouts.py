@@ -257,7 +257,11 @@ def test_refused(platform):
             {}, ["platform_unsuitable", "does not read SSM"],
         ),
     }  # fmt: skip
+    some = ("pending image", "another home", "empty database", "overriding parameter")
     for name, (changed, variables, words) in cases.items():
+        if not ALL and name not in some:
+            print(f"{name}: SKIPPED, make test-layouts asks for it", flush=True)
+            continue
         begun = time.monotonic()
         with changed():
             before = untouched(platform)

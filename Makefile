@@ -101,7 +101,12 @@ test-pages: ## the pages of reports and status, in a browser
 	@$(REAL) $(VISIBLY) "pages" .venv/bin/python -m pytest --quiet molecule/sandbox/pages
 
 test-sandbox: build ## the playbook in the sandbox
+	@.ci/deps ssh
 	@$(REAL) $(VISIBLY) "sandbox tests" .ci/test-sandbox
+
+test-layouts: build ## both layouts and the installer's own files by every login, and what only an ordinary user meets
+	@.ci/deps ssh
+	@LAYOUTS=all $(REAL) $(VISIBLY) "layouts" .ci/test-sandbox -s -rs -k test_layouts
 
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
@@ -136,6 +141,7 @@ test-molecule-short: build ## the two molecule scenarios of `make test`: default
 # What takes longer than `make test` should. One line a target.
 LONG += test-molecule
 LONG += test-cuts-all
+LONG += test-layouts
 LONG += test-fleet
 LONG += test-dist
 LONG += test-collection

@@ -150,8 +150,11 @@ func choose(list []container.Summary, query Query) (string, error) {
 		}
 		return query.Project, nil
 	}
-	if inDir := which(projects, func(p string) bool { return here[p] && backend[p] }); len(inDir) == 1 {
+	switch inDir := which(projects, func(p string) bool { return here[p] && backend[p] }); {
+	case len(inDir) == 1:
 		return inDir[0], nil
+	case len(inDir) > 1:
+		return "", ambiguous(inDir)
 	}
 	both := which(projects, func(p string) bool { return backend[p] && cron[p] })
 	alone := which(projects, func(p string) bool { return backend[p] && !cron[p] })
@@ -159,16 +162,20 @@ func choose(list []container.Summary, query Query) (string, error) {
 	case len(both) == 1:
 		return both[0], nil
 	case len(both) > 1:
-		return "", &rotation.Fault{
-			Code: rotation.CodePlatformAmbiguous, What: fmt.Sprintf("Several compose projects look like a Platform: %s.", strings.Join(both, ", ")),
-			State: nothingWritten, Next: "Name the one that is meant with compose_project.",
-		}
+		return "", ambiguous(both)
 	case len(alone) == 1:
 		return alone[0], nil
 	case len(alone) > 1:
 		return "", notFound(noProject(query.Services) + fmt.Sprintf(" Several have a backend alone: %s.", strings.Join(alone, ", ")))
 	}
 	return "", notFound(noProject(query.Services))
+}
+
+func ambiguous(projects []string) error {
+	return &rotation.Fault{
+		Code: rotation.CodePlatformAmbiguous, What: fmt.Sprintf("Several compose projects look like a Platform: %s.", strings.Join(projects, ", ")),
+		State: nothingWritten, Next: "Name the one that is meant with compose_project.",
+	}
 }
 
 func which(projects map[string]bool, is func(string) bool) []string {

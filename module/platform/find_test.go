@@ -89,6 +89,13 @@ func TestOfSeveralProjectsTheOneOfTheDirectoryIsTaken(t *testing.T) {
 	query.Dir = "/home/c"
 	_, err = choose(list, query)
 	assert.Equal(t, rotation.CodePlatformAmbiguous, faultOf(t, err).Code)
+
+	// Started once more under another name, in part: it writes to the same database.
+	list = append(list[:4:4], listed([2]string{"b2", "backend"})...)
+	list[4].Labels[labelDir], query.Dir = "/home/b", "/home/b"
+	_, err = choose(list, query)
+	assert.Equal(t, rotation.CodePlatformAmbiguous, faultOf(t, err).Code)
+	assert.ErrorContains(t, err, "look like a Platform: b, b2.")
 }
 
 func TestOtherNamesOfServicesAreTaken(t *testing.T) {

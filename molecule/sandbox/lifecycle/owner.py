@@ -39,7 +39,8 @@ class Owner:
 
     def create(self):
         if self.real:
-            run("useradd", "--create-home", "--home-dir", self.home, "--shell", "/bin/bash", "--groups", engine_group(), self.name)
+            # No password, but not locked either: sshd lets nobody in who is locked, not with a key.
+            run("useradd", "--create-home", "--home-dir", self.home, "--shell", "/bin/bash", "--groups", engine_group(), "--password", "*", self.name)
         self.home.mkdir(exist_ok=True)
         self.home.chmod(0o755)
         self.install_compose()

@@ -1,0 +1,273 @@
+"""Both layouts and every login of a real VM, and the refusals of preflight: what only a whole sandbox can show."""
+
+import contextlib
+import os
+import pathlib
+import time
+
+import pytest
+from conftest import ROOT
+from logins import LOGINS, logged_in
+from test_going_back import current
+
+ALL = os.environ.get("LAYOUTS") == "all"
+long = pytest.mark.skipif(not ALL, reason="it takes long: make test-layouts asks for it")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the sandbox has a user of its own for root alone")
+RENDERED = ROOT.parent / "shared" / "installer" / "vm"
+
+
+def mounts(platform):
+    """Each container's mounts, with the inode of what is mounted: another directory, or a new one of that name, is another."""
+    ids = platform.docker("ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={platform.env['SANDBOX_PROJECT']}").split()
+    shown = platform.docker("inspect", "--format", "{{$name := .Name}}{{range .Mounts}}{{$name}} {{.Source}} {{.Destination}}\n{{end}}", *ids)
+    return sorted((name, source, target, pathlib.Path(source).stat().st_ino) for name, source, target in map(str.split, filter(None, shown.splitlines())))
+
+
+def untouched(platform):
+    return platform.parameters(), platform.started()
+
+
+def rotates(platform, **variables):
+    """A dry run, a rotation of every record, and a second run that changes nothing."""
+    before, records, at = untouched(platform), platform.check(), mounts(platform)
+    assert records["current"] == records["total"] > 0 and any("/mysql" in target for _, _, target, _ in at)
+    dry = platform.run("--check", "--diff", **variables)
+    assert dry.code == 0, dry.output
+    assert untouched(platform) == before, "the dry run touched something"
+    real = platform.run(**variables)
+    assert real.code == 0, real.output
+    proved(platform, records)
+    assert mounts(platform) == at, "other directories than before"
+    after = untouched(platform)
+    again = platform.run(**variables)
+    assert again.code == 0 and again.recap["changed"] == 0, again.output
+    assert untouched(platform) == after, "the second run touched something"
+
+
+def proved(platform, records, rotation="r1"):
+    counted, proof = platform.check(), platform.ledger(rotation)["proof"]
+    assert (counted["current"], counted["total"], proof["total"]) == (records["total"],) * 3
+    assert counted["versions"] == records["versions"] + records["total"], "each record was rewritten once"
+
+
+def layouts():
+    for layout in ("installer", "documentation"):
+        for login in LOGINS:
+            marks = [pytest.mark.sandbox("--records", "25", "--layout", layout)]
+            yield pytest.param(login, id=f"{layout}-{login}", marks=marks if (layout, login) == ("installer", "owner") else [*marks, long])
+
+
+@pytest.mark.parametrize("login", layouts())
+def test_layout(platform, login):
+    with logged_in(platform, login):
+        rotates(platform)
+    kept = pathlib.Path(platform.env["SANDBOX_HOME"]) / ".seqera-crypto-rotation"
+    assert {path.owner() for path in (kept, *kept.rglob("*"))} == {platform.env["SANDBOX_USER"]}
+
+
+def rendered():
+    for kind in ("default", "everything"):
+        marks = [long, pytest.mark.sandbox("--records", "25", "--rendered", str(RENDERED / kind))]
+        yield pytest.param(kind, marks=[*marks, pytest.mark.skipif(not (RENDERED / kind).is_dir(), reason=f"{RENDERED / kind} is not there")])
+
+
+@pytest.mark.parametrize("kind", rendered())
+def test_rendered(platform, kind):
+    """The installer's own files, unchanged."""
+    assert (pathlib.Path(platform.env["SANDBOX_DIR"]) / "docker-compose.yml").read_text() == (RENDERED / kind / "docker-compose.yml").read_text()
+    with logged_in(platform, "owner"):
+        rotates(platform)
+
+
+def failed_after_start(platform, **variables):
+    """A rotation that fails once cron runs; what the next one finds is right again."""
+    platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=10")
+    run = platform.run(**variables)
+    assert run.code != 0 and "cron_failed" in run.output, run.output
+    platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=")
+
+
+@pytest.mark.sandbox("--records", "25")
+@pytest.mark.parametrize("baseline", ["inline", pytest.param("file", marks=long), pytest.param("lost", marks=long)])
+def test_resumed(platform, baseline):
+    """As an ordinary user, whatever became of what the first run had seen of the records."""
+    records, variables = platform.check(), {"seqera_crypto_rotation_baseline_dir": ""} if baseline == "inline" else {}
+    with logged_in(platform, "owner"):
+        failed_after_start(platform, **variables)
+        kept = platform.ledger()["baseline"]
+        if baseline == "inline":
+            assert not kept.get("path"), kept
+        else:
+            file = pathlib.Path(kept["path"])
+            assert file.is_relative_to(platform.env["SANDBOX_HOME"]) and file.owner() == platform.env["SANDBOX_USER"]
+        if baseline == "lost":
+            file.unlink()
+        run = platform.run(**variables)
+        assert run.code == 0, run.output
+    proved(platform, records)
+
+
+@long
+@pytest.mark.sandbox("--records", "25")
+def test_later_and_abort(platform):
+    """As an ordinary user with an inline baseline: the second outage put off and then made; a rotation that is aborted."""
+    records, inline = platform.check(), {"seqera_crypto_rotation_baseline_dir": ""}
+    with logged_in(platform, "owner"):
+        later = platform.run(seqera_crypto_rotation_second_outage="later", **inline)
+        assert later.code == 0 and later.host["outcome"] == "waiting", later.output
+        now = platform.run(**inline)
+        assert now.code == 0 and now.host["outcome"] == "done", now.output
+        proved(platform, records)
+
+        old, records, at = current(platform), platform.check(), mounts(platform)
+        platform.killed("TASK [seqera_crypto_rotation : Migrate", seqera_crypto_rotation_rotation_id="r2", **inline)
+        assert current(platform) != old, "the rotation was prepared"
+        aborted = platform.run(playbook="abort-crypto.yml", **inline)
+        assert aborted.code == 0, aborted.output
+    platform.wait_ready()
+    assert current(platform) == old and platform.ledger("r2")["stage"] == "aborted"
+    assert platform.check() == records and mounts(platform) == at
+
+
+@long
+@pytest.mark.sandbox("--records", "25", "--layout", "documentation")
+def test_named_project(platform):
+    """The project was started with -p: no second Platform starts on its data."""
+    records = platform.check()
+    platform.compose("down")
+    try:
+        platform.compose("-p", f"{platform.name}-other", "up", "--detach")
+        platform.wait_ready()
+        platform.env["SANDBOX_PROJECT"] = f"{platform.name}-other"
+        at = mounts(platform)
+        with logged_in(platform, "owner"):
+            run = platform.run()
+        assert run.code == 0, run.output
+        assert mounts(platform) == at and platform.ledger()["proof"]["total"] == records["total"]
+        projects = platform.docker("ps", "--all", "--format", '{{.Label "com.docker.compose.project"}}').split()
+        assert f"seqera-{platform.name}" not in projects, "a second Platform"
+    finally:
+        platform.compose("-p", f"{platform.name}-other", "down")
+
+
+@long
+@pytest.mark.sandbox("--records", "25")
+def test_key_holders(platform):
+    """What keeps the address of a backend, as nginx does, finds the backend after both outages."""
+    rotates(platform, seqera_crypto_rotation_restart_scope="key_holders")
+    platform.wait_ready(5)
+    [frontend] = [line for line in platform.started() if "-frontend-" in line]
+    [cron] = [line for line in platform.started() if "-cron-" in line]
+    assert frontend.split()[1] > cron.split()[1], "the frontend was started after what it asks"
+
+
+class Edited:
+    """Files of the Platform with other content for a while."""
+
+    def __init__(self, platform):
+        self.platform = platform
+        self.compose_file, self.tower_env = (pathlib.Path(platform.env[where]) / name for where, name in (("SANDBOX_DIR", "docker-compose.yml"), ("SANDBOX_CONFIG_DIR", "tower.env")))
+
+    @contextlib.contextmanager
+    def text(self, path, change, apply=False):
+        before = path.read_text()
+        assert change(before) != before, path
+        path.write_text(change(before))
+        try:
+            self.up() if apply else None
+            yield
+        finally:
+            path.write_text(before)
+            self.up() if apply else None
+
+    def up(self):
+        self.platform.compose("up", "--detach")
+        self.platform.wait_ready()
+
+    def pending_image(self):
+        return self.text(self.compose_file, lambda text: text.replace("/backend:v26.1.3", "/backend:v26.1.4"))
+
+    def environment(self, change):
+        return self.text(self.tower_env, change, apply=True)
+
+
+@contextlib.contextmanager
+def second_project(platform):
+    """The same directory's files, started once more under another name."""
+    other = f"{platform.name}-other"
+    try:
+        platform.compose("-p", other, "up", "--detach", "--no-deps", "backend")
+        yield
+    finally:
+        platform.compose("-p", other, "down")
+
+
+@contextlib.contextmanager
+def empty_database(platform):
+    tables = ("tw_secret", "tw_credentials")
+    for table in tables:
+        platform.sql(f"RENAME TABLE {table} TO kept_{table}; CREATE TABLE {table} LIKE kept_{table}")
+    try:
+        yield
+    finally:
+        for table in tables:
+            platform.sql(f"DROP TABLE {table}; RENAME TABLE kept_{table} TO {table}")
+
+
+@contextlib.contextmanager
+def overriding_parameter(platform):
+    name = f"{platform.env['SANDBOX_CONFIG_PREFIX']}_prod/tower/crypto/secretKey"
+    platform.put(name, "x" * 40)
+    try:
+        yield
+    finally:
+        platform.ssm("DeleteParameter", Name=name)
+
+
+@contextlib.contextmanager
+def old_version(platform):
+    platform.sandbox("set", platform.name, "SANDBOX_BACKEND_VERSION=25.1.5")
+    platform.compose("restart", "backend")
+    platform.wait_ready()
+    try:
+        yield
+    finally:
+        platform.sandbox("set", platform.name, "SANDBOX_BACKEND_VERSION=")
+        platform.compose("restart", "backend")
+        platform.wait_ready()
+
+
+@pytest.mark.sandbox("--records", "25", "--layout", "documentation")
+def test_refused(platform):
+    """What a rotation would make worse is refused in the dry run and in the run, in the same words, and nothing is touched."""
+    edited, nothing, variable = Edited(platform), contextlib.nullcontext, "seqera_crypto_rotation_"
+    key = platform.value(f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")
+    exchanged = {f"{variable}services": {"migrate": ["migrate"], "backends": ["cron"], "cron": ["backend"]}}
+    cases = {
+        "pending image": (edited.pending_image, {}, ["platform_differs", "another image", "v26.1.4 instead of"]),
+        "another home": (nothing, {f"{variable}compose_user": "root"}, ["platform_differs", "/root/.tower/db/mysql"]),
+        "second project": (lambda: second_project(platform), {}, ["platform_ambiguous", f"{platform.name}-other"]),
+        "empty database": (lambda: empty_database(platform), {}, ["records_missing", "db:3306/tower"]),
+        "left switch": (lambda: edited.environment(lambda text: f"{text}TOWER_SECRET_ROTATION_ENABLED=false\n"), {}, ["platform_unsuitable", "TOWER_SECRET_ROTATION_ENABLED"]),
+        "overriding parameter": (lambda: overriding_parameter(platform), {}, ["platform_unsuitable", "_prod/tower/crypto/secretKey overrides"]),
+        "exchanged services": (nothing, exchanged, ["platform_unsuitable", "MICRONAUT_ENVIRONMENTS"]),
+        "old version": (lambda: old_version(platform), {}, ["platform_unsuitable", "25.1.5", "25.2 or later"]),
+        "no SSM": (
+            lambda: edited.environment(lambda text: text.replace("TOWER_ENABLE_AWS_SSM=true", f"TOWER_ENABLE_AWS_SSM=false\nTOWER_CRYPTO_SECRETKEY={key}")),
+            {}, ["platform_unsuitable", "does not read SSM"],
+        ),
+    }  # fmt: skip
+    some = ("pending image", "another home", "empty database", "overriding parameter")
+    for name, (changed, variables, words) in cases.items():
+        if not ALL and name not in some:
+            print(f"{name}: SKIPPED, make test-layouts asks for it", flush=True)
+            continue
+        begun = time.monotonic()
+        with changed():
+            before = untouched(platform)
+            for argv in (["--check"], []):
+                run = platform.run(*argv, seqera_crypto_rotation_baseline_dir=None, **variables)
+                said = " ".join(run.output.split())
+                assert run.code != 0 and [word for word in words if word not in said] == [], f"{name} {argv}: {run.output}"
+                assert untouched(platform) == before, f"{name} {argv}: something was touched"
+        print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)

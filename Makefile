@@ -83,12 +83,12 @@ test-race: ## the rooms with goroutines, under the race detector
 	  echo "== tests under the race detector: SKIPPED, they need a C compiler (apt-get install gcc libc6-dev)"; \
 	fi
 
-test-module: build ## the module against moto_server and a real database
+test-module: build ## the module against moto_server, MySQL and a Docker Engine
 	@$(REAL) $(VISIBLY) "module tests" .ci/test-module $(call tests_of,)
 
 test-databases: ## what reads the records, on MySQL and on MariaDB
 	@.ci/deps mariadb mysql
-	@$(REAL) $(VISIBLY) "records on MySQL and MariaDB" go test -count=1 -v -run 'RealDatabase|Encrypted|Certificate' ./module/records
+	@TEST_DATABASES=all $(REAL) $(VISIBLY) "records on MySQL and MariaDB" go test -count=1 -v ./module/records
 
 test-cuts: ## a run dies at each write to SSM and at every third read; two operators begin at once, 30 times
 	@$(REAL) $(VISIBLY) "cuts" .ci/test-cuts some

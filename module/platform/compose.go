@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -102,11 +101,10 @@ func (c Composer) arguments(command ...string) []string {
 func (c Composer) run(ctx context.Context, arguments ...string) (out, said []byte, err error) {
 	limited, cancel := context.WithTimeout(ctx, composeTimeout)
 	defer cancel()
-	command := exec.CommandContext(limited, "docker", append([]string{"compose"}, arguments...)...)
+	command := exec.CommandContext(limited, "docker", append([]string{"compose"}, arguments...)...) //nolint:gosec // the operator's own paths and names
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr, command.Dir = &stdout, &stderr, c.Dir
-	// compose takes $PWD of its files from the environment.
-	command.Env = append(os.Environ(), "PWD="+c.Dir)
+	command.Env = command.Environ() // with PWD, which compose files may use
 	if c.DockerHost != "" {
 		command.Env = append(command.Env, "DOCKER_HOST="+c.DockerHost)
 	}

@@ -237,7 +237,7 @@ func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
 func TestAComposeThatHangsIsGivenUpWithAllItsChildren(t *testing.T) {
 	bin := t.TempDir()
 	mark := filepath.Join(bin, "pid")
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "docker"), []byte("#!/bin/sh\nsleep 60 &\necho $! > "+mark+"\nwait\n"), 0o700)) //nolint:gosec // it is run
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "docker"), []byte("#!/bin/sh\nsleep 60 &\necho $! > "+mark+"\nwait\n"), 0o700))
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

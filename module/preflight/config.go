@@ -116,20 +116,7 @@ func (s rawService) service(name string, of raw) Service {
 			made.Environment[name] = unescaped(*value)
 		}
 	}
-	for _, v := range s.Volumes {
-		switch v.Type {
-		case "tmpfs":
-			continue
-		case "volume":
-			if v.Source == "" {
-				continue // anonymous
-			}
-			if named := of.Volumes[v.Source].Name; named != "" {
-				v.Source = named
-			}
-		}
-		made.Mounts = append(made.Mounts, Mount{Source: plain(v.Source), Target: strings.TrimRight(plain(v.Target), "/")})
-	}
+	made.Mounts = s.mounts(of)
 	for _, file := range slices.Concat(s.Secrets, s.Configs) {
 		made.Own = append(made.Own, target(file))
 	}
@@ -143,6 +130,25 @@ func (s rawService) service(name string, of raw) Service {
 	}
 	slices.Sort(made.Ports)
 	return made
+}
+
+func (s rawService) mounts(of raw) []Mount {
+	var mounts []Mount
+	for _, v := range s.Volumes {
+		switch v.Type {
+		case "tmpfs":
+			continue
+		case "volume":
+			if v.Source == "" {
+				continue // anonymous
+			}
+			if named := of.Volumes[v.Source].Name; named != "" {
+				v.Source = named
+			}
+		}
+		mounts = append(mounts, Mount{Source: plain(v.Source), Target: strings.TrimRight(plain(v.Target), "/")})
+	}
+	return mounts
 }
 
 func target(file rawFile) string {

@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,7 +230,7 @@ func TestProfilesAreToldByWhatRuns(t *testing.T) {
 	all := config(t)
 	running := same(t).Containers
 	assert.Empty(t, Profiles(all, running))
-	with := append(running, Container{Service: "proxy", Running: true})
+	with := append(slices.Clone(running), Container{Service: "proxy", Running: true})
 	assert.Equal(t, []string{"tls"}, Profiles(all, with))
 	all.Services["more"] = Service{Profiles: []string{"tls"}}
 	assert.Empty(t, Profiles(all, with), "a profile that would start more is not the one that runs")

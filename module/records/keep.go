@@ -228,12 +228,8 @@ func parse(document map[string]any) (*Baseline, error) {
 	}
 	key, _ := document["key"].(string)
 	b.Key = secret.Fingerprint(key)
-	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
-		value, ok := number(document[name])
-		if _, given := document[name]; !ok && (given || inline) {
-			return nil, invalid(name + " is not a number")
-		}
-		*field = value
+	if name := b.numbers(document, inline); name != "" {
+		return nil, invalid(name + " is not a number")
 	}
 	if taken, given := document["taken_at"]; given {
 		text, _ := taken.(string)
@@ -259,6 +255,18 @@ func parse(document map[string]any) (*Baseline, error) {
 		return nil, invalid(why)
 	}
 	return b, nil
+}
+
+// numbers reads the counts; its result is the name of one that is none. A baseline with its records in it has them all.
+func (b *Baseline) numbers(document map[string]any, all bool) string {
+	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
+		value, ok := number(document[name])
+		if _, given := document[name]; !ok && (given || all) {
+			return name
+		}
+		*field = value
+	}
+	return ""
 }
 
 // carry takes in the records that a baseline has in itself, or says why they are none.

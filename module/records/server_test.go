@@ -36,7 +36,7 @@ type server struct {
 	host string
 }
 
-// everywhere runs a test on MySQL and on MariaDB, or on the server that TEST_MYSQL_DSN names
+// everywhere runs a test on MySQL, with TEST_DATABASES=all on MariaDB as well, or on the server that TEST_MYSQL_DSN names
 // (user:password@tcp(host:port)/, who may make schemas and users).
 func everywhere(t *testing.T, test func(*testing.T, *server)) {
 	t.Helper()
@@ -44,9 +44,16 @@ func everywhere(t *testing.T, test func(*testing.T, *server)) {
 		test(t, named(t, dsn))
 		return
 	}
-	for _, kind := range dbserver.Kinds() {
+	for _, kind := range kinds() {
 		t.Run(string(kind), func(t *testing.T) { test(t, start(t, kind)) })
 	}
+}
+
+func kinds() []dbserver.Kind {
+	if os.Getenv("TEST_DATABASES") == "all" {
+		return dbserver.Kinds()
+	}
+	return []dbserver.Kind{dbserver.MySQL}
 }
 
 func start(t *testing.T, kind dbserver.Kind, more ...string) *server {

@@ -61,7 +61,7 @@ func (a authority) sign(t *testing.T, name string, until time.Time) (*ecdsa.Priv
 }
 
 func TestEncryptedConnectionsAreVerifiedAsFarAsIsAsked(t *testing.T) {
-	for _, kind := range dbserver.Kinds() {
+	for _, kind := range kinds() {
 		t.Run(string(kind), func(t *testing.T) { testTLS(t, kind) })
 	}
 }

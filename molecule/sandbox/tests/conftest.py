@@ -235,7 +235,7 @@ class Eyes:
         self.thread.join()
 
     def watch(self):
-        looked = {}  # by process: a program that has been looked at once is not read again, which saves the half of a core
+        looked = {}  # by process: a program that has been looked at once is not read again: that costs half a core
         while not self.done.wait(0.02):
             for process in filter(str.isdigit, os.listdir("/proc")):
                 try:

@@ -142,8 +142,7 @@ class Platform:
             "seqera_crypto_rotation_backups": ["backup-of-the-test"],
         }
         path = self.tmp / "inventory.json"
-        given = {name: value for name, value in (variables | more).items() if value is not None}  # None leaves a variable to its default
-        path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: given}}}))
+        path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: variables | more}}}))
         return path
 
     def start(self, *argv, playbook="rotate-crypto.yml", **variables):

@@ -6,14 +6,12 @@ from sshd import Servers, own_user
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LOGINS = ("owner", "owner-become", "sudoer-become", "root")
-# What the role has as its defaults: a path of the test's own would hide where it writes on the VM.
-DEFAULTS = {"seqera_crypto_rotation_baseline_dir": None}
 
 
 @contextlib.contextmanager
 def logged_in(platform, login):
     """Within it, the platform's runs come in by that login. The owner may not sudo: what became root would fail."""
-    plain, argv, variables = platform.start, [], dict(DEFAULTS)
+    plain, argv, variables = platform.start, [], {}
     environment = {name: value for name, value in platform.env.items() if name.startswith("AWS_")} | {"PATH": SYSTEM_PATH}
     with contextlib.ExitStack() as ends:
         if login.endswith("become"):

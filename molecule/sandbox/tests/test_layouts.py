@@ -18,8 +18,7 @@ RENDERED = ROOT.parent / "shared" / "installer" / "vm"
 
 def mounts(platform):
     """Each container's mounts, with the inode of what is mounted: another directory, or a new one of that name, is another."""
-    ids = platform.docker("ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={platform.env['SANDBOX_PROJECT']}").split()
-    shown = platform.docker("inspect", "--format", "{{$name := .Name}}{{range .Mounts}}{{$name}} {{.Source}} {{.Destination}}\n{{end}}", *ids)
+    shown = platform.docker("inspect", "--format", "{{$name := .Name}}{{range .Mounts}}{{$name}} {{.Source}} {{.Destination}}\n{{end}}", *platform.containers())
     return sorted((name, source, target, pathlib.Path(source).stat().st_ino) for name, source, target in map(str.split, filter(None, shown.splitlines())))
 
 
@@ -61,8 +60,7 @@ def layouts():
 def test_layout(platform, login):
     with logged_in(platform, login):
         rotates(platform)
-    kept = pathlib.Path(platform.env["SANDBOX_HOME"]) / ".seqera-crypto-rotation"
-    assert {path.owner() for path in (kept, *kept.rglob("*"))} == {platform.env["SANDBOX_USER"]}
+    assert {path.owner() for path in (platform.kept, *platform.kept.rglob("*"))} == {platform.env["SANDBOX_USER"]}
 
 
 def rendered():
@@ -99,7 +97,7 @@ def test_resumed(platform, baseline):
             assert not kept.get("path"), kept
         else:
             file = pathlib.Path(kept["path"])
-            assert file.is_relative_to(platform.env["SANDBOX_HOME"]) and file.owner() == platform.env["SANDBOX_USER"]
+            assert file.is_relative_to(platform.kept) and file.owner() == platform.env["SANDBOX_USER"]
         if baseline == "lost":
             file.unlink()
         run = platform.run(**variables)
@@ -174,11 +172,13 @@ class Edited:
         assert change(before) != before, path
         path.write_text(change(before))
         try:
-            self.up() if apply else None
+            if apply:
+                self.up()
             yield
         finally:
             path.write_text(before)
-            self.up() if apply else None
+            if apply:
+                self.up()
 
     def up(self):
         self.platform.compose("up", "--detach")
@@ -266,7 +266,7 @@ def test_refused(platform):
         with changed():
             before = untouched(platform)
             for argv in (["--check"], []):
-                run = platform.run(*argv, seqera_crypto_rotation_baseline_dir=None, **variables)
+                run = platform.run(*argv, **variables)
                 said = " ".join(run.output.split())
                 assert run.code != 0 and [word for word in words if word not in said] == [], f"{name} {argv}: {run.output}"
                 assert untouched(platform) == before, f"{name} {argv}: something was touched"

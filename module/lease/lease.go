@@ -1,6 +1,6 @@
 // Package lease owns the lock of an installation while a run writes: it takes it, looks that it is still ours before each write,
 // renews it and releases it. SSM has no conditional overwrite, so the lock is a numbered name: taking it is creating the next
-// number, the one atomic step there is, and whoever sees a higher number than its own stops.
+// number, the one atomic step there is, and a run that sees a higher number than its own stops.
 //
 // Times are wall time: the monotonic clock stands still while a laptop sleeps, and the lease of a sleeper ends.
 package lease
@@ -92,7 +92,7 @@ func (l *Lease) hold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Whoever found the lease over a moment ago may have taken it all the same: look again behind the renewal.
+	// A run that found the lease over a moment ago may have taken it: look again behind the renewal.
 	if outcome, err := l.store.Apply(ctx, renewal); err != nil {
 		return l.gone(err, outcome)
 	}

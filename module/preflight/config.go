@@ -158,7 +158,7 @@ func target(file rawFile) string {
 	return "/run/secrets/" + file.Source
 }
 
-// Port is a published port in one form, whoever says it.
+// Port is a published port, in one form for compose and Engine.
 func Port(address, published, target string) string {
 	if address == "" || address == "::" {
 		address = "0.0.0.0"

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
-// settings are read once, at the start: whoever changes a parameter must restart the service. They hold secrets: never print one.
+// settings are read once, at the start: after a change of a parameter, restart the service. They hold secrets: never print one.
 type settings struct {
 	current   []byte
 	previous  []byte // empty: no previous key is configured

@@ -164,7 +164,9 @@ class Edited:
 
     def __init__(self, platform):
         self.platform = platform
-        self.compose_file, self.tower_env = (pathlib.Path(platform.env[where]) / name for where, name in (("SANDBOX_DIR", "docker-compose.yml"), ("SANDBOX_CONFIG_DIR", "tower.env")))
+        self.compose_file, self.tower_env = (
+            pathlib.Path(platform.env[where]) / name for where, name in (("SANDBOX_DIR", "docker-compose.yml"), ("SANDBOX_CONFIG_DIR", "tower.env"))
+        )
 
     @contextlib.contextmanager
     def text(self, path, change, apply=False):

@@ -26,7 +26,10 @@ class Mixed(Fleet):
         hosts = json.loads(path.read_text())["seqera_platforms"]["hosts"]
         common = {name: value for name, value in hosts[REAL[0]].items() if name != "seqera_crypto_rotation_compose_project"}
         for one in self.light["hosts"]:
-            own = {f"seqera_crypto_rotation_{name}": one[name] for name in ("app_name", "omnibus_parameter", "compose_dir", "health_url", "backend_health_url", "docker_host", "database")}
+            own = {
+                f"seqera_crypto_rotation_{name}": one[name]
+                for name in ("app_name", "omnibus_parameter", "compose_dir", "health_url", "backend_health_url", "docker_host", "database")
+            }
             own["seqera_crypto_rotation_baseline_dir"] = str(self.tmp / "baselines")
             own["seqera_crypto_rotation_endpoint_url"] = self.light["aws"]["AWS_ENDPOINT_URL"]
             hosts[one["name"]] = common | own | self.broken.get(one["name"], {})

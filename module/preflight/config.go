@@ -22,6 +22,7 @@ type Service struct {
 	Profiles     []string
 	DependsOn    []string
 	Once         bool // another service waits for its end, or nothing restarts it
+	WaitedFor    bool // another service waits for its end
 	Replicas     int
 	AlwaysPulls  bool
 	Inherits     bool     // volumes_from: its mounts are another's as well
@@ -91,7 +92,7 @@ func ParseConfig(text []byte) (Config, error) {
 		}
 	}
 	for name, s := range config.Services {
-		s.Once = s.Once || waitedFor[name]
+		s.Once, s.WaitedFor = s.Once || waitedFor[name], waitedFor[name]
 		config.Services[name] = s
 	}
 	return config, nil

@@ -219,7 +219,9 @@ func (c Comparison) notRunning() []string {
 			continue
 		}
 		of := slices.DeleteFunc(slices.Clone(c.Containers), func(one Container) bool { return one.Service != name })
-		if through := len(of) > 0 && !slices.ContainsFunc(of, func(one Container) bool { return one.ExitCode != 0 }); through && service.Once {
+		through := service.Once && !slices.ContainsFunc(of, func(one Container) bool { return one.ExitCode != 0 })
+		// docker compose run --rm, with which a rotation runs migrate, leaves no container.
+		if through && (len(of) > 0 || service.WaitedFor) {
 			continue
 		}
 		found = append(found, fmt.Sprintf("Service %s is in the compose files, but does not run: a start would start it. Start it first (docker compose up -d %s), or take it out.", name, name))

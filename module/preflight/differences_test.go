@@ -154,6 +154,12 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 			want: []string{"Service redis runs, but the compose files do not have it", "Service cache is in the compose files, but does not run"},
 		},
 		{
+			name: "migrate ran without leaving a container, as in a rotation", edit: func(_ *testing.T, c *Comparison) {
+				c.Containers = slices.DeleteFunc(c.Containers, func(one Container) bool { return one.Service == "migrate" })
+				c.Events = append(slices.DeleteFunc(c.Events, func(one Event) bool { return one.Container == "ec2-user-migrate-1" }), Event{"ec2-user-migrate-1", "Creating"})
+			},
+		},
+		{
 			name: "a service was stopped by hand", edit: func(t *testing.T, c *Comparison) { t.Helper(); c.container(t, "frontend").Running = false },
 			want: []string{"Service frontend is in the compose files, but does not run"},
 		},

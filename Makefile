@@ -109,6 +109,10 @@ test-layouts: build ## both layouts and the installer's own files by every login
 	@.ci/deps ssh
 	@LAYOUTS=all $(REAL) $(VISIBLY) "layouts" .ci/test-sandbox -s -rs -k test_layouts
 
+test-sandbox-all: build ## every sandbox test, those too that `make test` skips for their length
+	@.ci/deps ssh
+	@SANDBOX_TESTS=all $(REAL) $(VISIBLY) "all sandbox tests" .ci/test-sandbox
+
 test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" .ci/test-sandbox -s -k test_scale
 
@@ -140,6 +144,7 @@ test-molecule-short: build ## the two molecule scenarios of `make test`: default
 	@$(VISIBLY) "molecule: default, check-mode" .ci/test-molecule default check-mode
 
 # What takes longer than `make test` should. One line a target.
+LONG += test-sandbox-all
 LONG += test-molecule
 LONG += test-cuts-all
 LONG += test-layouts

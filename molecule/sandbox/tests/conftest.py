@@ -252,6 +252,14 @@ class Eyes:
         return "\n".join(self.samples)
 
 
+def pytest_collection_modifyitems(items):
+    """Keeps `make test` below an hour."""
+    skip = pytest.mark.skip(reason="it takes minutes: make test-sandbox-all runs it")
+    for item in items:
+        if item.get_closest_marker("long") and os.environ.get("SANDBOX_TESTS") != "all":
+            item.add_marker(skip)
+
+
 @pytest.fixture
 def platform(tmp_path, request):
     """A sandbox of its own; @pytest.mark.sandbox("--records", "40") gives its options."""

@@ -18,6 +18,7 @@ def left(platform):
     return [platform.docker(*one) for one in made]
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "30", "--orphaned", "2")
 def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
     backups = platform.kept / "backups"
@@ -57,6 +58,7 @@ def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
     assert platform.leaks() == []
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "10")
 def test_backups_that_can_be_seen_are_looked_at_and_rds_makes_one(platform):
     before, started = platform.parameters(), platform.started()

@@ -67,6 +67,7 @@ def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
     assert platform.leaks() == []
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=30ms")
 def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
     for until in ("Keep the rotation's name", "Migrate the database", "Prove the order of start"):  # just prepared; going up; just started
@@ -90,6 +91,7 @@ def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
     assert platform.leaks() == []
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "12")
 def test_and_those_with_terraform_and_with_a_dump(platform):
     current = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"

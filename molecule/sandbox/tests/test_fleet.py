@@ -82,6 +82,7 @@ def outcomes(run):
     return {host["host"].removeprefix("fleet-"): (host["outcome"], host.get("error_code", "")) for host in run.report["hosts"]}
 
 
+@pytest.mark.long
 def test_each_broken_host_is_told_the_others_are_rotated_and_the_next_run_finishes(fleet, refusing):
     fleet.broken = {
         "fleet-docker": {"seqera_crypto_rotation_docker_host": "unix:///no/such.sock"},

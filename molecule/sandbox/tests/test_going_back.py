@@ -57,11 +57,15 @@ def test_a_rotation_is_aborted_until_a_record_is_under_the_new_key(platform):
     assert platform.leaks() == []
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "30")
 def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its_key(platform):
     omnibus, first = platform.env["SANDBOX_OMNIBUS"], current(platform)
     before = platform.parameters()
-    dump = platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", platform.env["SANDBOX_DB_DUMP"], "--single-transaction", "--hex-blob", "tower")
+    program = platform.env["SANDBOX_DB_DUMP"]
+    # MySQL's GTIDs of a dump cannot be restored into the server that made it.
+    options = ["--single-transaction", "--hex-blob", *(["--set-gtid-purged=OFF"] if program.split()[0].endswith("mysqldump") else [])]
+    dump = platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", program, *options, "tower")
     assert platform.run(seqera_crypto_rotation_backups=["dump-1"]).code == 0
     second = current(platform)
     platform.remember_keys()

@@ -55,6 +55,7 @@ def delete(platform, credential, user, salt):
     platform.sql(f"DELETE FROM tw_secret WHERE id = '{secret}'; DELETE FROM tw_credentials WHERE id = '{credential}'")
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "2000", "--damaged", "7", "--orphaned", "5")
 def test_two_thousand_records_some_lost_some_new_some_gone_add_up(platform):
     first = platform.run()
@@ -132,6 +133,7 @@ def kill_module(platform):
     return killed
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "150", "--damaged", "3", "--orphaned", "4", "--set", "SANDBOX_CRON_RECORD_DELAY=300ms")
 def test_the_scan_the_database_and_cron_may_die_in_the_middle(platform):
     lost = unreadable(platform)

@@ -30,6 +30,7 @@ def run(platform, command, inventory):
     assert done.returncode == 0, command + done.stdout + done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.sandbox("--records", "10", "--app-name", "tower-dev")
 def test_every_command_of_the_pages_works(platform):
     commands = run_by(HERE)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,9 +159,9 @@ func TestOpen_endpointIsForSSMAlone(t *testing.T) {
 // An endpoint that takes a request and never answers is given up.
 func TestOpen_anEndpointThatNeverAnswers(t *testing.T) {
 	hang := make(chan struct{})
-	calls := 0
+	var calls atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		calls++
+		calls.Add(1)
 		select {
 		case <-hang:
 		case <-r.Context().Done():
@@ -175,5 +176,5 @@ func TestOpen_anEndpointThatNeverAnswers(t *testing.T) {
 	_, err = store.Read(t.Context(), "/x")
 	assert.Equal(t, rotation.CodeAWS, codeOf(err))
 	assert.ErrorContains(t, err, "in time")
-	assert.Equal(t, 3, calls)
+	assert.EqualValues(t, 3, calls.Load())
 }

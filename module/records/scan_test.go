@@ -389,7 +389,7 @@ func testSessions(t *testing.T, s *server) {
 	s.Exec(t, "CREATE USER neighbor@'%' IDENTIFIED BY '"+password+"'; GRANT SELECT ON "+p.schema+".* TO neighbor@'%'")
 	defer s.Exec(t, "DROP USER neighbor@'%'")
 	// From another address of this machine, as from another host.
-	elsewhere.from = "127.0.0.2"
+	elsewhere.comesFrom("127.0.0.2")
 	where := elsewhere.through(s.Reader(p.schema))
 	where.User = "neighbor"
 	p.openAt(t, where)

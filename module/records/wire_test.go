@@ -21,9 +21,9 @@ import (
 type wire struct {
 	listener net.Listener
 	target   string
-	from     string // the address to come from, where not the usual one
 
 	mu     sync.Mutex
+	from   string // the address to come from, where not the usual one
 	asked  []string
 	before func(statement string) // called with each statement before it is handed on
 	open   []net.Conn
@@ -54,9 +54,11 @@ func (w *wire) serve(t *testing.T) {
 			return
 		}
 		dialer := &net.Dialer{}
+		w.mu.Lock()
 		if w.from != "" {
 			dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(w.from)}
 		}
+		w.mu.Unlock()
 		server, err := dialer.DialContext(t.Context(), "tcp", w.target)
 		if err != nil {
 			_ = client.Close()
@@ -110,6 +112,13 @@ func (w *wire) at(nth int, words string, do func()) {
 			}
 		}
 	}
+}
+
+// comesFrom sets the address that later connections come from.
+func (w *wire) comesFrom(address string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.from = address
 }
 
 func (w *wire) connections() int {

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -224,7 +224,7 @@ func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
 			c.Secrets = []secret.Secret{secret.New(canary)}
 			test.write(c)
 			_, err := c.Config(t.Context())
-			assert.Equal(t, rotation.CodeComposeUnavailable, faultOf(t, err).Code)
+			assert.Equal(t, fault.CodeComposeUnavailable, faultOf(t, err).Code)
 			assert.ErrorContains(t, err, test.says)
 			assert.NotContains(t, err.Error(), canary)
 			c.Secrets = nil
@@ -243,7 +243,7 @@ func TestAComposeThatHangsIsGivenUpWithAllItsChildren(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	_, err := Composer{Dir: bin}.Version(ctx)
-	assert.Equal(t, rotation.CodeInterrupted, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeInterrupted, faultOf(t, err).Code)
 	assert.Less(t, time.Since(began), 4*time.Second)
 	pid, err := os.ReadFile(mark)
 	require.NoError(t, err)
@@ -254,6 +254,6 @@ func TestAComposeThatHangsIsGivenUpWithAllItsChildren(t *testing.T) {
 
 	t.Setenv("PATH", filepath.Join(bin, "nowhere"))
 	_, err = Composer{Dir: bin}.Version(t.Context())
-	assert.Equal(t, rotation.CodeComposeUnavailable, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeComposeUnavailable, faultOf(t, err).Code)
 	assert.ErrorContains(t, err, "no command docker")
 }

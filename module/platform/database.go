@@ -9,7 +9,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -42,7 +43,7 @@ type endpoint struct {
 // on the network that it shares with the backend, reachable from the VM; any other host (RDS) stays as it is. User and
 // password are empty where the environment has none. Its errors are faults: database_unknown, and database_unavailable
 // where the host is a container that does not run.
-func (f Found) Database() (rotation.Database, error) {
+func (f Found) Database() (proof.Database, error) {
 	from, ok := f.source()
 	if !ok {
 		return unknown(fmt.Sprintf("The compose project %s has no backend container to ask for the database.", f.Platform.Project))
@@ -64,17 +65,17 @@ func (f Found) Database() (rotation.Database, error) {
 	case address != "":
 		where.Host = address
 	case holder != nil:
-		return rotation.Database{}, &rotation.Fault{
-			Code: rotation.CodeDatabaseUnavailable, What: fmt.Sprintf("The database's container %s has no address: it is %s.", holder.container, holder.state),
-			State: nothingWritten, Next: "Start it (docker start " + holder.container + "), or set the option database.",
+		return proof.Database{}, &fault.Fault{
+			Code: fault.CodeDatabaseUnavailable, What: fmt.Sprintf("The database's container %s has no address: it is %s.", holder.container, holder.state),
+			Next: "Start it (docker start " + holder.container + "), or set the option database.",
 		}
 	}
 	return where, nil
 }
 
-func unknown(what string) (rotation.Database, error) {
-	return rotation.Database{}, &rotation.Fault{
-		Code: rotation.CodeDatabaseUnknown, What: what, State: nothingWritten,
+func unknown(what string) (proof.Database, error) {
+	return proof.Database{}, &fault.Fault{
+		Code: fault.CodeDatabaseUnknown, What: what,
 		Next: "Set the option database (host, port, name, user, password).",
 	}
 }

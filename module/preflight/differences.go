@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -73,7 +73,7 @@ func unique(sentences []string) []string {
 // elsewhere: the containers were made by compose in another directory.
 func (c Comparison) elsewhere() []string {
 	for _, one := range c.Containers {
-		if one.Dir != "" && one.Dir != c.Dir && (one.Role == rotation.RoleBackend || one.Role == rotation.RoleCron) {
+		if one.Dir != "" && one.Dir != c.Dir && (one.Role == proof.RoleBackend || one.Role == proof.RoleCron) {
 			return []string{fmt.Sprintf("The Platform was started in the directory %s, not in %s. Cause: compose_dir is another directory than the one it was started in. Set compose_dir to %s.", one.Dir, c.Dir, one.Dir)}
 		}
 	}
@@ -82,7 +82,7 @@ func (c Comparison) elsewhere() []string {
 
 // secondPlatform: another project has what a start would make once more.
 func (c Comparison) secondPlatform() []string {
-	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role == rotation.RoleBackend || one.Role == rotation.RoleCron }) {
+	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role == proof.RoleBackend || one.Role == proof.RoleCron }) {
 		return nil
 	}
 	var projects []string

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // Facts are what the checks of Unsuitable need to know. What could not be learned is empty, and becomes a warning.
@@ -40,7 +40,7 @@ type Sessions struct {
 type Verdict struct {
 	Problems []string
 	Warnings []string
-	Evidence []rotation.Evidence
+	Evidence []proof.Evidence
 }
 
 func (v *Verdict) problem(format string, args ...any) {
@@ -57,11 +57,11 @@ func (v *Verdict) check(name, holds string, do func()) {
 	do()
 	switch {
 	case len(v.Problems) > problems:
-		v.Evidence = append(v.Evidence, rotation.Evidence{Check: name, Detail: strings.Join(v.Problems[problems:], " ")})
+		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, Detail: strings.Join(v.Problems[problems:], " ")})
 	case len(v.Warnings) > warnings:
-		v.Evidence = append(v.Evidence, rotation.Evidence{Check: name, OK: true, Detail: strings.Join(v.Warnings[warnings:], " ")})
+		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, OK: true, Detail: strings.Join(v.Warnings[warnings:], " ")})
 	default:
-		v.Evidence = append(v.Evidence, rotation.Evidence{Check: name, OK: true, Detail: holds})
+		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, OK: true, Detail: holds})
 	}
 }
 
@@ -133,7 +133,7 @@ func release(text string) (major, minor int, ok bool) {
 
 func (f Facts) holders() []Container {
 	return slices.DeleteFunc(slices.Clone(f.Containers), func(c Container) bool {
-		return c.Role != rotation.RoleBackend && c.Role != rotation.RoleCron
+		return c.Role != proof.RoleBackend && c.Role != proof.RoleCron
 	})
 }
 
@@ -188,7 +188,7 @@ func (f Facts) overrides(v *Verdict) {
 func Overriding(containers []Container, configPrefix string, ours []string) []string {
 	environments := map[string]bool{}
 	for _, c := range containers {
-		if c.Role == rotation.RoleBackend || c.Role == rotation.RoleCron {
+		if c.Role == proof.RoleBackend || c.Role == proof.RoleCron {
 			for _, name := range micronaut(c) {
 				environments[name] = true
 			}
@@ -242,20 +242,20 @@ func (f Facts) roles(v *Verdict) {
 	for _, c := range f.Containers {
 		environments := micronaut(c)
 		cron, ha := slices.Contains(environments, "cron"), slices.Contains(environments, "ha")
-		if c.Role == rotation.RoleCron {
+		if c.Role == proof.RoleCron {
 			crons = append(crons, c.Name)
 		}
 		switch {
-		case c.Role == rotation.RoleOther:
+		case c.Role == proof.RoleOther:
 			if len(environments) > 0 && hasTower(c) {
 				v.problem("Container %s is one of the Platform's (it has TOWER settings and MICRONAUT_ENVIRONMENTS), and the option services does not name its service %s. Name it under backends or cron.", c.Name, c.Service)
 			}
-		case c.Role != rotation.RoleCron && c.Role != rotation.RoleBackend:
+		case c.Role != proof.RoleCron && c.Role != proof.RoleBackend:
 		case len(environments) == 0:
 			v.warn("Container %s has no MICRONAUT_ENVIRONMENTS, so its role is told by the name of its service alone.", c.Name)
-		case c.Role == rotation.RoleCron && (!cron || ha):
+		case c.Role == proof.RoleCron && (!cron || ha):
 			v.problem("Service %s is named as cron, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
-		case c.Role == rotation.RoleBackend && (cron || !ha):
+		case c.Role == proof.RoleBackend && (cron || !ha):
 			v.problem("Service %s is named as a backend, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
 		}
 	}

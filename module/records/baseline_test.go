@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -92,9 +93,9 @@ func TestWhatChangedSinceTheBaselineIsAccountedFor(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []int{8, 2, 0, 2, 4, 2}, []int{got.Total, got.Current, got.Previous, got.Unreadable, got.Orphaned, got.Rewritten})
 	assert.Equal(t, []string{"a", "c"}, got.NotRewritten, "another version of the same content is not rewritten")
-	assert.Equal(t, &rotation.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: 7, Created: 2, Removed: 1}, got.Before)
+	assert.Equal(t, &proof.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: 7, Created: 2, Removed: 1}, got.Before)
 	assert.Equal(t, got.Total, got.Before.Total+got.Before.Created-got.Before.Removed)
-	assert.ElementsMatch(t, []rotation.Unread{{ID: "lost", Before: true}, {ID: "mine", Changed: true}}, got.Unread)
+	assert.ElementsMatch(t, []proof.Unread{{ID: "lost", Before: true}, {ID: "mine", Changed: true}}, got.Unread)
 	assert.Equal(t, []string{"lost", "mine"}, got.UnreadableIDs)
 }
 
@@ -119,11 +120,11 @@ func TestABaselineOfAnotherDatabaseIsRefused(t *testing.T) {
 	there := map[string]was{"a": {orphaned, 0, "1"}}
 	for name, test := range map[string]struct {
 		change func(*Baseline)
-		code   rotation.Code
+		code   fault.Code
 		says   string
 	}{
-		"another schema":           {func(b *Baseline) { b.Database = "db:3306/other" }, rotation.CodeInvalidOptions, "is not of the database db:3306/tower"},
-		"not one record in common": {func(b *Baseline) { b.rows[0].name[0]++ }, rotation.CodeRecordsMissing, "The database db:3306/tower has none of the 1 records"},
+		"another schema":           {func(b *Baseline) { b.Database = "db:3306/other" }, fault.CodeInvalidOptions, "is not of the database db:3306/tower"},
+		"not one record in common": {func(b *Baseline) { b.rows[0].name[0]++ }, fault.CodeRecordsMissing, "The database db:3306/tower has none of the 1 records"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := recalled(t, handedOn(t, before(t, there)))
@@ -282,9 +283,9 @@ func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := Recall(document, "app", keys(), quick{})
-			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+			assert.Equal(t, fault.CodeInvalidOptions, faultOf(t, err).Code)
 			_, err = Named(document)
-			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+			assert.Equal(t, fault.CodeInvalidOptions, faultOf(t, err).Code)
 		})
 	}
 }
@@ -403,7 +404,7 @@ func TestABaselineIsReadAsAnsibleHandsItOn(t *testing.T) {
 			bad := good()
 			bad[name] = value
 			_, _, err := Recall(bad, "app", keys(), quick{})
-			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+			assert.Equal(t, fault.CodeInvalidOptions, faultOf(t, err).Code)
 		})
 	}
 	named, err := Named(map[string]any{"path": "/b", "digest": "d", "total": "3", "taken_at": "2026-01-02T12:00:00Z"})

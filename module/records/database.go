@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -42,7 +42,7 @@ type DB struct {
 
 // Open connects and looks the schema up; a user that may SELECT is enough. Its errors are faults: database_unavailable,
 // database_login_refused, database_schema, interrupted; they name address and user, never the password.
-func Open(ctx context.Context, where rotation.Database) (*DB, error) {
+func Open(ctx context.Context, where proof.Database) (*DB, error) {
 	settings, err := settingsFor(where)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (d *DB) snapshot(ctx context.Context, read func(*sql.Conn) error) (err erro
 	return read(connection)
 }
 
-func settingsFor(where rotation.Database) (*mysql.Config, error) {
+func settingsFor(where proof.Database) (*mysql.Config, error) {
 	settings := mysql.NewConfig()
 	settings.Net, settings.Addr = "tcp", net.JoinHostPort(where.Host, strconv.Itoa(where.Port))
 	settings.User, settings.Passwd, settings.DBName = where.User, where.Password.Reveal(), where.Name

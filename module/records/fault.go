@@ -10,23 +10,21 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-const nothingWritten = "Nothing was written."
-
 // fault tells a driver's error to the operator. What is a fault already stays as it is.
 func (d *DB) fault(ctx context.Context, err error) error {
-	var known *rotation.Fault
+	var known *fault.Fault
 	if errors.As(err, &known) {
 		return known
 	}
-	f := &rotation.Fault{Code: rotation.CodeDatabaseUnavailable, State: nothingWritten, Cause: err}
+	f := &fault.Fault{Code: fault.CodeDatabaseUnavailable, Cause: err}
 	var answer *mysql.MySQLError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		f.Code, f.What, f.Next = rotation.CodeInterrupted, fmt.Sprintf("Reading the database %s was interrupted.", d.identity), "Run again."
+		f.Code, f.What, f.Next = fault.CodeInterrupted, fmt.Sprintf("Reading the database %s was interrupted.", d.identity), "Run again."
 	case errors.As(err, &answer):
 		d.answered(f, answer)
 	default:
@@ -37,20 +35,20 @@ func (d *DB) fault(ctx context.Context, err error) error {
 
 // answered is for errors that the server sent. Their text names user, host or table; the password is not in it, and if it
 // were, it would be masked.
-func (d *DB) answered(f *rotation.Fault, answer *mysql.MySQLError) {
+func (d *DB) answered(f *fault.Fault, answer *mysql.MySQLError) {
 	text := secret.Scrub(strings.Join(strings.Fields(answer.Message), " "), d.password)
 	said := fmt.Sprintf("error %d: %s", answer.Number, text[:min(len(text), 200)])
 	switch answer.Number {
 	case 1044, 1045, 1130, 1142, 1143, 1227, 1251, 1698, 1820, 1862, 3118, 4151: // wrong, expired, locked, without rights, from elsewhere
-		f.Code = rotation.CodeDatabaseLoginRefused
+		f.Code = fault.CodeDatabaseLoginRefused
 		f.What = fmt.Sprintf("The database %s refused user %q (%s).", d.identity, d.user, said)
 		f.Next = "Check user and password (the option database, the backend's environment, SSM); SELECT on this schema is enough."
 	case 3159: // ER_SECURE_TRANSPORT_REQUIRED
-		f.Code = rotation.CodeDatabaseLoginRefused
+		f.Code = fault.CodeDatabaseLoginRefused
 		f.What = fmt.Sprintf("The database %s refused user %q without TLS (%s).", d.identity, d.user, said)
 		f.Next = "Set the option database with tls: required."
 	case 1049: // ER_BAD_DB_ERROR
-		f.Code = rotation.CodeDatabaseSchema
+		f.Code = fault.CodeDatabaseSchema
 		f.What = fmt.Sprintf("There is no database of that name at %s (%s).", d.identity, said)
 		f.Next = "Check the option database, or TOWER_DB_URL of the backend."
 	case 1040, 1129, 1203, 1226: // too many connections, of all or of this user; too many failed ones from this host
@@ -69,7 +67,7 @@ func (d *DB) answered(f *rotation.Fault, answer *mysql.MySQLError) {
 }
 
 // unanswered is for everything before the server's answer, or instead of it.
-func (d *DB) unanswered(f *rotation.Fault, err error) {
+func (d *DB) unanswered(f *fault.Fault, err error) {
 	const reachable = "Is it running, and may this VM reach it (security group, address, port)? Run again when it does."
 	var dns *net.DNSError
 	var network net.Error
@@ -81,7 +79,7 @@ func (d *DB) unanswered(f *rotation.Fault, err error) {
 		f.What = fmt.Sprintf("The database %s does not speak TLS, and the option database asks for it.", d.identity)
 		f.Next = "Turn TLS on in the database, or set the option database with tls: preferred."
 	case errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrNativePassword):
-		f.Code = rotation.CodeDatabaseLoginRefused
+		f.Code = fault.CodeDatabaseLoginRefused
 		f.What = fmt.Sprintf("The database %s wants user %q to log in by a method that is not supported: %v.", d.identity, d.user, err)
 		f.Next = "Set the option database with a user that logs in with a password (caching_sha2_password, mysql_native_password or ed25519)."
 	case errors.As(err, &dns):

@@ -18,7 +18,8 @@ import (
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -27,7 +28,7 @@ const lastLine = "mac " // and the MAC in hexadecimal: what follows a baseline's
 // Keep makes a baseline of the last scan and writes it to a file, compressed, readable by its owner alone. An earlier file of
 // this name is replaced in one step, once the new one is whole. unkept says why that could not be done; the baseline is good all
 // the same, and the earlier file is as it was.
-func (s *Scanner) Keep(app string, prints rotation.Prints, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
+func (s *Scanner) Keep(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
 	file, unkept := create(path)
 	if unkept != nil {
 		b, err = s.Baseline(app, prints, takenAt, io.Discard)
@@ -76,7 +77,7 @@ const withoutIt = " Without it no record that nobody can open is proved rewritte
 // as strings: what seqera_crypto_rotation_info returned, as much of it as names the file, or what the ledger keeps. Where the
 // records of the baseline are lost or were changed, lost says so in a sentence and there is none; an option that is no baseline
 // at all is a fault.
-func Recall(document map[string]any, app string, keys Keys, prints rotation.Prints) (b *Baseline, lost string, err error) {
+func Recall(document map[string]any, app string, keys Keys, prints proof.Fingerprinter) (b *Baseline, lost string, err error) {
 	if len(document) == 0 {
 		return nil, "", nil
 	}
@@ -95,7 +96,7 @@ func Recall(document map[string]any, app string, keys Keys, prints rotation.Prin
 }
 
 // recall finds the records and checks that the baseline is as it was taken.
-func (b *Baseline) recall(keys Keys, prints rotation.Prints) (*Baseline, string) {
+func (b *Baseline) recall(keys Keys, prints proof.Fingerprinter) (*Baseline, string) {
 	whole, where := b, "The baseline"
 	if b.bare() {
 		return nil, fmt.Sprintf("The records of the baseline of %s are lost: its digest (%.16s) and their number (%d) are all that was handed on, and no file of it.", stamp(b.TakenAt), b.Digest, b.Total)
@@ -210,9 +211,9 @@ func (b *Baseline) bare() bool {
 // parse reads the option.
 func parse(document map[string]any) (*Baseline, error) {
 	invalid := func(why string) error {
-		return &rotation.Fault{
-			Code: rotation.CodeInvalidOptions, What: "The option baseline is not what seqera_crypto_rotation_info returned: " + why + ".",
-			State: nothingWritten, Next: "Hand on the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
+		return &fault.Fault{
+			Code: fault.CodeInvalidOptions, What: "The option baseline is not what seqera_crypto_rotation_info returned: " + why + ".",
+			Next: "Hand on the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
 		}
 	}
 	b := &Baseline{}

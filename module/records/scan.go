@@ -8,7 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -81,10 +82,10 @@ func NewScanner(db *DB, keys Keys, options Options) *Scanner {
 // Poll reads which records are new or have another version, judges those, and counts. Where nothing changed it costs one
 // query and no derivation. What it counts is not of one instant: before a rotation is called complete, Scan.
 // Its errors are those of Scan.
-func (s *Scanner) Poll(ctx context.Context) (rotation.Records, error) {
+func (s *Scanner) Poll(ctx context.Context) (proof.Records, error) {
 	err := s.poll(ctx)
 	if err != nil {
-		return rotation.Records{}, s.db.fault(ctx, err)
+		return proof.Records{}, s.db.fault(ctx, err)
 	}
 	return s.count(false)
 }
@@ -121,10 +122,10 @@ func (s *Scanner) lookAtStale(ctx context.Context) error {
 // padding is right and the plaintext is a JSON object, since AES-CBC authenticates nothing. The keys are derived outside the
 // snapshot: what it finds unknown or changed is judged, and then all is read once more, until a snapshot holds nothing that
 // was not judged. Its errors are faults: those of Open. After one, scan again: what was learnt is kept.
-func (s *Scanner) Scan(ctx context.Context) (rotation.Records, error) {
+func (s *Scanner) Scan(ctx context.Context) (proof.Records, error) {
 	exact, err := s.scan(ctx)
 	if err != nil {
-		return rotation.Records{}, s.db.fault(ctx, err)
+		return proof.Records{}, s.db.fault(ctx, err)
 	}
 	return s.count(exact)
 }
@@ -200,9 +201,9 @@ func (s *Scanner) spread(ctx context.Context, n int, work func(i int) error) err
 	return context.Cause(ctx)
 }
 
-func internal(what string) *rotation.Fault {
-	return &rotation.Fault{
-		Code: rotation.CodeInternal, What: "Reading the records failed: " + what + ".", State: nothingWritten,
+func internal(what string) *fault.Fault {
+	return &fault.Fault{
+		Code: fault.CodeInternal, What: "Reading the records failed: " + what + ".",
 		Next: "This is a mistake of this tool or of its build; please report it with this message.",
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 func TestAScanGivesTheSameWhateverItsWorkersAndPages(t *testing.T) {
@@ -16,7 +17,7 @@ func TestAScanGivesTheSameWhateverItsWorkersAndPages(t *testing.T) {
 	for _, options := range []Options{{}, {Workers: 1}, {Workers: 7, Page: 3}, {Workers: 100, Page: 1}} {
 		got, err := NewScanner(db, keys(), options).Scan(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, rotation.Records{Database: "memory:0/tower", Total: 7, Previous: 7, Exact: true, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}, got)
+		assert.Equal(t, proof.Records{Database: "memory:0/tower", Total: 7, Previous: 7, Exact: true, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}, got)
 	}
 }
 
@@ -36,7 +37,7 @@ func TestAWorkerThatPanicsIsAFaultAndNotATraceOnStderr(t *testing.T) {
 		}
 		return nil
 	})
-	assert.Equal(t, rotation.CodeInternal, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeInternal, faultOf(t, err).Code)
 	err = scanner.spread(t.Context(), 10, func(int) error { return errors.New("five") })
 	require.ErrorContains(t, err, "five")
 }

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 // The published schema (Wave's entities until December 2022).
@@ -38,8 +38,8 @@ func lookAt(ctx context.Context, connection asker, identity string) (schema, err
 	missing := absent(tables, tableCredentials, "id", "user_id", "salt")
 	missing = append(missing, absent(tables, tableSecrets, "id", "secure", "version")...)
 	if len(missing) > 0 {
-		return schema{}, &rotation.Fault{
-			Code: rotation.CodeDatabaseSchema, What: fmt.Sprintf("The database %s does not show %s.", identity, strings.Join(missing, ", ")), State: nothingWritten,
+		return schema{}, &fault.Fault{
+			Code: fault.CodeDatabaseSchema, What: fmt.Sprintf("The database %s does not show %s.", identity, strings.Join(missing, ", ")),
 			Next: "Check the option database: is this the Platform's schema, migrated, and may the user SELECT from it? Only records of the published schema can be proved.",
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -101,7 +103,7 @@ func TestPlatformIsTooLargeForTheLedger(t *testing.T) {
 	wish := captureWish()
 	wish.Platform.Files = []string{strings.Repeat("x", platformLimit)}
 	_, err := Make(idle().world(t), wish, quick{})
-	assert.Equal(t, CodeTooLarge, codeOf(err))
+	assert.Equal(t, fault.CodeTooLarge, fault.CodeOf(err))
 	assert.ErrorContains(t, err, "allow_advanced_tier")
 	wish.AllowAdvanced = true
 	_, err = Make(idle().world(t), wish, quick{})
@@ -116,7 +118,7 @@ func TestLastRecords(t *testing.T) {
 	shelf = prepared(t).world(t).Custody
 	assert.Nil(t, shelf.LastRecords())
 	wish := wishFor(StateFinalized)
-	wish.Proof.Verify, wish.Proof.Database, wish.Proof.Total, wish.Proof.AttestedBy = []Verify{VerifyAttested}, "", 0, "jo"
+	wish.Proof.Verify, wish.Proof.Database, wish.Proof.Total, wish.Proof.AttestedBy = []proof.Verify{proof.VerifyAttested}, "", 0, "jo"
 	wish.Proof.Sign(quick{}, secret.New(newKeyed))
 	s = prepared(t)
 	s.run(t, wish)

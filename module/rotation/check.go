@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -32,8 +33,8 @@ func (p Plan) Check(w World, wish Wish) error {
 			wrong = "the switch would be on without a previous key"
 		}
 		if wrong != "" {
-			return &Fault{
-				Code: CodeInternal, What: fmt.Sprintf("The plan is wrong at step %d (%s %s): %s.", i+1, step.Action, step.Target, wrong),
+			return &fault.Fault{
+				Code: fault.CodeInternal, What: fmt.Sprintf("The plan is wrong at step %d (%s %s): %s.", i+1, step.Action, step.Target, wrong),
 				Next: "This is a mistake of this tool; please report it with this message.",
 			}
 		}
@@ -89,5 +90,5 @@ func escrowed(shelf custody.Shelf, k secret.Secret) bool {
 
 // blindSwitch says whether the switch is on without a previous key.
 func blindSwitch(w World, wish Wish) bool {
-	return w.SSM.Switch.Value.Reveal() == "true" && !w.SSM.Previous.Exists && wish.Names.Omnibus != ""
+	return w.SSM.Switch.On() && !w.SSM.Previous.Exists && wish.Names.Omnibus != ""
 }

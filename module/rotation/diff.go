@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -18,7 +19,7 @@ type Diff struct {
 }
 
 // Diffs shows what the plan changes in the Platform's parameters, one entry a parameter, in the order of the steps.
-func (p Plan) Diffs(w World, wish Wish, prints Prints) []Diff {
+func (p Plan) Diffs(w World, wish Wish, prints proof.Fingerprinter) []Diff {
 	prints = planned{prints, p.Made}
 	diffs := []Diff{}
 	for _, step := range p.Steps {
@@ -45,7 +46,7 @@ func (p Parameters) byName(name string) (Parameter, bool) {
 	return Parameter{}, false
 }
 
-func describe(name string, value secret.Secret, wish Wish, prints Prints) string {
+func describe(name string, value secret.Secret, wish Wish, prints proof.Fingerprinter) string {
 	switch {
 	case value.IsEmpty():
 		return ""
@@ -83,13 +84,13 @@ func plainly(value string) string {
 
 // planned names a key that does not exist yet by what it is: its fingerprint would be another one in the next run.
 type planned struct {
-	Prints
+	proof.Fingerprinter
 	made secret.Fingerprint
 }
 
 // Of gives the fingerprint of a key that exists.
 func (p planned) Of(key secret.Secret) secret.Fingerprint {
-	if known := p.Prints.Of(key); known != p.made || known == "" {
+	if known := p.Fingerprinter.Of(key); known != p.made || known == "" {
 		return known
 	}
 	return "(a new one that the module makes)"

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -157,9 +158,9 @@ func tied(backups []string) string {
 	return fmt.Sprintf("; tied to %q", backups)
 }
 
-func escrowConflict(wish Wish, fingerprint secret.Fingerprint) *Fault {
-	return &Fault{
-		Code: CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(wish.Names.Custody, fingerprint)),
-		State: nothingWritten, Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
+func escrowConflict(wish Wish, fingerprint secret.Fingerprint) *fault.Fault {
+	return &fault.Fault{
+		Code: fault.CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(wish.Names.Custody, fingerprint)),
+		Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
 	}
 }

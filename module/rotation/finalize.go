@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -63,9 +64,9 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 	}
 	if !p.traced() && p.current.print != entry.Current {
 		if p.current.print == entry.Previous && entry.Stage == custody.StageOpen {
-			return &Fault{
-				Code: CodeNotPrepared, What: fmt.Sprintf("Rotation %s was begun but the omnibus still has the old key %s: it was cut off before anything changed.", entry.RotationID, entry.Previous),
-				State: nothingWritten, Next: "Run state prepared again; it goes on with the same new key.",
+			return &fault.Fault{
+				Code: fault.CodeNotPrepared, What: fmt.Sprintf("Rotation %s was begun but the omnibus still has the old key %s: it was cut off before anything changed.", entry.RotationID, entry.Previous),
+				Next: "Run state prepared again; it goes on with the same new key.",
 			}
 		}
 		return unexplained(w, p, entry, true)
@@ -80,12 +81,12 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 		if entry.Stage == custody.StageAborting {
 			return aborting(entry)
 		}
-		return &Fault{
-			Code: CodeNotPrepared, What: fmt.Sprintf("Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage),
-			State: nothingWritten, Next: "Run state prepared again, then rotating.",
+		return &fault.Fault{
+			Code: fault.CodeNotPrepared, What: fmt.Sprintf("Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage),
+			Next: "Run state prepared again, then rotating.",
 		}
 	}
-	return wish.Proof.fits(w.Now, wish, entry, p.prints, p.current.Secret)
+	return wish.Proof.ValidateComplete(w.Now, wish.App, wish.ProofMaxAge, entry, p.prints, p.current.Secret)
 }
 
 // removal puts the steps of finalized into the contract's order of writes.
@@ -119,14 +120,14 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 	plan.Steps = append(plan.Steps, kept...)
 	if entry.Stage == custody.StagePrepared {
 		entry.Stage, entry.ProvedAt = custody.StageProved, w.Now
-		if entry.Proof, err = json.Marshal(wish.Proof.brief()); err != nil {
+		if entry.Proof, err = json.Marshal(wish.Proof.Brief()); err != nil {
 			return Plan{}, err
 		}
 		entry.ProofDigest = wish.Proof.Digest()
-		if weaker := wish.Proof.weaker(); weaker != "" {
+		if weaker := wish.Proof.Weaker(); weaker != "" {
 			plan.Warnings = append(plan.Warnings, weaker)
 		}
-		step, err := ledgerPut(w, wish, entry, ActRecordProof, wish.Proof.says())
+		step, err := ledgerPut(w, wish, entry, ActRecordProof, wish.Proof.Says())
 		if err != nil {
 			return Plan{}, err
 		}

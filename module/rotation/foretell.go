@@ -3,13 +3,15 @@ package rotation
 import (
 	"slices"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // Foretell plans the state finalized for the world as it will be once the plan of prepared is carried out and every record
 // is proved: what a dry run shows of the end. It is Make itself that plans; only the world and the proof are imagined. A plan
 // that needs something comes back as Make's does.
-func Foretell(w World, wish Wish, plan Plan, prints Prints) (Plan, error) {
+func Foretell(w World, wish Wish, plan Plan, prints proof.Fingerprinter) (Plan, error) {
 	after, err := w.after(wish, plan)
 	if err != nil {
 		return Plan{}, err
@@ -24,15 +26,15 @@ func Foretell(w World, wish Wish, plan Plan, prints Prints) (Plan, error) {
 		after = after.terraformed(p)
 	}
 	entry, _ := after.Custody.Entry(plan.RotationID)
-	proof := Proof{
-		Format: ProofFormat, App: wish.App, RotationID: plan.RotationID, Previous: entry.Previous, Current: entry.Current,
-		Verify: []Verify{VerifyDatabase}, Total: 1, Proved: 1, MadeAt: w.Now,
+	proved := proof.Proof{
+		Format: proof.Format, App: wish.App, RotationID: plan.RotationID, Previous: entry.Previous, Current: entry.Current,
+		Verify: []proof.Verify{proof.VerifyDatabase}, Total: 1, Proved: 1, MadeAt: w.Now,
 	}
 	if b := entry.Baseline; b != nil {
-		proof.Before = &Before{Digest: b.Digest, Total: 1}
+		proved.Before = &proof.Before{Digest: b.Digest, Total: 1}
 	}
-	proof.Sign(prints, p.current.Secret)
-	last.Proof = &proof
+	proved.Sign(prints, p.current.Secret)
+	last.Proof = &proved
 	return Make(after, last, prints)
 }
 
@@ -52,7 +54,7 @@ func (w World) after(wish Wish, plan Plan) (World, error) {
 
 // Reached is the phase of a plan that was cut off: the one that was found, unless a step that was carried out changed the
 // Platform's parameters.
-func (p Plan) Reached(w World, wish Wish, prints Prints) Phase {
+func (p Plan) Reached(w World, wish Wish, prints proof.Fingerprinter) Phase {
 	done, changed := Plan{}, false
 	for _, step := range p.Steps {
 		if step.Write == nil || !step.Done {
@@ -82,7 +84,7 @@ func (w *World) write(prefix string, write Write) error {
 			}
 		}
 		if err := w.Custody.Replace(prefix, name, write.Kind != Delete, write.Value, write.After+1); err != nil {
-			return &Fault{Code: CodeInternal, What: err.Error(), State: nothingWritten, Cause: err}
+			return &fault.Fault{Code: fault.CodeInternal, What: err.Error(), Cause: err}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 // ledgerOpen gives the entry of the rotation and the step that opens it, if it is not open yet.
@@ -75,8 +76,8 @@ func fitsLedger(wish Wish) error {
 	if err == nil && len(text) <= platformLimit {
 		return nil
 	}
-	return &Fault{
-		Code: CodeTooLarge, What: fmt.Sprintf("The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit), State: nothingWritten,
+	return &fault.Fault{
+		Code: fault.CodeTooLarge, What: fmt.Sprintf("The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit),
 		Next: "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.", Cause: err,
 	}
 }

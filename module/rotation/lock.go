@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 type taking struct {
@@ -18,10 +19,10 @@ func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
 	claim := custody.Decide(w.Custody.Locks, w.Now)
 	if claim.HeldBy != nil {
 		held := claim.HeldBy
-		return taking{}, nil, &Fault{
-			Code: CodeLocked, What: fmt.Sprintf("%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), wish.App,
+		return taking{}, nil, &fault.Fault{
+			Code: fault.CodeLocked, What: fmt.Sprintf("%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), wish.App,
 				held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.Expiry().UTC().Format(time.RFC3339)),
-			State: nothingWritten, Next: "Wait for it to end; if it died, run again after that time.",
+			Next: "Wait for it to end; if it died, run again after that time.",
 		}
 	}
 	lock := custody.Lock{Holder: w.Caller, RotationID: rotationID, State: string(wish.State), AcquiredAt: w.Now, ExpiresAt: w.Now.Add(custody.Lease)}

@@ -9,7 +9,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -32,8 +34,8 @@ func TestPlanner_anyHistory(t *testing.T) {
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"prepared":  m.prepared,
-			"finalized": func(rt *rapid.T) { m.end(rt, StateFinalized, ProofComplete) },
-			"aborted":   func(rt *rapid.T) { m.end(rt, StateAborted, ProofUntouched) },
+			"finalized": func(rt *rapid.T) { m.end(rt, StateFinalized, proof.Complete) },
+			"aborted":   func(rt *rapid.T) { m.end(rt, StateAborted, proof.Untouched) },
 			"terraform": m.terraform,
 			"":          m.promises,
 		})
@@ -110,19 +112,19 @@ func (m *machine) prepared(rt *rapid.T) {
 }
 
 // end is finalized or aborted, with the proof that a scan would have made.
-func (m *machine) end(rt *rapid.T, state State, kind ProofKind) {
+func (m *machine) end(rt *rapid.T, state State, kind proof.Kind) {
 	wish := m.wish(rt, state)
 	shelf := m.s.world(m.t).Custody
 	open, ok := shelf.Open()
 	if ok {
 		signer := open.Current
-		if kind == ProofUntouched {
+		if kind == proof.Untouched {
 			signer = open.Previous
 		}
 		if deposit, held := shelf.Find(signer); held {
-			wish.Proof = &Proof{
-				Format: ProofFormat, Kind: kind, App: "app", RotationID: open.RotationID, Previous: open.Previous, Current: open.Current,
-				Verify: []Verify{VerifyDatabase}, Database: "db", Total: 1, Proved: 1, Stopped: kind == ProofUntouched, MadeAt: noon,
+			wish.Proof = &proof.Proof{
+				Format: proof.Format, Kind: kind, App: "app", RotationID: open.RotationID, Previous: open.Previous, Current: open.Current,
+				Verify: []proof.Verify{proof.VerifyDatabase}, Database: "db", Total: 1, Proved: 1, Stopped: kind == proof.Untouched, MadeAt: noon,
 			}
 			wish.Proof.Sign(quick{}, deposit.Key)
 		}
@@ -158,7 +160,7 @@ func (m *machine) terraform(*rapid.T) {
 func (m *machine) carryOut(rt *rapid.T, wish Wish) (Plan, bool) {
 	plan, err := Make(m.s.world(m.t), wish, quick{})
 	if err != nil {
-		require.NotEqual(rt, CodeInternal, codeOf(err), "a state of the world is no mistake of this tool: %s", err)
+		require.NotEqual(rt, fault.CodeInternal, fault.CodeOf(err), "a state of the world is no mistake of this tool: %s", err)
 		return plan, false
 	}
 	steps := len(plan.Steps)

@@ -6,13 +6,15 @@ import (
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // picture is the world's parameters, understood: which keys are where, and what a rotation left.
 type picture struct {
-	prints   Prints
+	prints   proof.Fingerprinter
 	document *omnibus.Document // nil when the omnibus was not asked for
 	current  key               // TOWER_CRYPTO_SECRET; without an omnibus the standalone key
 	previous key               // TOWER_CRYPTO_PREVIOUS_SECRET; without an omnibus the standalone previous key
@@ -33,17 +35,14 @@ type key struct {
 }
 
 // look understands the parameters and makes every check that needs no more than them.
-func look(w World, wish Wish, prints Prints) (picture, error) {
+func look(w World, wish Wish, prints proof.Fingerprinter) (picture, error) {
 	p := picture{prints: prints}
 	if err := ours(w.Custody, wish); err != nil {
 		return p, err
 	}
 	for _, parameter := range []Parameter{w.SSM.Omnibus, w.SSM.Current, w.SSM.Previous} {
-		if parameter.Exists && parameter.Type != "SecureString" {
-			return p, &Fault{
-				Code: CodeNotSecureString, What: fmt.Sprintf("SSM parameter %s is a %s, not a SecureString.", parameter.Name, parameter.Type),
-				State: nothingWritten, Next: "Recreate it as a SecureString, as the installer does; its value has been stored in clear.",
-			}
+		if err := parameter.Secure(); err != nil {
+			return p, err
 		}
 	}
 	p.standaloneCurrent = keyOf(w.SSM.Current.Value, prints)
@@ -51,13 +50,13 @@ func look(w World, wish Wish, prints Prints) (picture, error) {
 	p.legacy = keyOf(w.SSM.LegacyPrevious.Value, prints)
 	if wish.Names.Omnibus == "" {
 		p.current, p.previous = p.standaloneCurrent, p.standalonePrevious
-		p.enabled = w.SSM.Switch.Value.Reveal() == "true"
+		p.enabled = w.SSM.Switch.On()
 		return p, nil
 	}
 	if !w.SSM.Omnibus.Exists {
-		return p, &Fault{
-			Code: CodeOmnibusMissing, What: fmt.Sprintf("There is no SSM parameter %s.", wish.Names.Omnibus),
-			State: nothingWritten, Next: "Check omnibus_parameter, the region and the account.",
+		return p, &fault.Fault{
+			Code: fault.CodeOmnibusMissing, What: fmt.Sprintf("There is no SSM parameter %s.", wish.Names.Omnibus),
+			Next: "Check omnibus_parameter, the region and the account.",
 		}
 	}
 	return p.lookAtOmnibus(w, wish, prints)
@@ -79,13 +78,13 @@ func ours(shelf custody.Shelf, wish Wish) error {
 	if other == "" {
 		return nil
 	}
-	return &Fault{
-		Code: CodeAppMismatch, What: fmt.Sprintf("The custody_prefix %s belongs to another installation: %s, not of %s.", wish.Names.Custody, other, wish.App),
+	return &fault.Fault{
+		Code: fault.CodeAppMismatch, What: fmt.Sprintf("The custody_prefix %s belongs to another installation: %s, not of %s.", wish.Names.Custody, other, wish.App),
 		Next: "Give each installation a custody_prefix of its own, such as the default.",
 	}
 }
 
-func (p picture) lookAtOmnibus(w World, wish Wish, prints Prints) (picture, error) {
+func (p picture) lookAtOmnibus(w World, wish Wish, prints proof.Fingerprinter) (picture, error) {
 	document, err := omnibus.Parse([]byte(w.SSM.Omnibus.Value.Reveal()))
 	if err != nil {
 		return p, omnibusFault(w.SSM.Omnibus.Name, err)
@@ -99,23 +98,23 @@ func (p picture) lookAtOmnibus(w World, wish Wish, prints Prints) (picture, erro
 		return p, omnibusFault(w.SSM.Omnibus.Name, err)
 	}
 	if entry.SSMKey != wish.Names.Current {
-		return p, &Fault{
-			Code:  CodeAppMismatch,
-			What:  fmt.Sprintf("The omnibus %s is of another installation: its %s has ssm_key %s, expected %s.", w.SSM.Omnibus.Name, EntryCurrent, entry.SSMKey, wish.Names.Current),
-			State: nothingWritten, Next: "Check app_name, config_prefix and omnibus_parameter.",
+		return p, &fault.Fault{
+			Code: fault.CodeAppMismatch,
+			What: fmt.Sprintf("The omnibus %s is of another installation: its %s has ssm_key %s, expected %s.", w.SSM.Omnibus.Name, EntryCurrent, entry.SSMKey, wish.Names.Current),
+			Next: "Check app_name, config_prefix and omnibus_parameter.",
 		}
 	}
 	if entry.Value == "" {
-		return p, &Fault{
-			Code: CodeOmnibusEntryInvalid, What: fmt.Sprintf("%s in the omnibus %s is empty.", EntryCurrent, w.SSM.Omnibus.Name),
-			State: nothingWritten, Next: "Put the key that the Platform runs with there.",
+		return p, &fault.Fault{
+			Code: fault.CodeOmnibusEntryInvalid, What: fmt.Sprintf("%s in the omnibus %s is empty.", EntryCurrent, w.SSM.Omnibus.Name),
+			Next: "Put the key that the Platform runs with there.",
 		}
 	}
 	p.current = keyOf(secret.New(entry.Value), prints)
 	return p.lookAtTraces(w, prints)
 }
 
-func (p picture) lookAtTraces(w World, prints Prints) (picture, error) {
+func (p picture) lookAtTraces(w World, prints proof.Fingerprinter) (picture, error) {
 	for _, name := range []string{EntryPrevious, EntrySwitch, EntryChunkSize} {
 		entry, ok, err := p.document.Find(name)
 		if err != nil {
@@ -143,28 +142,26 @@ func (p picture) traced() bool { return p.hasPrevious || p.enabled }
 // whole says whether the omnibus shows all of a prepared rotation.
 func (p picture) whole() bool { return p.hasPrevious && p.enabled && !p.previous.IsEmpty() }
 
-func keyOf(s secret.Secret, prints Prints) key { return key{s, prints.Of(s)} }
+func keyOf(s secret.Secret, prints proof.Fingerprinter) key { return key{s, prints.Of(s)} }
 
-func omnibusFault(name string, err error) *Fault {
-	fault := &Fault{State: nothingWritten, Cause: err}
+func omnibusFault(name string, err error) *fault.Fault {
+	f := &fault.Fault{Cause: err}
 	switch {
 	case errors.Is(err, omnibus.ErrDuplicate):
-		fault.Code, fault.Next = CodeOmnibusDuplicate, "Remove one of the two: which of them counts is not ours to guess."
+		f.Code, f.Next = fault.CodeOmnibusDuplicate, "Remove one of the two: which of them counts is not ours to guess."
 	case errors.Is(err, omnibus.ErrMissing):
-		fault.Code, fault.Next = CodeOmnibusEntryMissing, "Check omnibus_parameter: it must name the installer's sensitive values of the Platform itself."
+		f.Code, f.Next = fault.CodeOmnibusEntryMissing, "Check omnibus_parameter: it must name the installer's sensitive values of the Platform itself."
 	case errors.Is(err, omnibus.ErrInvalid):
-		fault.Code, fault.Next = CodeOmnibusEntryInvalid, `An entry is {"ssm_key": "…", "value": "…"}, both strings.`
+		f.Code, f.Next = fault.CodeOmnibusEntryInvalid, `An entry is {"ssm_key": "…", "value": "…"}, both strings.`
 	default:
-		fault.Code, fault.Next = CodeOmnibusNotJSON, "The installer's template is plain JSON, without comments and trailing commas; correct the parameter."
+		f.Code, f.Next = fault.CodeOmnibusNotJSON, "The installer's template is plain JSON, without comments and trailing commas; correct the parameter."
 	}
-	fault.What = fmt.Sprintf("The omnibus %s: %v.", name, err)
-	return fault
+	f.What = fmt.Sprintf("The omnibus %s: %v.", name, err)
+	return f
 }
 
-const nothingWritten = "Nothing was written."
-
 // InUse gives the fingerprints of the keys in use, for who wants to ask escrow about them.
-func InUse(w World, wish Wish, prints Prints) []secret.Fingerprint {
+func InUse(w World, wish Wish, prints proof.Fingerprinter) []secret.Fingerprint {
 	p, err := look(w, wish, prints)
 	if err != nil {
 		return nil
@@ -179,7 +176,7 @@ func InUse(w World, wish Wish, prints Prints) []secret.Fingerprint {
 }
 
 // OtherKey gives the omnibus's key where it differs from the standalone one: one of the two opens the records.
-func OtherKey(w World, wish Wish, prints Prints) secret.Secret {
+func OtherKey(w World, wish Wish, prints proof.Fingerprinter) secret.Secret {
 	p, err := look(w, wish, prints)
 	if err != nil || p.document == nil || p.current.Equal(p.standaloneCurrent.Secret) {
 		return secret.Secret{}

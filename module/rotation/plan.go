@@ -2,9 +2,12 @@ package rotation
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -19,9 +22,9 @@ type Plan struct {
 	Steps      []Step
 	Msg        string
 	Warnings   []string
-	Evidence   []Evidence
-	Progress   *Progress
-	Proof      *Proof
+	Evidence   []proof.Evidence
+	Progress   *proof.Progress
+	Proof      *proof.Proof
 	Then       []Step            // what finalized would do after this one; see Foretell
 	Escrow     string            // the parameter that holds the retiring key
 	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
@@ -30,12 +33,9 @@ type Plan struct {
 	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
 	Needs Need
 	Lock  int // for NeedLock
-	// Pending is not nil while what is wanted is not there yet but may still come (rotating with wait).
-	Pending *Fault
-	// Unconfirmed: the counts say that it is complete, but they are not of one instant: read all once more.
-	Unconfirmed bool
-	Born        time.Time // since when the current key is in use, as far as is known
-	BroughtBy   string    // the rotation that brought the current key; empty if none of ours did, or escrow was not read
+
+	Born      time.Time // since when the current key is in use, as far as is known
+	BroughtBy string    // the rotation that brought the current key; empty if none of ours did, or escrow was not read
 }
 
 // Need is an observation that costs something and is made only when the answer depends on it.
@@ -50,27 +50,8 @@ const (
 	NeedDescription      // DescribeParameters: KMS keys, tiers and policies, which only writes need
 )
 
-// Evidence is one check with its outcome.
-type Evidence struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-}
-
-// Progress counts records; see Records for the classes.
-type Progress struct {
-	Total      int     `json:"total"`
-	Current    int     `json:"current"`
-	Previous   int     `json:"previous"`
-	Unreadable int     `json:"unreadable"`
-	Orphaned   int     `json:"orphaned"`
-	Rewritten  int     `json:"rewritten"`
-	Percent    float64 `json:"percent"`
-	ETASeconds *int    `json:"eta_seconds"` // nil while no rate is known
-}
-
 // Make turns the world and a wish into a plan, or says why there is none.
-func Make(w World, wish Wish, prints Prints) (Plan, error) {
+func Make(w World, wish Wish, prints proof.Fingerprinter) (Plan, error) {
 	p, err := look(w, wish, prints)
 	if err != nil {
 		return Plan{}, err
@@ -79,8 +60,6 @@ func Make(w World, wish Wish, prints Prints) (Plan, error) {
 	switch wish.State {
 	case StatePrepared:
 		plan, err = prepare(w, wish, p, prints)
-	case StateRotating:
-		plan, err = rotate(w, wish, p)
 	case StateFinalized:
 		plan, err = finalize(w, wish, p)
 	case StateAborted:
@@ -88,7 +67,7 @@ func Make(w World, wish Wish, prints Prints) (Plan, error) {
 	case StateObserved:
 		plan = observe(w, wish, p)
 	default:
-		err = &Fault{Code: CodeInvalidOptions, What: fmt.Sprintf("There is no state %q.", wish.State), State: nothingWritten}
+		err = &fault.Fault{Code: fault.CodeInvalidOptions, What: fmt.Sprintf("No plan leads to state %q.", wish.State)}
 	}
 	if err != nil {
 		return Plan{}, err
@@ -113,7 +92,7 @@ func (p Plan) Writes() bool {
 func nothing(phase Phase, rotationID, target, reason string, p picture) Plan {
 	return Plan{
 		Phase: phase, Before: phase, RotationID: rotationID, Current: p.current.print, Previous: p.previous.print,
-		Steps: []Step{{Action: ActNothing, Target: target, Reason: reason, Done: true}}, Msg: upper(reason) + ".",
+		Steps: []Step{{Action: ActNothing, Target: target, Reason: reason, Done: true}}, Msg: strings.ToUpper(reason[:1]) + reason[1:] + ".",
 	}
 }
 
@@ -138,10 +117,3 @@ func born(w World, p picture) (time.Time, string) {
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-
-func upper(sentence string) string {
-	if sentence == "" || sentence[0] < 'a' || sentence[0] > 'z' {
-		return sentence
-	}
-	return string(sentence[0]-'a'+'A') + sentence[1:]
-}

@@ -8,8 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
+
+// rotating is planned by nobody: the judge answers.
+const rotating State = "rotating"
 
 func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 	half := func(t *testing.T) store { // prepared was cut off after the omnibus
@@ -45,31 +50,31 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 		wish  func(Wish) Wish
 		phase Phase
 		does  bool
-		code  Code
+		code  fault.Code
 	}{
 		{"due is prepared", always, StatePrepared, nil, PhasePrepared, true, ""},
 		{"idle stays idle when the key is young", always, StatePrepared, young, PhaseIdle, false, ""},
 		{"a switch that was left on without a key is no obstacle", leftOn, StatePrepared, nil, PhasePrepared, true, ""},
 		{"nor where terraform makes the parameters", leftOn, StatePrepared, func(w Wish) Wish { w.Standalone = StandaloneDelete; return w }, PhasePrepared, true, ""},
-		{"idle cannot rotate", always, StateRotating, nil, "", false, CodeNotPrepared},
+		{"idle cannot rotate", always, rotating, nil, "", false, fault.CodeNotPrepared},
 		{"idle has nothing to finalize", always, StateFinalized, nil, PhaseIdle, false, ""},
 		{"a half prepared world is prepared to its end", half, StatePrepared, nil, PhasePrepared, true, ""},
-		{"a half prepared world cannot rotate", half, StateRotating, nil, "", false, CodeNotPrepared},
-		{"a half prepared world cannot be finalized", half, StateFinalized, nil, "", false, CodeKeyMismatch},
+		{"a half prepared world cannot rotate", half, rotating, nil, "", false, fault.CodeNotPrepared},
+		{"a half prepared world cannot be finalized", half, StateFinalized, nil, "", false, fault.CodeKeyMismatch},
 		{"prepared stays prepared", prepared, StatePrepared, nil, PhasePrepared, false, ""},
 		{"prepared is finalized with a proof", prepared, StateFinalized, nil, PhaseFinalized, true, ""},
-		{"prepared is not finalized without a proof", prepared, StateFinalized, func(w Wish) Wish { w.Proof = nil; return w }, "", false, CodeProofMissing},
+		{"prepared is not finalized without a proof", prepared, StateFinalized, func(w Wish) Wish { w.Proof = nil; return w }, "", false, fault.CodeProofMissing},
 		{"a half finalized world is not prepared again", removing, StatePrepared, nil, PhaseRotated, false, ""},
 		{"a half finalized world is finalized without another proof", removing, StateFinalized, func(w Wish) Wish { w.Proof = nil; return w }, PhaseFinalized, true, ""},
 		{"finalized stays finalized", finalized, StateFinalized, nil, PhaseFinalized, false, ""},
 		{"a finished rotation is not done again", finalized, StatePrepared, nil, PhaseFinalized, false, ""},
-		{"a finished rotation cannot rotate", finalized, StateRotating, nil, "", false, CodeNotPrepared},
+		{"a finished rotation cannot rotate", finalized, rotating, nil, "", false, fault.CodeNotPrepared},
 		{"the next rotation begins", finalized, StatePrepared, func(w Wish) Wish {
 			w.RotationID, w.MadeKey, w.Proof = "r2", secret.New(thirdKey), nil
 			return w
 		}, PhasePrepared, true, ""},
-		{"what the ledger does not explain is not touched", foreign, StatePrepared, nil, "", false, CodeInconsistent},
-		{"what the ledger does not explain is not finalized", foreign, StateFinalized, nil, "", false, CodeInconsistent},
+		{"what the ledger does not explain is not touched", foreign, StatePrepared, nil, "", false, fault.CodeInconsistent},
+		{"what the ledger does not explain is not finalized", foreign, StateFinalized, nil, "", false, fault.CodeInconsistent},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -77,10 +82,14 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 			if test.wish != nil {
 				wish = test.wish(wish)
 			}
-			plan, err := Make(test.world(t).world(t), wish, quick{})
+			w := test.world(t).world(t)
+			plan, err := Make(w, wish, quick{})
+			if test.state == rotating {
+				_, err = proof.Judge(proof.Observed{Parameters: w.SSM.Standalone()}, proof.Asked{}, quick{})
+			}
 			if test.code != "" {
 				require.Error(t, err)
-				assert.Equal(t, test.code, codeOf(err), err.Error())
+				assert.Equal(t, test.code, fault.CodeOf(err), err.Error())
 				return
 			}
 			require.NoError(t, err)
@@ -204,7 +213,7 @@ func TestAnotherRotationWaitsForTheOpenOne(t *testing.T) {
 	wish := wishFor(StatePrepared)
 	wish.RotationID = "r2"
 	_, err := Make(prepared(t).world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err))
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err))
 	assert.ErrorContains(t, err, "r1")
 }
 
@@ -214,7 +223,7 @@ func TestAnotherRotationWaitsForOneThatWasCutOffBeforeTheOmnibusChanged(t *testi
 	wish := wishFor(StatePrepared)
 	wish.RotationID = "r2"
 	_, err := Make(s.world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err))
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err))
 	wish.RotationID = ""
 	again := s.run(t, wish)
 	assert.Equal(t, "r1", again.RotationID, "without a name of its own a run goes on with the open rotation")
@@ -229,11 +238,11 @@ func TestALiveLockIsRespectedAndADeadOneTakenOver(t *testing.T) {
 	w := s.world(t)
 	w.Custody.Locks[0].Holder.Alive = true
 	_, err = Make(w, wishFor(StatePrepared), quick{})
-	assert.Equal(t, CodeLocked, codeOf(err))
+	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err))
 
 	w.Custody.Locks[0].Holder.Local, w.Custody.Locks[0].Holder.Alive = false, false
 	_, err = Make(w, wishFor(StatePrepared), quick{})
-	assert.Equal(t, CodeLocked, codeOf(err), "elsewhere only the lease tells")
+	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err), "elsewhere only the lease tells")
 
 	w.Now = w.Now.Add(custody.Lease + time.Second)
 	plan, err = Make(w, wishFor(StatePrepared), quick{})

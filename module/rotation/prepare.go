@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // prepare plans the state prepared. The omnibus is the point of decision: before it changes, nothing has happened
 // that a rotation would have to take back; after it, the rotation is on its way.
-func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
+func prepare(w World, wish Wish, p picture, prints proof.Fingerprinter) (Plan, error) {
 	entry, known := w.Custody.Entry(wish.RotationID)
 	if known && entry.Stage.Over() {
 		plan, err := alreadyOver(w, p, entry)
@@ -46,10 +48,10 @@ func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 // alreadyOver answers for a rotation that the ledger says is over, once the parameters say so as well.
 func alreadyOver(w World, p picture, entry custody.Entry) (Plan, error) {
 	if p.traced() && p.current.print == entry.Current {
-		return Plan{}, &Fault{
-			Code:  CodeInconsistent,
-			What:  fmt.Sprintf("The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, p.current.print, p.previous.print),
-			State: nothingWritten, Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
+		return Plan{}, &fault.Fault{
+			Code: fault.CodeInconsistent,
+			What: fmt.Sprintf("The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, p.current.print, p.previous.print),
+			Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
 		}
 	}
 	left := entry.Current
@@ -61,8 +63,8 @@ func alreadyOver(w World, p picture, entry custody.Entry) (Plan, error) {
 			return Plan{Needs: NeedShelf}, nil
 		}
 		if !w.Custody.Leads(left, p.current.print) {
-			return Plan{}, &Fault{
-				Code: CodeInconsistent,
+			return Plan{}, &fault.Fault{
+				Code: fault.CodeInconsistent,
 				What: fmt.Sprintf("The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads there.", entry.RotationID, left, p.current.print),
 				Next: "Somebody put another key there, such as an old one with a restored state of terraform: see who wrote it (aws ssm get-parameter-history). If that was meant, name another rotation_id.",
 			}
@@ -96,24 +98,24 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 		return Plan{}, unexplained(w, p, entry, known)
 	}
 	if !wish.NewKey.IsEmpty() && !wish.NewKey.Equal(p.current.Secret) {
-		return Plan{}, &Fault{
-			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, p.current.print),
-			State: nothingWritten, Next: "Leave new_secret out and finish this rotation first.",
+		return Plan{}, &fault.Fault{
+			Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, p.current.print),
+			Next: "Leave new_secret out and finish this rotation first.",
 		}
 	}
 	if wish.CaptureOnly {
 		return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous})
 	}
 	if wish.FromEscrow != "" && wish.FromEscrow != p.current.print {
-		return Plan{}, &Fault{
-			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, p.current.print, wish.FromEscrow),
+		return Plan{}, &fault.Fault{
+			Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, p.current.print, wish.FromEscrow),
 			Next: "Leave new_secret_from_escrow out and finish this rotation first.",
 		}
 	}
 	chunk := chunkWanted(wish)
 	if chunk != nil && (p.chunkSize == nil || *chunk != *p.chunkSize) {
-		return Plan{}, &Fault{
-			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk),
+		return Plan{}, &fault.Fault{
+			Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk),
 			Next: "Give the chunk_size that it was begun with, or none, and finish this rotation.",
 		}
 	}
@@ -131,7 +133,7 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 }
 
 // prepareAnew begins a rotation, or one that was cut off before the omnibus changed.
-func prepareAnew(w World, wish Wish, p picture, prints Prints) (Plan, error) {
+func prepareAnew(w World, wish Wish, p picture, prints proof.Fingerprinter) (Plan, error) {
 	if err := agree(w, p); err != nil {
 		return Plan{}, err
 	}
@@ -170,17 +172,17 @@ func prepareAnew(w World, wish Wish, p picture, prints Prints) (Plan, error) {
 // agree wants omnibus and standalone key to be the same: with which one the Platform runs is not ours to guess.
 func agree(w World, p picture) error {
 	if !w.SSM.Current.Exists {
-		return &Fault{
-			Code: CodeStandaloneMissing, What: fmt.Sprintf("There is no SSM parameter %s, which the Platform reads its key from.", w.SSM.Current.Name),
-			State: nothingWritten, Next: "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
+		return &fault.Fault{
+			Code: fault.CodeStandaloneMissing, What: fmt.Sprintf("There is no SSM parameter %s, which the Platform reads its key from.", w.SSM.Current.Name),
+			Next: "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
 		}
 	}
 	if !p.standaloneCurrent.Equal(p.current.Secret) {
-		return &Fault{
-			Code: CodeKeyMismatch,
+		return &fault.Fault{
+			Code: fault.CodeKeyMismatch,
 			What: fmt.Sprintf("The key in the omnibus %s has fingerprint %s, the one in %s has %s. Only one of them opens the records, and which is not ours to guess.",
 				w.SSM.Omnibus.Name, p.current.print, w.SSM.Current.Name, p.standaloneCurrent.print),
-			State: nothingWritten, Next: "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
+			Next: "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
 		}
 	}
 	return nil
@@ -201,9 +203,9 @@ func isDue(w World, wish Wish, p picture) (Plan, error) {
 			return nothing(PhaseFinalized, deposit.RotationID, w.SSM.Current.Name,
 				fmt.Sprintf("new_secret is the key in use since rotation %s", deposit.RotationID), p), nil
 		}
-		return Plan{}, &Fault{
-			Code: CodeKeyUnchanged, What: fmt.Sprintf("new_secret is the key already in use (fingerprint %s).", p.current.print),
-			State: nothingWritten, Next: "Give another key, or leave new_secret out and let the module make one.",
+		return Plan{}, &fault.Fault{
+			Code: fault.CodeKeyUnchanged, What: fmt.Sprintf("new_secret is the key already in use (fingerprint %s).", p.current.print),
+			Next: "Give another key, or leave new_secret out and let the module make one.",
 		}
 	}
 	if _, opened := w.Custody.Open(); opened {
@@ -223,23 +225,23 @@ func isDue(w World, wish Wish, p picture) (Plan, error) {
 }
 
 // newKey finds the key to rotate to. A key that a cut-off run put into escrow is used again, whatever was made since.
-func newKey(w World, wish Wish, p picture, entry custody.Entry, prints Prints) (key, bool, error) {
+func newKey(w World, wish Wish, p picture, entry custody.Entry, prints proof.Fingerprinter) (key, bool, error) {
 	next, fresh := wish.NewKey, false
 	if wish.FromEscrow != "" {
 		deposit, ok := w.Custody.Find(wish.FromEscrow)
 		if !ok {
-			return key{}, false, &Fault{
-				Code: CodeEscrowMissing, What: fmt.Sprintf("Escrow has no key %s (new_secret_from_escrow) of %s.", wish.FromEscrow, wish.App),
-				State: nothingWritten, Next: "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
+			return key{}, false, &fault.Fault{
+				Code: fault.CodeEscrowMissing, What: fmt.Sprintf("Escrow has no key %s (new_secret_from_escrow) of %s.", wish.FromEscrow, wish.App),
+				Next: "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
 			}
 		}
 		next = deposit.Key
 	}
 	if deposit, ok := w.Custody.Made(entry.RotationID); ok {
 		if !next.IsEmpty() && !next.Equal(deposit.Key) {
-			return key{}, false, &Fault{
-				Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, deposit.Fingerprint),
-				State: nothingWritten, Next: "Leave new_secret out to go on with that key, or name another rotation_id.",
+			return key{}, false, &fault.Fault{
+				Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, deposit.Fingerprint),
+				Next: "Leave new_secret out to go on with that key, or name another rotation_id.",
 			}
 		}
 		next = deposit.Key
@@ -249,16 +251,16 @@ func newKey(w World, wish Wish, p picture, entry custody.Entry, prints Prints) (
 		next, fresh = wish.MadeKey, true
 	}
 	if next.Equal(p.current.Secret) {
-		return key{}, false, &Fault{
-			Code: CodeKeyUnchanged, What: fmt.Sprintf("The new key is the key already in use (fingerprint %s).", p.current.print),
-			State: nothingWritten, Next: "Give another key, or leave new_secret out and let the module make one.",
+		return key{}, false, &fault.Fault{
+			Code: fault.CodeKeyUnchanged, What: fmt.Sprintf("The new key is the key already in use (fingerprint %s).", p.current.print),
+			Next: "Give another key, or leave new_secret out and let the module make one.",
 		}
 	}
 	found := keyOf(next, prints)
 	if entry.Current != "" && entry.Current != found.print {
-		return key{}, false, &Fault{
-			Code: CodeCustodyDamaged, What: fmt.Sprintf("The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current),
-			State: nothingWritten, Next: "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
+		return key{}, false, &fault.Fault{
+			Code: fault.CodeCustodyDamaged, What: fmt.Sprintf("The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current),
+			Next: "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
 		}
 	}
 	return found, fresh, nil

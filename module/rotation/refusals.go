@@ -5,31 +5,32 @@ import (
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-func aborting(entry custody.Entry) *Fault {
-	return &Fault{
-		Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is being aborted, and that was cut off.", entry.RotationID),
-		State: nothingWritten, Next: "Run state aborted again (playbooks/abort-crypto.yml); it goes on from there.",
+func aborting(entry custody.Entry) *fault.Fault {
+	return &fault.Fault{
+		Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s is being aborted, and that was cut off.", entry.RotationID),
+		Next: "Run state aborted again (playbooks/abort-crypto.yml); it goes on from there.",
 	}
 }
 
-func rotationOpen(open custody.Entry, wished string) *Fault {
-	return &Fault{
-		Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s (begun %s by %s) is not finished; rotation %q cannot begin.", open.RotationID, open.OpenedAt.UTC().Format(time.RFC3339), open.By.Who(), wished),
-		State: nothingWritten, Next: fmt.Sprintf("Finish it first: run the same playbook with rotation_id %s.", open.RotationID),
+func rotationOpen(open custody.Entry, wished string) *fault.Fault {
+	return &fault.Fault{
+		Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s (begun %s by %s) is not finished; rotation %q cannot begin.", open.RotationID, open.OpenedAt.UTC().Format(time.RFC3339), open.By.Who(), wished),
+		Next: fmt.Sprintf("Finish it first: run the same playbook with rotation_id %s.", open.RotationID),
 	}
 }
 
 // unexplained tells of a world that neither the ledger nor a cut-off run explains.
-func unexplained(w World, p picture, entry custody.Entry, known bool) *Fault {
+func unexplained(w World, p picture, entry custody.Entry, known bool) *fault.Fault {
 	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", w.SSM.Omnibus.Name, p.current.print, orNone(string(p.previous.print)), p.enabled)
 	ledger := "the ledger has no rotation that explains it"
 	if known {
 		ledger = fmt.Sprintf("the ledger's rotation %s (%s) goes from %s to %s", entry.RotationID, entry.Stage, entry.Previous, entry.Current)
 	}
-	return &Fault{
-		Code: CodeInconsistent, What: found + "; " + ledger + ".", State: nothingWritten,
+	return &fault.Fault{
+		Code: fault.CodeInconsistent, What: found + "; " + ledger + ".",
 		Next: "Somebody else changed it: see who with aws ssm get-parameter-history, and docs/errors.md (inconsistent) for how to go on.",
 	}
 }

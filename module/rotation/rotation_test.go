@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -58,7 +59,7 @@ func (quick) MACKey(key secret.Secret, app string) []byte {
 func printOf(key string) secret.Fingerprint { return quick{}.Of(secret.New(key)) }
 
 func names() Names {
-	return NamesFor("/omnibus", "/config/app", "tower/secret-rotation/previous-key", "/custody/app")
+	return Names{Names: proof.NamesBelow("/config/app", "tower/secret-rotation/previous-key"), Omnibus: "/omnibus", Custody: "/custody/app"}
 }
 
 // store is SSM as a map: what Apply would do, without SSM.
@@ -66,14 +67,15 @@ type store map[string]Parameter
 
 func (s store) put(name, value string) {
 	p := s[name]
-	s[name] = Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Version: p.Version + 1, Modified: noon.AddDate(0, 0, -100), KeyID: "alias/k", Tier: "Standard"}
+	seen := proof.Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Version: p.Version + 1, Modified: noon.AddDate(0, 0, -100)}
+	s[name] = Parameter{Parameter: seen, KeyID: "alias/k", Tier: "Standard"}
 }
 
 func (s store) get(name string) Parameter {
 	if p, ok := s[name]; ok {
 		return p
 	}
-	return Parameter{Name: name}
+	return Parameter{Parameter: proof.Parameter{Name: name}}
 }
 
 // world is everything there is to see, fully observed.
@@ -185,24 +187,21 @@ func finalized(t *testing.T) store {
 func wishFor(state State) Wish {
 	wish := Wish{
 		State: state, App: "app", Names: names(), RotationID: "r1", MadeID: "made", MadeKey: secret.New(newKeyed), Backups: []string{"snap-1"},
-		Standalone: StandaloneWrite, Tool: "test",
+		Standalone: StandaloneWrite,
 	}
 	if state == StateFinalized {
 		wish.Proof = proofOf()
 	}
-	if state == StateRotating {
-		wish.Names.Omnibus = ""
-	}
 	return wish
 }
 
-func proofOf() *Proof {
-	proof := &Proof{
-		Format: ProofFormat, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []Verify{VerifyDatabase},
+func proofOf() *proof.Proof {
+	made := &proof.Proof{
+		Format: proof.Format, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []proof.Verify{proof.VerifyDatabase},
 		Database: "db:3306/tower", Total: 10, Proved: 9, Rewritten: 1, MadeAt: noon,
 	}
-	proof.Sign(quick{}, secret.New(newKeyed))
-	return proof
+	made.Sign(quick{}, secret.New(newKeyed))
+	return made
 }
 
 func actions(plan Plan) []Action {
@@ -211,11 +210,4 @@ func actions(plan Plan) []Action {
 		list = append(list, step.Action)
 	}
 	return list
-}
-
-func codeOf(err error) Code {
-	if fault, ok := err.(*Fault); ok { //nolint:errorlint // Make returns faults bare
-		return fault.Code
-	}
-	return ""
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -15,7 +17,7 @@ import (
 
 func TestSecondRun_anotherInstallationsCustody(t *testing.T) {
 	s := finalized(t)
-	other := NamesFor("/omnibus-bee", "/config/bee", "tower/secret-rotation/previous-key", "/custody/app")
+	other := Names{Names: proof.NamesBelow("/config/bee", "tower/secret-rotation/previous-key"), Omnibus: "/omnibus-bee", Custody: "/custody/app"}
 	s.put("/omnibus-bee", strings.ReplaceAll(strings.ReplaceAll(document, "/config/app", "/config/bee"), oldKey, thirdKey))
 	s.put(other.Current, thirdKey)
 	for _, state := range []State{StatePrepared, StateFinalized, StateAborted} {
@@ -24,7 +26,7 @@ func TestSecondRun_anotherInstallationsCustody(t *testing.T) {
 		wish := wishFor(state)
 		wish.App, wish.Names = "bee", other
 		_, err := Make(w, wish, quick{})
-		assert.Equal(t, CodeAppMismatch, codeOf(err), state)
+		assert.Equal(t, fault.CodeAppMismatch, fault.CodeOf(err), state)
 		assert.ErrorContains(t, err, "custody_prefix")
 	}
 }
@@ -35,7 +37,7 @@ func TestSecondRun_theLedgerAloneDoesNotDecide(t *testing.T) {
 	s.put(names().Current, oldKey)
 	for _, state := range []State{StatePrepared, StateFinalized} {
 		_, err := Make(s.world(t), wishFor(state), quick{})
-		assert.Equal(t, CodeInconsistent, codeOf(err), state)
+		assert.Equal(t, fault.CodeInconsistent, fault.CodeOf(err), state)
 	}
 	later := finalized(t)
 	wish := wishFor(StatePrepared)
@@ -78,13 +80,13 @@ func TestSecondRun_chunkSize(t *testing.T) {
 	wish := wishFor(StatePrepared)
 	wish.ChunkSize = &size
 	_, err := Make(prepared(t).world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err), "prepared without one")
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err), "prepared without one")
 
 	s := idle()
 	s.run(t, wish)
 	wish.ChunkSize = &other
 	_, err = Make(s.world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err), "prepared with another one")
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err), "prepared with another one")
 
 	for _, cut := range []Action{ActOpenLedger, ActPutOmnibus} {
 		for name, chunks := range map[string][2]*int{"added": {nil, &size}, "left out": {&size, nil}, "the same": {&size, &size}} {
@@ -111,37 +113,12 @@ func TestSecondRun_newSecretFromEscrow(t *testing.T) {
 		wish := wishFor(StatePrepared)
 		wish.FromEscrow = other
 		_, err := Make(prepared(t).world(t), wish, quick{})
-		assert.Equal(t, CodeRotationOpen, codeOf(err))
+		assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err))
 	}
 	wish := wishFor(StatePrepared)
 	wish.FromEscrow = printOf(newKeyed)
 	_, err := Make(prepared(t).world(t), wish, quick{})
 	assert.NoError(t, err)
-}
-
-func TestUntouched_nothingMayRun(t *testing.T) {
-	w := prepared(t).world(t)
-	w.Records = &Records{Exact: true, Total: 3, Previous: 3}
-	proof, why := Untouched(w, wishFor(StateRotating), quick{})
-	assert.Nil(t, proof)
-	assert.Contains(t, why, "gather: platform")
-	for i, what := range []string{"backend container b", "cron container c"} {
-		for _, state := range []string{"running", "restarting", "paused"} {
-			w.Platform = stopped()
-			w.Platform.Services[i].State = state
-			proof, why = Untouched(w, wishFor(StateRotating), quick{})
-			assert.Nil(t, proof)
-			assert.Contains(t, why, what)
-		}
-	}
-	w.Platform = stopped()
-	proof, why = Untouched(w, wishFor(StateRotating), quick{})
-	require.NotNil(t, proof, why)
-	proof.Stopped = false
-	proof.Sign(quick{}, secret.New(oldKey))
-	_, err := Make(prepared(t).world(t), abortWish(proof), quick{})
-	assert.Equal(t, CodeProofMismatch, codeOf(err))
-	assert.ErrorContains(t, err, "stopped")
 }
 
 func TestLeads(t *testing.T) {

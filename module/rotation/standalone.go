@@ -3,6 +3,8 @@ package rotation
 import (
 	"fmt"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -43,13 +45,13 @@ func deleteStale(w World, current key) []Step {
 func remove(names ...string) *Write { return &Write{Kind: Delete, Name: names[0], Names: names} }
 
 // agreement is the evidence that the standalone parameters say what a prepared omnibus says.
-func agreement(w World, wish Wish, current, previous key) []Evidence {
+func agreement(w World, wish Wish, current, previous key) []proof.Evidence {
 	left := standaloneSteps(w, Wish{Standalone: StandaloneWrite, Names: wish.Names}, current, previous, nil)
-	evidence := Evidence{Check: "standalone_agrees", OK: len(left) == 0, Detail: "current key, previous key and switch are as the omnibus has them"}
+	evidence := proof.Evidence{Check: "standalone_agrees", OK: len(left) == 0, Detail: "current key, previous key and switch are as the omnibus has them"}
 	if len(left) > 0 {
 		evidence.Detail = fmt.Sprintf("not as the omnibus has it: %s", left[0].Target)
 	}
-	return []Evidence{evidence}
+	return []proof.Evidence{evidence}
 }
 
 const (
@@ -79,9 +81,9 @@ func fit(steps []Step, wish Wish) error {
 		if write.Tier == "Advanced" || wish.AllowAdvanced {
 			limit, next = advancedLimit, "Shorten it: there is no larger tier."
 		}
-		return &Fault{
-			Code: CodeTooLarge, What: fmt.Sprintf("%s would have %d bytes; its tier holds %d.", write.Name, size, limit),
-			State: nothingWritten, Next: next,
+		return &fault.Fault{
+			Code: fault.CodeTooLarge, What: fmt.Sprintf("%s would have %d bytes; its tier holds %d.", write.Name, size, limit),
+			Next: next,
 		}
 	}
 	return nil

@@ -4,19 +4,19 @@ import (
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // State is the desired state of one Platform installation.
 type State string
 
-// The states of the contract that are built.
+// The states that a plan leads to.
 const (
 	StatePrepared  State = "prepared"
-	StateRotating  State = "rotating"
 	StateFinalized State = "finalized"
 	StateAborted   State = "aborted"
-	StateObserved  State = "" // the info module wishes for nothing: its plan is the phase alone
+	StateObserved  State = "" // seqera_crypto_rotation_info changes nothing: its plan is the phase alone
 )
 
 // Phase is what the world is, as one word.
@@ -34,29 +34,11 @@ const (
 	PhaseInconsistent Phase = "inconsistent" // nothing explains what was found
 )
 
-// Names are the SSM parameters of one installation. Source: "Secret key rotation" in the enterprise configuration
-// overview, and the installer's 005_parameter_store.tf.
+// Names are the SSM parameters of one installation.
 type Names struct {
-	Omnibus        string
-	Current        string
-	Previous       string
-	LegacyPrevious string
-	Switch         string
-	ChunkSize      string
-	Custody        string // a prefix
-}
-
-// NamesFor derives the names from the options.
-func NamesFor(omnibus, configPrefix, previousKeyName, custodyPrefix string) Names {
-	return Names{
-		Omnibus:        omnibus,
-		Current:        configPrefix + "/tower/crypto/secretKey",
-		Previous:       configPrefix + "/" + previousKeyName,
-		LegacyPrevious: configPrefix + "/tower/secret-rotation/secretKey",
-		Switch:         configPrefix + "/tower/secret-rotation/enabled",
-		ChunkSize:      configPrefix + "/tower/secret-rotation/chunk-size",
-		Custody:        custodyPrefix,
-	}
+	proof.Names
+	Omnibus string
+	Custody string // a prefix
 }
 
 // The omnibus's entries of a rotation (platform facts: "Parameters").
@@ -93,22 +75,9 @@ type Wish struct {
 	ChunkSize     *int
 	AllowAdvanced bool
 	Standalone    Standalone
-	Proof         *Proof
+	Proof         *proof.Proof
 	ProofMaxAge   time.Duration
 	Baseline      *custody.Baseline // prepared: what was taken before anything was written
 	Platform      *custody.Platform // prepared: the compose project that is rotated
 	CaptureOnly   bool              // prepared: end when the ledger is open
-
-	Verify          []Verify
-	Accept          []string  // ids of records that may stay unreadable if the baseline says that they were
-	LogPattern      string    // of cron's line that means the end, for VerifyLogs
-	AttestedBy      string    // who looked, for VerifyAttested
-	BackendsReadyAt time.Time // when the role saw the backends ready; zero when not known
-	Tool            string    // the tool's version, for the proof
-}
-
-// Prints derives from a key what may be published or binds a document to it; *secret.Fingerprinter does, slowly.
-type Prints interface {
-	Of(key secret.Secret) secret.Fingerprint
-	MACKey(key secret.Secret, app string) []byte
 }

@@ -1,5 +1,5 @@
-// Package rotation is the heart: what the world is (World) and what is wanted (Wish) become a Plan, an ordered list of
-// steps with their reasons. It is pure: no clock, no log, no network, no file, no map order. It must not know how
+// Package rotation is the planner: what is observed (Observed) and what is desired (Wish) become a Plan, an ordered list of
+// writes to SSM with their reasons. It is pure: no clock, no log, no network, no file, no map order. It must not know how
 // parameters are read, where containers run or how records are encrypted.
 package rotation
 
@@ -7,39 +7,30 @@ import (
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // World is what was observed. Parts that nobody looked at are nil or zero, and the plan says so rather than guessing.
 type World struct {
-	Now      time.Time
-	Caller   custody.Holder
-	SSM      Parameters
-	Custody  custody.Shelf // lock, ledger, escrow, as far as they were read
-	Platform *Platform
-	Records  *Records
+	Now     time.Time
+	Caller  custody.Holder
+	SSM     Parameters
+	Custody custody.Shelf // lock, ledger, escrow, as far as they were read
 
-	BaselineLost string   // a sentence that says why there is no baseline although one was asked for
-	Known        []Known  // how many records there were before, also where the baseline itself is lost
-	Log          *LogLine // the line of cron's log that matches the operator's pattern
-}
-
-// LogLine is what cron said. Known keys and passwords are masked in it.
-type LogLine struct {
-	Container string `json:"container"`
-	Pattern   string `json:"pattern"`
-	Line      string `json:"line"`
+	// What the VM shows, for the phase alone; zero where nobody looked.
+	Platform *proof.Platform
+	Records  *proof.Records
 }
 
 // Parameters are the Platform's SSM parameters.
 type Parameters struct {
 	Omnibus        Parameter
-	Current        Parameter // <config_prefix>/tower/crypto/secretKey
-	Previous       Parameter // <config_prefix>/<previous_key_name>
-	LegacyPrevious Parameter // <config_prefix>/tower/secret-rotation/secretKey, the page's older name
-	Switch         Parameter // <config_prefix>/tower/secret-rotation/enabled
-	ChunkSize      Parameter // <config_prefix>/tower/secret-rotation/chunk-size
-	Described      bool      // KMS keys, tiers and policies were asked for
+	Current        Parameter
+	Previous       Parameter
+	LegacyPrevious Parameter // under the page's older name
+	Switch         Parameter
+	ChunkSize      Parameter
+	Described      bool // KMS keys, tiers and policies were asked for
 
 	Ahead time.Duration // how far SSM's clock is ahead of this machine's, to a second; see Modified
 }
@@ -49,112 +40,18 @@ func (p *Parameters) All() []*Parameter {
 	return []*Parameter{&p.Omnibus, &p.Current, &p.Previous, &p.LegacyPrevious, &p.Switch, &p.ChunkSize}
 }
 
-// Parameter is one SSM parameter as GetParameters and DescribeParameters show it.
-type Parameter struct {
-	Name     string
-	Exists   bool
-	Value    secret.Secret
-	Type     string // String, StringList, SecureString
-	Version  int64
-	Modified time.Time
+// Standalone gives those that the VM sees.
+func (p Parameters) Standalone() proof.Parameters {
+	return proof.Parameters{Current: p.Current.Parameter, Previous: p.Previous.Parameter, Switch: p.Switch.Parameter, Ahead: p.Ahead}
+}
 
-	// From DescribeParameters; empty when only GetParameters was asked.
+// Parameter is one SSM parameter with what DescribeParameters adds; that is empty when only GetParameters was asked.
+type Parameter struct {
+	proof.Parameter
+
 	KeyID    string
 	Tier     string // Standard, Advanced, Intelligent-Tiering
 	Pattern  string // AllowedPattern
 	DataType string
 	Policies string // JSON, as it is to be sent back; usually empty
-}
-
-// Role is what a compose service is to a rotation.
-type Role string
-
-// The roles of services.
-const (
-	RoleMigrate Role = "migrate"
-	RoleBackend Role = "backend"
-	RoleCron    Role = "cron"
-	RoleOther   Role = "other"
-)
-
-// Platform is what the Docker Engine and the health URLs say of one compose project.
-type Platform struct {
-	Project   string              `json:"project"`
-	Services  []Service           `json:"services"`
-	Mounts    map[string][]string `json:"mounts"` // by service: source:target, sorted; the source is a path or the name of a volume
-	Readiness Readiness           `json:"readiness"`
-}
-
-// Service is one container of the project. Times are the Engine's; zero when it never started or finished.
-type Service struct {
-	Name         string    `json:"name"`
-	Role         Role      `json:"role"`
-	Container    string    `json:"container"`
-	Image        string    `json:"image"`
-	State        string    `json:"state"`            // created, running, restarting, exited, dead, paused
-	Health       string    `json:"health,omitempty"` // healthy, unhealthy, starting; empty without a health check
-	StartedAt    time.Time `json:"started_at,omitzero"`
-	FinishedAt   time.Time `json:"finished_at,omitzero"`
-	ExitCode     int       `json:"exit_code"`
-	RestartCount int       `json:"restart_count"`
-}
-
-// Readiness is the answer of GET /api/service-info. Ready means 200, or 301 where it redirects to https.
-type Readiness struct {
-	URL    string `json:"url"`
-	Ready  bool   `json:"ready"`
-	Status int    `json:"status"` // 0 when there was no answer
-	Detail string `json:"detail,omitempty"`
-	// Of the Platform, where the answer tells it.
-	Version string    `json:"version,omitempty"`
-	At      time.Time `json:"at"` // when it was asked, by the VM's clock
-}
-
-// Records is what a scan of the database found. Every row of tw_secret is in exactly one of Current, Previous,
-// Unreadable, Orphaned, or Unseen. Rewritten counts orphaned rows whose content differs from the baseline's.
-type Records struct {
-	Database      string   `json:"database"` // host:port/name, never a login
-	Total         int      `json:"total"`
-	Current       int      `json:"current"`
-	Previous      int      `json:"previous"`
-	Unreadable    int      `json:"unreadable"`
-	Orphaned      int      `json:"orphaned"`
-	Rewritten     int      `json:"rewritten"`
-	Carried       int      `json:"carried"`        // rows that are as the baseline has them, classed as there and not opened again; also in one of the classes
-	Deleted       int      `json:"deleted"`        // rows of credentials that are marked deleted; also in one of the classes
-	UnreadableIDs []string `json:"unreadable_ids"` // tw_secret.id, ascending, at most 100
-	NotRewritten  []string `json:"not_rewritten"`  // ids of orphaned rows still as the baseline has them, at most 100
-	Notes         []string `json:"notes"`          // what was not looked at (an unknown column, another table)
-	Before        *Before  `json:"before,omitempty"`
-
-	Exact  bool     `json:"-"` // counted in one consistent snapshot, each record as it was judged
-	Unseen int      `json:"-"` // changed while they were read; in none of the classes
-	Unread []Unread `json:"-"` // the unreadable ones, at most 10,000
-}
-
-// Before compares the records with a baseline. Total after = Total + Created - Removed.
-type Before struct {
-	Digest  string    `json:"digest"` // of the baseline
-	TakenAt time.Time `json:"taken_at"`
-	Total   int       `json:"total"`
-	Created int       `json:"created"`
-	Removed int       `json:"removed"`
-}
-
-// Unread is an unreadable record, and what the baseline says of it.
-type Unread struct {
-	ID      string
-	Before  bool // it was unreadable then
-	Changed bool // its content is another one now
-}
-
-// Database is where the Platform's records are, and the login to read them with.
-type Database struct {
-	Host     string
-	Port     int
-	Name     string
-	User     string
-	Password secret.Secret
-	TLS      string // disabled, preferred, required, verify-ca
-	CAFile   string // PEM, for verify-ca; empty: the system's certificate authorities
 }

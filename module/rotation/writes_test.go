@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -36,10 +37,10 @@ func TestWrites_keepWhatIsNotOurs(t *testing.T) {
 }
 
 func TestFit_advancedLimit(t *testing.T) {
-	for size, code := range map[int]Code{advancedLimit: "", advancedLimit + 1: CodeTooLarge} {
+	for size, code := range map[int]fault.Code{advancedLimit: "", advancedLimit + 1: fault.CodeTooLarge} {
 		for _, tier := range []string{"Advanced", "Standard"} {
 			step := Step{Write: &Write{Kind: Put, Name: "/x", Value: secret.New(strings.Repeat("x", size)), Tier: tier}}
-			assert.Equal(t, code, codeOf(fit([]Step{step}, Wish{AllowAdvanced: true})))
+			assert.Equal(t, code, fault.CodeOf(fit([]Step{step}, Wish{AllowAdvanced: true})))
 		}
 	}
 }
@@ -62,12 +63,4 @@ func TestTidy_keepsTheKMSKey(t *testing.T) {
 	last := plan.Steps[len(plan.Steps)-1]
 	assert.Equal(t, ActUnlock, last.Action)
 	assert.Equal(t, "alias/k", last.Write.KeyID)
-}
-
-func TestRotating_twoKeysThatAreOne(t *testing.T) {
-	s := prepared(t)
-	s.put(names().Previous, newKeyed)
-	_, err := Make(s.world(t), wishFor(StateRotating), quick{})
-	assert.Equal(t, CodeNotPrepared, codeOf(err))
-	assert.ErrorContains(t, err, "same key")
 }

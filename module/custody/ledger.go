@@ -43,6 +43,7 @@ type Entry struct {
 	ProvedAt      time.Time          `json:"proved_at,omitzero"`
 	FinishedAt    time.Time          `json:"finished_at,omitzero"`
 	AbortedAt     time.Time          `json:"aborted_at,omitzero"`
+	ReversedAt    time.Time          `json:"reversed_at,omitzero"` // when Previous and Current changed places, to go back to the old key
 	By            Holder             `json:"by"`
 	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
 	Baseline      *Baseline          `json:"baseline,omitempty"`
@@ -51,6 +52,20 @@ type Entry struct {
 	Lock          int                `json:"lock,omitempty"`         // the number under which it was last written
 	ProofDigest   string             `json:"proof_digest,omitempty"` // SHA-256 of the proof as it was handed over
 }
+
+// Reversed says whether the rotation goes back, or went back, with its keys in each other's place.
+func (e Entry) Reversed() bool { return !e.ReversedAt.IsZero() }
+
+// Left is the key that the rotation left in use, once it is over.
+func (e Entry) Left() secret.Fingerprint {
+	if e.Stage == StageAborted && !e.Reversed() {
+		return e.Previous
+	}
+	return e.Current
+}
+
+// GoingBack says whether going back was cut off before the parameters were as it wants them.
+func (e Entry) GoingBack() bool { return e.Stage == StageAborting || e.Reversed() && e.Stage == StageOpen }
 
 // Baseline names what was seen of the records before the rotation. The file itself stays on the VM.
 type Baseline struct {

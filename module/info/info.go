@@ -35,6 +35,7 @@ type Result struct {
 	Records         *proof.Records      `json:"records,omitempty"`
 	Baseline        *records.Baseline   `json:"baseline,omitempty"`
 	Untouched       *proof.Proof        `json:"untouched,omitempty"`
+	Explained       *proof.Proof        `json:"explained,omitempty"`
 	Escrow          []escrowed          `json:"escrow,omitempty"`
 	Ledger          []custody.Entry     `json:"ledger,omitempty"`
 	Progress        *proof.Progress     `json:"progress,omitempty"`
@@ -127,10 +128,13 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 	if l.vm.Scanner == nil || l.asked.KeyFromEscrow != "" {
 		return nil
 	}
+	asked := proof.Asked{App: l.asked.AppName, RotationID: l.asked.RotationID, Tool: tool}
 	var why string
-	l.out.Untouched, why = proof.ProveUntouched(l.vm.Observed, proof.Asked{App: l.asked.AppName, RotationID: l.asked.RotationID, Tool: tool}, l.Prints)
-	if why != "" {
+	if l.out.Untouched, why = proof.ProveUntouched(l.vm.Observed, asked, l.Prints); why != "" {
 		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "untouched", Detail: "the rotation cannot be aborted: " + why})
+	}
+	if l.out.Explained, why = proof.ProveExplained(l.vm.Observed, l.vm.Keys.Previous, asked, l.Prints); why != "" {
+		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "explained", Detail: "a rotation begun by hand cannot be taken over: " + why})
 	}
 	return l.keep(plan, checkMode)
 }
@@ -139,6 +143,9 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 // of them the Platform's records are under.
 func (l *look) keys() records.Keys {
 	keys := records.Keys{Current: l.Observed.SSM.Current.Value, Previous: l.Observed.SSM.Previous.Value}
+	if keys.Previous.IsEmpty() {
+		keys.Previous = l.Observed.SSM.LegacyPrevious.Value
+	}
 	if keys.Previous.IsEmpty() {
 		keys.Previous = rotation.OtherKey(l.Observed, l.Desired, l.Prints)
 	}

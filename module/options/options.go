@@ -49,6 +49,16 @@ type Rotation struct {
 	// The next O(state=prepared) without it continues from there.
 	CaptureOnly bool `json:"capture_only" jsonschema:"default=false"`
 
+	// For O(state=prepared): take over a rotation that somebody began by hand, following either revision of the page: its two keys go
+	// into escrow, a ledger entry is opened, and what its parameters lack is written. Needs as O(proof) what seqera_crypto_rotation_info
+	// returned as explained, which says that the two keys open the records. Without such a rotation it changes nothing.
+	Adopt bool `json:"adopt" jsonschema:"default=false"`
+
+	// For O(state=aborted), where records may be under the new key already: the two keys change places, and the Platform re-encrypts
+	// every record under the old one. Start it in the documented order after this, then O(state=rotating) and O(state=finalized) end
+	// the rotation as aborted. With a O(proof) that no record is under the new key the rotation is aborted at once.
+	Reverse bool `json:"reverse" jsonschema:"default=false"`
+
 	// For O(state=prepared): what seqera_crypto_rotation_info with C(gather: preflight) returned as compose. Its project, dir, files, env_files, profiles
 	// and mounts are kept in the ledger and returned as platform while the rotation is open; other fields are ignored.
 	Platform map[string]any `json:"platform"`
@@ -73,7 +83,7 @@ type Rotation struct {
 	EscrowKMSKeyID string `json:"escrow_kms_key_id" jsonschema:"minLength=1,maxLength=2048"`
 
 	// What O(state=rotating) returned as proof, unchanged; for O(state=aborted) what seqera_crypto_rotation_info returned
-	// as untouched. O(state=finalized) and O(state=aborted) do not go on without one.
+	// as untouched, for O(adopt=true) what it returned as explained. O(state=finalized) and O(state=aborted) do not go on without one.
 	Proof map[string]any `json:"proof"`
 
 	// For O(state=rotating): wait until every record is proved to be under the new key.

@@ -58,6 +58,7 @@ type Kind string
 const (
 	Complete  Kind = ""          // every record is under the new key
 	Untouched Kind = "untouched" // none is; Proved counts those under the previous one, and that key signs
+	Explained Kind = "explained" // each is under one of the two keys; Proved counts those under the current one, and that key signs
 )
 
 // Exception is a record that is not under the new key, and why the rotation is complete all the same.

@@ -11,7 +11,7 @@ import (
 )
 
 // abort plans the state aborted: the old key is back and the rotation's entries are gone. While a record is under the new key
-// that would lose it, so a look at the records, signed with the old key, must have found none.
+// that would lose it, so a look at the records, signed with the old key, must have found none; or, with Reverse, see reverse.
 func abort(w World, wish Wish, p picture) (Plan, error) {
 	entry, known := w.Custody.Entry(wish.RotationID)
 	if !known && !w.Custody.Complete {
@@ -29,13 +29,25 @@ func abort(w World, wish Wish, p picture) (Plan, error) {
 		}
 		entry = open
 	}
+	back := entry.Reversed() || wish.Reverse && wish.Proof == nil && p.whole() && entry.Stage != custody.StageAborting
+	if back && !entry.Stage.Over() {
+		switch {
+		case entry.Reversed() && entry.Stage == custody.StageProved:
+			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be back; state finalized is next", p), nil
+		case !w.Custody.Complete:
+			return Plan{Needs: NeedShelf}, nil
+		case !w.SSM.Described:
+			return Plan{Needs: NeedDescription}, nil
+		}
+		return reverse(w, wish, p, entry)
+	}
 	switch entry.Stage {
 	case custody.StageAborted:
 		return tidy(w, entry, wish, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), p))
 	case custody.StageProved, custody.StageFinished:
 		return Plan{}, &fault.Fault{
 			Code: fault.CodeTooLateToAbort, What: fmt.Sprintf("Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current),
-			Next: fmt.Sprintf("Finish it (state finalized). To go back to the old key, rotate once more with new_secret_from_escrow: %s.", entry.Previous),
+			Next: fmt.Sprintf("Finish it (state finalized), or go back with reverse: true while both keys are in the parameters. To go back later to the old key, rotate once more with new_secret_from_escrow: %s.", entry.Previous),
 		}
 	case custody.StageOpen, custody.StagePrepared, custody.StageAborting:
 	}

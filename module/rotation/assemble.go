@@ -19,6 +19,7 @@ type change struct {
 	previous   key
 	omnibus    bool   // the omnibus is still to be changed
 	standalone []Step // the standalone parameters that are still to be written
+	adopted    bool   // somebody began it by hand
 }
 
 // assemble puts the steps of prepared into the contract's order of writes.
@@ -37,8 +38,11 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 	if c.fresh {
 		plan.Current, plan.Made = "", c.current.print
 	}
-	if !c.omnibus {
+	if !c.omnibus || c.adopted {
 		plan.Before = PhasePrepared
+	}
+	if c.adopted {
+		plan.Msg = fmt.Sprintf("Took over the rotation from key %s to %s that was begun by hand, as %s.", c.previous.print, c.current.print, c.entry.RotationID)
 	}
 	begin, end, err := locked(w, wish, c.entry.RotationID)
 	if err != nil {

@@ -56,7 +56,11 @@ func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
 		// Check mode and the run that follows make different keys; the plan is the same.
 		target = custody.EscrowName(wish.Names.Custody, "<fingerprint of the new key>")
 	}
-	return append(steps, Step{Action: ActEscrowNew, Target: target, Write: write, Reason: "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it"}), nil
+	reason := "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it"
+	if c.adopted {
+		reason = "the rotation that was begun by hand goes to this key"
+	}
+	return append(steps, Step{Action: ActEscrowNew, Target: target, Write: write, Reason: reason}), nil
 }
 
 // captures are the steps that must come before others: a key that one of those overwrites or deletes is in escrow first, whatever

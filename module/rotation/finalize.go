@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
@@ -59,6 +60,9 @@ func leftovers(w World, p picture, entry custody.Entry) bool {
 
 // mayFinalize is promise 4: without proof the previous key stays.
 func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
+	if entry.GoingBack() {
+		return aborting(entry)
+	}
 	if p.traced() && (!p.whole() || entry.Previous != p.previous.print || entry.Current != p.current.print) {
 		return unexplained(w, p, entry, true)
 	}
@@ -78,9 +82,6 @@ func mayFinalize(w World, wish Wish, p picture, entry custody.Entry) error {
 		return nil
 	}
 	if entry.Stage != custody.StagePrepared {
-		if entry.Stage == custody.StageAborting {
-			return aborting(entry)
-		}
 		return &fault.Fault{
 			Code: fault.CodeNotPrepared, What: fmt.Sprintf("Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage),
 			Next: "Run state prepared again, then rotating.",
@@ -135,9 +136,17 @@ func removal(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		entry.Version++
 	}
 	plan.Steps = slices.Concat(plan.Steps, change)
+	if entry.Reversed() {
+		plan.Phase = PhaseAborted
+		plan.Msg = fmt.Sprintf("Aborted rotation %s: every record is under key %s again, which is in use; %s is in escrow only.", entry.RotationID, entry.Current, entry.Previous)
+	}
 	if !entry.Stage.Over() {
+		action := ActRecordFinished
 		entry.Stage, entry.FinishedAt = custody.StageFinished, w.Now
-		record, err := ledgerPut(w, wish, entry, ActRecordFinished, "no trace of the rotation is left in the parameters")
+		if entry.Reversed() {
+			action, entry.Stage, entry.FinishedAt, entry.AbortedAt = ActRecordAborted, custody.StageAborted, time.Time{}, w.Now
+		}
+		record, err := ledgerPut(w, wish, entry, action, "no trace of the rotation is left in the parameters")
 		if err != nil {
 			return Plan{}, err
 		}

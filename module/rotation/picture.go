@@ -22,6 +22,7 @@ type picture struct {
 
 	hasPrevious bool // the omnibus has the entry
 	hasSwitch   bool
+	misnamed    bool    // one of the two has another ssm_key than the Platform reads, as in the page's older revision
 	chunkSize   *string // the omnibus's chunk size entry
 
 	standaloneCurrent  key
@@ -111,10 +112,10 @@ func (p picture) lookAtOmnibus(w World, wish Wish, prints proof.Fingerprinter) (
 		}
 	}
 	p.current = keyOf(secret.New(entry.Value), prints)
-	return p.lookAtTraces(w, prints)
+	return p.lookAtTraces(w, wish, prints)
 }
 
-func (p picture) lookAtTraces(w World, prints proof.Fingerprinter) (picture, error) {
+func (p picture) lookAtTraces(w World, wish Wish, prints proof.Fingerprinter) (picture, error) {
 	for _, name := range []string{EntryPrevious, EntrySwitch, EntryChunkSize} {
 		entry, ok, err := p.document.Find(name)
 		if err != nil {
@@ -126,8 +127,10 @@ func (p picture) lookAtTraces(w World, prints proof.Fingerprinter) (picture, err
 		switch name {
 		case EntryPrevious:
 			p.hasPrevious, p.previous = true, keyOf(secret.New(entry.Value), prints)
+			p.misnamed = p.misnamed || entry.SSMKey != wish.Names.Previous
 		case EntrySwitch:
 			p.hasSwitch, p.enabled = true, entry.Value == "true"
+			p.misnamed = p.misnamed || entry.SSMKey != wish.Names.Switch
 		case EntryChunkSize:
 			p.chunkSize = &entry.Value
 		}

@@ -36,7 +36,7 @@ func prepare(w World, wish Wish, p picture, prints proof.Fingerprinter) (Plan, e
 		}
 		return plan, nil
 	}
-	if known && entry.Stage == custody.StageAborting {
+	if known && entry.GoingBack() {
 		return Plan{}, aborting(entry)
 	}
 	if p.traced() {
@@ -54,10 +54,7 @@ func alreadyOver(w World, p picture, entry custody.Entry) (Plan, error) {
 			Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
 		}
 	}
-	left := entry.Current
-	if entry.Stage == custody.StageAborted {
-		left = entry.Previous
-	}
+	left := entry.Left()
 	if p.current.print != left {
 		if !w.Custody.Complete {
 			return Plan{Needs: NeedShelf}, nil
@@ -93,6 +90,9 @@ func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (
 		if open, ok := w.Custody.Open(); ok {
 			return Plan{}, rotationOpen(open, wish.RotationID)
 		}
+	}
+	if wish.Adopt && (!known || entry.Stage == custody.StageOpen && (!p.whole() || p.misnamed)) {
+		return adopt(w, wish, p, entry, known)
 	}
 	if !known || !p.whole() || entry.Previous != p.previous.print || entry.Current != p.current.print {
 		return Plan{}, unexplained(w, p, entry, known)
@@ -281,11 +281,16 @@ func rewriteOmnibus(w World, wish Wish, c change) ([]byte, error) {
 		return nil, err
 	}
 	edit := func(after, name, ssmKey, value string) error {
-		if _, there, err := document.Find(name); err != nil || there {
-			if err != nil {
+		entry, there, err := document.Find(name)
+		switch {
+		case err != nil:
+			return err
+		case there && entry.SSMKey == ssmKey:
+			return document.SetValue(name, value)
+		case there: // somebody gave it a name that the Platform does not read
+			if err := document.Remove(name); err != nil {
 				return err
 			}
-			return document.SetValue(name, value)
 		}
 		return document.InsertAfter(after, name, ssmKey, value)
 	}

@@ -32,6 +32,7 @@ const (
 	ActDeleteLegacy    Action = "delete_legacy_previous_key"
 	ActRecordFinished  Action = "record_finished"
 	ActRecordAborted   Action = "record_aborted"
+	ActRecordReversed  Action = "record_reversed"
 	ActUnlock          Action = "release_lock"
 )
 

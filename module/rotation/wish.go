@@ -77,7 +77,9 @@ type Wish struct {
 	Standalone    Standalone
 	Proof         *proof.Proof
 	ProofMaxAge   time.Duration
-	Baseline      *custody.Baseline // prepared: what was taken before anything was written
+	Baseline      *custody.Baseline // prepared, and aborted with Reverse: what was taken before anything was written
 	Platform      *custody.Platform // prepared: the compose project that is rotated
 	CaptureOnly   bool              // prepared: end when the ledger is open
+	Reverse       bool              // aborted: go back by re-encrypting, where some record may be under the new key
+	Adopt         bool              // prepared: take over a rotation that somebody began by hand
 }

@@ -17,7 +17,7 @@ import (
 
 const lockTries = 3
 
-// apply carries out the plan, if it writes, and makes it anew where the world changed until the lock was ours.
+// apply carries out the plan, if it writes, and makes it anew where the parameters changed until the lock was ours.
 func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan, error) {
 	for try := 0; plan.Writes(); try++ {
 		raced, err := s.attempt(ctx, &plan)
@@ -46,7 +46,7 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 			return
 		}
 		// The next run must not have to wait for the lease. Not ours any more, or SSM out of reach: then it has to.
-		err = s.told(err)
+		err = s.withWritten(err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if last := len(plan.Steps) - 1; plan.Steps[last].Action == rotation.ActUnlock && !plan.Steps[last].Done {
@@ -127,10 +127,10 @@ func (f *Failure) Error() string { return f.With(f.Written) }
 func (f *Failure) Unwrap() error { return f.Fault }
 
 // WithoutWrites adds to a fault that nothing was written, for who has no way to write.
-func WithoutWrites(err error) error { return (&Session{}).told(err) }
+func WithoutWrites(err error) error { return (&Session{}).withWritten(err) }
 
 // told adds to a fault what was written. Nobody else says so, since nobody else knows.
-func (s *Session) told(err error) error {
+func (s *Session) withWritten(err error) error {
 	var f *fault.Fault
 	var known *Failure
 	if !errors.As(err, &f) || errors.As(err, &known) {

@@ -35,9 +35,9 @@ func (s *Session) run(ctx context.Context, request ansible.Request) (any, error)
 		plan, err = s.apply(ctx, plan)
 	}
 	if err == nil && request.CheckMode && s.Desired.State == rotation.StatePrepared && !s.Desired.CaptureOnly {
-		plan.Then, err = s.foretell(ctx, plan)
+		plan.Then, err = s.previewFinalize(ctx, plan)
 	}
-	err = s.told(err)
+	err = s.withWritten(err)
 	return s.result(plan, request, err != nil), err
 }
 
@@ -48,13 +48,13 @@ func (s *Session) decide(ctx context.Context) (rotation.Plan, error) {
 	return s.Plan(ctx)
 }
 
-// foretell plans the end of a rotation that is under way or due, for a dry run: by the plan of finalized itself.
-func (s *Session) foretell(ctx context.Context, plan rotation.Plan) ([]rotation.Step, error) {
+// previewFinalize plans the end of a rotation that is under way or due, for a dry run: by the plan of finalized itself.
+func (s *Session) previewFinalize(ctx context.Context, plan rotation.Plan) ([]rotation.Step, error) {
 	if !plan.Writes() && plan.Phase != rotation.PhasePrepared && plan.Phase != rotation.PhaseRotated {
 		return nil, nil
 	}
 	for {
-		end, err := rotation.Foretell(s.Observed, s.Desired, plan, s.Prints)
+		end, err := rotation.PreviewFinalize(s.Observed, s.Desired, plan, s.Fingerprinter)
 		if err != nil || end.Needs == rotation.NeedNothing {
 			return end.Steps, err
 		}

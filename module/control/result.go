@@ -56,14 +56,14 @@ func (s *Session) result(plan rotation.Plan, request ansible.Request, failed boo
 	}
 	out.Changed = len(s.done) > 0
 	if failed && plan.Writes() {
-		out.Phase = plan.Reached(s.Observed, s.Desired, s.Prints)
+		out.Phase = plan.Reached(s.Observed, s.Desired, s.Fingerprinter)
 	}
 	if plan.Writes() && request.CheckMode {
 		out.Changed = true
 		out.Msg = "Would be done: " + lower(plan.Msg)
 	}
 	if request.Diff {
-		out.Diff = plan.Diffs(s.Observed, s.Desired, s.Prints)
+		out.Diff = plan.Diffs(s.Observed, s.Desired, s.Fingerprinter)
 	}
 	if plan.Escrow != "" {
 		// Escrow is created once and never overwritten: its version is 1.

@@ -20,11 +20,11 @@ import (
 
 // Session is one call of the module on the control node: what is desired, and what was observed so far. It is for one goroutine.
 type Session struct {
-	Store    *parameters.Store
-	Prints   *secret.Fingerprinter
-	Desired  rotation.Wish
-	Observed rotation.World
-	Now      func() time.Time
+	Store         *parameters.Store
+	Fingerprinter *secret.Fingerprinter
+	Desired       rotation.Desired
+	Observed      rotation.Observed
+	Now           func() time.Time
 
 	began  time.Time
 	done   []rotation.Step // what was written, whatever became of the plan
@@ -38,8 +38,8 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 		return nil, err
 	}
 	now := time.Now()
-	s := &Session{Store: store, Prints: prints, Now: time.Now, began: now, Observed: rotation.World{Now: now, Caller: self()}}
-	s.Desired = rotation.Wish{
+	s := &Session{Store: store, Fingerprinter: prints, Now: time.Now, began: now, Observed: rotation.Observed{Now: now, Caller: self()}}
+	s.Desired = rotation.Desired{
 		State: rotation.State(asked.State), App: asked.AppName,
 		Names:      rotation.Names{Names: proof.NamesBelow(asked.ConfigPrefix, asked.PreviousKeyName), Omnibus: asked.OmnibusParameter, Custody: asked.CustodyPrefix},
 		RotationID: asked.RotationID, NewKey: asked.NewSecret, MaxAgeDays: asked.MaxAgeDays, Backups: asked.Backups, BackupsWaived: asked.BackupsWaived,
@@ -112,23 +112,23 @@ func (s *Session) Observe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Observed.SSM, s.Observed.Custody = ssm, custody.Shelf{}
+	s.Observed.SSM, s.Observed.Custody = ssm, custody.Inventory{}
 	return s.add(found[ledger])
 }
 
 // ReadEscrow reads what escrow has of the keys in use.
 func (s *Session) ReadEscrow(ctx context.Context) error {
 	var names []string
-	for _, fingerprint := range rotation.InUse(s.Observed, s.Desired, s.Prints) {
+	for _, fingerprint := range rotation.InUse(s.Observed, s.Desired, s.Fingerprinter) {
 		names = append(names, custody.EscrowName(s.Desired.Names.Custody, fingerprint))
 	}
 	s.Observed.Custody.Asked = true
 	return s.read(ctx, names...)
 }
 
-// ReadShelf lists all of custody.
-func (s *Session) ReadShelf(ctx context.Context) (err error) {
-	s.Observed.Custody, err = s.Store.ReadShelf(ctx, s.Desired.Names.Custody)
+// ReadInventory lists all of custody.
+func (s *Session) ReadInventory(ctx context.Context) (err error) {
+	s.Observed.Custody, err = s.Store.ReadInventory(ctx, s.Desired.Names.Custody)
 	s.mark()
 	return err
 }
@@ -162,7 +162,7 @@ func (s *Session) mark() {
 // Plan makes the plan, and observes what that needs, and no more.
 func (s *Session) Plan(ctx context.Context) (rotation.Plan, error) {
 	for {
-		plan, err := rotation.Make(s.Observed, s.Desired, s.Prints)
+		plan, err := rotation.Make(s.Observed, s.Desired, s.Fingerprinter)
 		if err != nil || plan.Needs == rotation.NeedNothing {
 			return plan, err
 		}
@@ -180,8 +180,8 @@ func (s *Session) fetch(ctx context.Context, need rotation.Need, lock int) error
 	case rotation.NeedLock:
 		s.Observed.Custody.Locked = true
 		return s.read(ctx, custody.LockName(s.Desired.Names.Custody, lock))
-	case rotation.NeedShelf:
-		return s.ReadShelf(ctx)
+	case rotation.NeedInventory:
+		return s.ReadInventory(ctx)
 	case rotation.NeedDescription:
 		s.Observed.Caller.ARN = s.Store.Caller(ctx)
 		return s.Store.Describe(ctx, &s.Observed.SSM)

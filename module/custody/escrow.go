@@ -17,10 +17,10 @@ const (
 	OriginGiven    Origin = "given"    // handed over by the operator (new_secret)
 )
 
-// Deposit is one escrowed key with what is known of it, at <custody_prefix>/escrow/<fingerprint>. Created once.
-type Deposit struct {
+// EscrowedKey is one escrowed key with what is known of it, at <custody_prefix>/escrow/<fingerprint>. Created once.
+type EscrowedKey struct {
 	Version int64 // the parameter's version as observed
-	Held    bool  // the key itself is there (a tie may be listed before its key)
+	Held    bool  // the key itself is there (a backup may be listed before its key)
 
 	App         string
 	Fingerprint secret.Fingerprint
@@ -32,11 +32,11 @@ type Deposit struct {
 	CapturedAt  time.Time
 	By          Holder
 	Backups     []string
-	Ties        []Tie
+	BackupRefs  []BackupRef
 }
 
-// Tie binds backups to a key that was captured earlier.
-type Tie struct {
+// BackupRef binds backups to a key that was captured earlier.
+type BackupRef struct {
 	Fingerprint secret.Fingerprint `json:"fingerprint"`
 	RotationID  string             `json:"rotation_id"`
 	Backups     []string           `json:"backups"`
@@ -44,12 +44,12 @@ type Tie struct {
 	By          Holder             `json:"by"`
 }
 
-// Untied gives those of backups that no document ties to the key yet, in their order.
-func (d Deposit) Untied(backups []string) []string {
+// Unlinked gives those of backups that no document binds to the key yet, in their order.
+func (d EscrowedKey) Unlinked(backups []string) []string {
 	var left []string
 	for _, backup := range backups {
 		known := slices.Contains(d.Backups, backup)
-		for _, tie := range d.Ties {
+		for _, tie := range d.BackupRefs {
 			known = known || slices.Contains(tie.Backups, backup)
 		}
 		if !known {
@@ -64,13 +64,13 @@ func EscrowName(prefix string, fingerprint secret.Fingerprint) string {
 	return prefix + "/escrow/" + string(fingerprint)
 }
 
-// TieName gives <prefix>/escrow/<fingerprint>/backups/<rotation_id>.
-func TieName(prefix string, fingerprint secret.Fingerprint, rotationID string) string {
+// BackupRefName gives <prefix>/escrow/<fingerprint>/backups/<rotation_id>.
+func BackupRefName(prefix string, fingerprint secret.Fingerprint, rotationID string) string {
 	return EscrowName(prefix, fingerprint) + "/backups/" + rotationID
 }
 
-// depositDocument is a Deposit as it is stored: the one place where a key is written out.
-type depositDocument struct {
+// storedKey is an EscrowedKey as it is stored: the one place where a key is written out.
+type storedKey struct {
 	App         string             `json:"app_name"`
 	Fingerprint secret.Fingerprint `json:"fingerprint"`
 	Key         string             `json:"key"`
@@ -83,15 +83,15 @@ type depositDocument struct {
 	Backups     []string           `json:"backups,omitempty"`
 }
 
-func (d Deposit) document() depositDocument {
-	return depositDocument{
+func (d EscrowedKey) stored() storedKey {
+	return storedKey{
 		App: d.App, Fingerprint: d.Fingerprint, Key: d.Key.Reveal(), Origin: d.Origin, Source: d.Source,
 		SourceAt: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, By: d.By, Backups: d.Backups,
 	}
 }
 
-func (d depositDocument) deposit() Deposit {
-	return Deposit{
+func (d storedKey) key() EscrowedKey {
+	return EscrowedKey{
 		App: d.App, Fingerprint: d.Fingerprint, Key: secret.New(d.Key), Origin: d.Origin, Source: d.Source,
 		SourceAt: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, By: d.By, Backups: d.Backups,
 	}

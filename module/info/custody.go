@@ -36,33 +36,33 @@ func (l *look) custody(ctx context.Context) error {
 	if !l.wants("escrow") && !l.wants("ledger") && asked.KeyFromEscrow == "" {
 		return nil
 	}
-	if err := l.ReadShelf(ctx); err != nil {
+	if err := l.ReadInventory(ctx); err != nil {
 		return err
 	}
-	shelf := l.Observed.Custody
+	inventory := l.Observed.Custody
 	if l.wants("escrow") {
 		out.Escrow = l.escrow()
 	}
 	if l.wants("ledger") {
-		out.Ledger = ledger(shelf)
+		out.Ledger = ledger(inventory)
 	}
 	if asked.KeyFromEscrow == "" {
 		return nil
 	}
-	deposit, err := take(shelf, asked.KeyFromEscrow)
+	kept, err := findKey(inventory, asked.KeyFromEscrow)
 	if err != nil {
 		return err
 	}
-	l.vm.Keys = records.Keys{Current: deposit.Key}
+	l.vm.Keys = records.Keys{Current: kept.Key}
 	out.Evidence = append(out.Evidence, proof.Evidence{
-		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s of escrow, tied to %q", deposit.Fingerprint, backups(deposit)),
+		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s of escrow, tied to %q", kept.Fingerprint, backups(kept)),
 	})
 	return nil
 }
 
 // ledger gives the entries as a result shows them, oldest first.
-func ledger(shelf custody.Shelf) []custody.Entry {
-	list := slices.Clone(shelf.Ledger)
+func ledger(inventory custody.Inventory) []custody.Entry {
+	list := slices.Clone(inventory.Ledger)
 	for i := range list {
 		list[i].ChunkSize = list[i].ChunkSize.Shown()
 	}
@@ -71,7 +71,7 @@ func ledger(shelf custody.Shelf) []custody.Entry {
 }
 
 func (l *look) escrow() []escrowed {
-	inUse := rotation.InUse(l.Observed, l.Desired, l.Prints)
+	inUse := rotation.InUse(l.Observed, l.Desired, l.Fingerprinter)
 	list := []escrowed{}
 	for _, d := range l.Observed.Custody.Escrow {
 		one := escrowed{
@@ -88,19 +88,19 @@ func (l *look) escrow() []escrowed {
 }
 
 // backups gives all that are tied to a key, in the order in which they were.
-func backups(d custody.Deposit) []string {
+func backups(d custody.EscrowedKey) []string {
 	list := append([]string{}, d.Backups...) // never null
-	for _, tie := range d.Ties {
+	for _, tie := range d.BackupRefs {
 		list = append(list, tie.Backups...)
 	}
 	return list
 }
 
 // take finds a key by its fingerprint, or by a backup that is tied to it.
-func take(shelf custody.Shelf, which string) (custody.Deposit, error) {
-	var found []custody.Deposit
+func findKey(inventory custody.Inventory, which string) (custody.EscrowedKey, error) {
+	var found []custody.EscrowedKey
 	backup, byBackup := strings.CutPrefix(which, "backup:")
-	for _, d := range shelf.Escrow {
+	for _, d := range inventory.Escrow {
 		if d.Held && (d.Fingerprint == secret.Fingerprint(which) || byBackup && slices.Contains(backups(d), backup)) {
 			found = append(found, d)
 		}
@@ -118,5 +118,5 @@ func take(shelf custody.Shelf, which string) (custody.Deposit, error) {
 	case byBackup:
 		f.What = fmt.Sprintf("No key in escrow is tied to the backup %q.", backup)
 	}
-	return custody.Deposit{}, f
+	return custody.EscrowedKey{}, f
 }

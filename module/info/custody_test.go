@@ -15,20 +15,20 @@ import (
 
 func TestAKeyOfEscrowIsFoundByItsFingerprintOrByOneBackup(t *testing.T) {
 	one, other := secret.Fingerprint("0000000000000001"), secret.Fingerprint("0000000000000002")
-	shelf := custody.Shelf{Escrow: []custody.Deposit{
+	inventory := custody.Inventory{Escrow: []custody.EscrowedKey{
 		{Fingerprint: one, Held: true, Key: secret.New(fixture.OldKey), Backups: []string{"first", "both"}},
-		{Fingerprint: other, Held: true, Key: secret.New(fixture.NewKey), Ties: []custody.Tie{{Backups: []string{"later", "both"}}}},
-		{Fingerprint: "0000000000000003", Ties: []custody.Tie{{Backups: []string{"of a key that is gone"}}}},
+		{Fingerprint: other, Held: true, Key: secret.New(fixture.NewKey), BackupRefs: []custody.BackupRef{{Backups: []string{"later", "both"}}}},
+		{Fingerprint: "0000000000000003", BackupRefs: []custody.BackupRef{{Backups: []string{"of a key that is gone"}}}},
 	}}
 	for which, want := range map[string]secret.Fingerprint{string(one): one, "backup:first": one, "backup:later": other} {
-		found, err := take(shelf, which)
+		found, err := findKey(inventory, which)
 		require.NoError(t, err)
 		assert.Equal(t, want, found.Fingerprint, which)
 	}
 	for which, words := range map[string]string{
 		"0000000000000009": "no key", "0000000000000003": "no key", "backup:none": "tied to the backup", "backup:both": "tied to 2 keys", "backup:of a key that is gone": "tied to the backup",
 	} {
-		_, err := take(shelf, which)
+		_, err := findKey(inventory, which)
 		var f *fault.Fault
 		require.ErrorAs(t, err, &f)
 		assert.Equal(t, fault.CodeEscrowMissing, f.Code)
@@ -38,9 +38,9 @@ func TestAKeyOfEscrowIsFoundByItsFingerprintOrByOneBackup(t *testing.T) {
 
 func TestLedger_showsNoKeyInAChunkSize(t *testing.T) {
 	key := fixture.OldKey
-	shelf := custody.Shelf{Ledger: []custody.Entry{{RotationID: "r1", ChunkSize: &custody.ChunkSize{Standalone: &key}}}}
-	text, err := json.Marshal(ledger(shelf))
+	inventory := custody.Inventory{Ledger: []custody.Entry{{RotationID: "r1", ChunkSize: &custody.ChunkSize{Standalone: &key}}}}
+	text, err := json.Marshal(ledger(inventory))
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), fixture.OldKey)
-	assert.Equal(t, fixture.OldKey, *shelf.Ledger[0].ChunkSize.Standalone)
+	assert.Equal(t, fixture.OldKey, *inventory.Ledger[0].ChunkSize.Standalone)
 }

@@ -74,7 +74,7 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 		return nil, err
 	}
 	about := vm.About{
-		App: asked.AppName, ConfigPrefix: asked.ConfigPrefix, Names: session.Desired.Names.Names, Reader: store, Prints: prints, Now: session.Now,
+		App: asked.AppName, ConfigPrefix: asked.ConfigPrefix, Names: session.Desired.Names.Names, Reader: store, Fingerprinter: prints, Now: session.Now,
 		Options: asked.VM, Compose: asked.Compose, Carry: true,
 	}
 	if before != nil {
@@ -130,10 +130,10 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 	}
 	asked := proof.Asked{App: l.asked.AppName, RotationID: l.asked.RotationID, Tool: tool}
 	var why string
-	if l.out.Untouched, why = proof.ProveUntouched(l.vm.Observed, asked, l.Prints); why != "" {
+	if l.out.Untouched, why = proof.ProveUntouched(l.vm.Observed, asked, l.Fingerprinter); why != "" {
 		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "untouched", Detail: "the rotation cannot be aborted: " + why})
 	}
-	if l.out.Explained, why = proof.ProveExplained(l.vm.Observed, l.vm.Keys.Previous, asked, l.Prints); why != "" {
+	if l.out.Explained, why = proof.ProveExplained(l.vm.Observed, l.vm.Keys.Previous, asked, l.Fingerprinter); why != "" {
 		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "explained", Detail: "a rotation begun by hand cannot be taken over: " + why})
 	}
 	return l.keep(plan, checkMode)
@@ -147,7 +147,7 @@ func (l *look) keys() records.Keys {
 		keys.Previous = l.Observed.SSM.LegacyPrevious.Value
 	}
 	if keys.Previous.IsEmpty() {
-		keys.Previous = rotation.OtherKey(l.Observed, l.Desired, l.Prints)
+		keys.Previous = rotation.OtherKey(l.Observed, l.Desired, l.Fingerprinter)
 	}
 	return keys
 }
@@ -161,13 +161,13 @@ func quiet(phase rotation.Phase) bool {
 func (l *look) keep(plan rotation.Plan, checkMode bool) (err error) {
 	dir, out := l.asked.BaselineDir, &l.out
 	if dir == "" || checkMode || !quiet(plan.Phase) {
-		out.Baseline, err = l.vm.Scanner.Baseline(l.asked.AppName, l.Prints, l.Observed.Now, io.Discard)
+		out.Baseline, err = l.vm.Scanner.Baseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, io.Discard)
 		return err
 	}
 	// One file a key: what is seen under the next key does not replace what was seen before a rotation.
 	path := filepath.Join(dir, fmt.Sprintf("%s-%s.baseline.gz", l.asked.AppName, plan.Current))
 	var unkept error
-	out.Baseline, unkept, err = l.vm.Scanner.Keep(l.asked.AppName, l.Prints, l.Observed.Now, path)
+	out.Baseline, unkept, err = l.vm.Scanner.WriteBaseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, path)
 	if unkept != nil {
 		text := fmt.Sprintf("The baseline could not be kept in %s (%v).", path, unkept)
 		if out.Baseline != nil && out.Baseline.Total > records.Inline {

@@ -14,28 +14,28 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/parameters"
 )
 
-// room is SSM with a clock that the test moves, and a run that may hold the lock there.
-type room struct {
+// scene is SSM with a clock that the test moves, and a run that may hold the lock there.
+type scene struct {
 	ssm   *fakessm.SSM
 	store *parameters.Store
 	time  time.Time
 }
 
-func begin() *room {
-	r := &room{ssm: fakessm.New(), time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+func begin() *scene {
+	r := &scene{ssm: fakessm.New(), time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	r.ssm.Now = r.now
 	r.store = parameters.New(r.ssm)
 	return r
 }
 
-func (r *room) now() time.Time { return r.time }
+func (r *scene) now() time.Time { return r.time }
 
-func (r *room) take(ctx context.Context) (*Lease, custody.Outcome, error) {
+func (r *scene) take(ctx context.Context) (*Lease, custody.Outcome, error) {
 	seen, _ := r.store.Locks(ctx, "/c", 1)
 	return Take(ctx, r.store, r.now, "/c", custody.LockName("/c", 1), "alias/k", custody.Lock{Holder: custody.Holder{Host: "here"}, RotationID: "r1", State: "prepared"}, seen)
 }
 
-func (r *room) held(t *testing.T) *Lease {
+func (r *scene) held(t *testing.T) *Lease {
 	t.Helper()
 	l, outcome, err := r.take(t.Context())
 	require.NoError(t, err)
@@ -43,7 +43,7 @@ func (r *room) held(t *testing.T) *Lease {
 	return l
 }
 
-func (r *room) lock(t *testing.T) custody.Lock {
+func (r *scene) lock(t *testing.T) custody.Lock {
 	t.Helper()
 	locks, err := r.store.Locks(t.Context(), "/c", 1)
 	require.NoError(t, err)

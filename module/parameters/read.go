@@ -69,9 +69,9 @@ func (s *Store) ReadStandalone(ctx context.Context, names proof.Names) (proof.Pa
 	}, err
 }
 
-// ReadShelf lists everything under custody_prefix. Pages may be empty and go on.
-func (s *Store) ReadShelf(ctx context.Context, prefix string) (custody.Shelf, error) {
-	shelf := custody.Shelf{Complete: true}
+// ReadInventory lists everything under custody_prefix. Pages may be empty and go on.
+func (s *Store) ReadInventory(ctx context.Context, prefix string) (custody.Inventory, error) {
+	inventory := custody.Inventory{Complete: true}
 	pages := ssm.NewGetParametersByPathPaginator(s.ssm, &ssm.GetParametersByPathInput{
 		Path: aws.String(prefix), Recursive: aws.Bool(true), WithDecryption: aws.Bool(true), MaxResults: aws.Int32(batch),
 	})
@@ -79,15 +79,15 @@ func (s *Store) ReadShelf(ctx context.Context, prefix string) (custody.Shelf, er
 		s.reads.Add(1)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return custody.Shelf{}, asFault(err, "ssm:GetParametersByPath", prefix+"/*")
+			return custody.Inventory{}, asFault(err, "ssm:GetParametersByPath", prefix+"/*")
 		}
 		for _, parameter := range page.Parameters {
-			if err := AddTo(&shelf, prefix, observed(parameter)); err != nil {
-				return custody.Shelf{}, err
+			if err := AddTo(&inventory, prefix, observed(parameter)); err != nil {
+				return custody.Inventory{}, err
 			}
 		}
 	}
-	return shelf, nil
+	return inventory, nil
 }
 
 // Locks reads ten locks by their numbers, from the first on: as many as one call takes.
@@ -97,21 +97,21 @@ func (s *Store) Locks(ctx context.Context, prefix string, first int) ([]custody.
 		names = append(names, custody.LockName(prefix, first+number))
 	}
 	found, err := s.Read(ctx, names...)
-	var shelf custody.Shelf
+	var inventory custody.Inventory
 	for _, name := range names {
 		if err == nil {
-			err = AddTo(&shelf, prefix, found[name])
+			err = AddTo(&inventory, prefix, found[name])
 		}
 	}
-	return shelf.Locks, err
+	return inventory.Locks, err
 }
 
-// AddTo reads one parameter as a custody document onto the shelf; one that does not exist changes nothing.
-func AddTo(shelf *custody.Shelf, prefix string, parameter proof.Parameter) error {
+// AddTo reads one parameter as a custody document into the inventory; one that does not exist changes nothing.
+func AddTo(inventory *custody.Inventory, prefix string, parameter proof.Parameter) error {
 	if !parameter.Exists {
 		return nil
 	}
-	if err := shelf.Add(prefix, parameter.Name, parameter.Value, parameter.Version, parameter.Modified); err != nil {
+	if err := inventory.Add(prefix, parameter.Name, parameter.Value, parameter.Version, parameter.Modified); err != nil {
 		return &fault.Fault{
 			Code: fault.CodeCustodyDamaged, What: "The custody document " + err.Error() + ".",
 			Next: "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.", Cause: err,

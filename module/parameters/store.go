@@ -188,21 +188,21 @@ func (s *Store) Caller(ctx context.Context) string {
 func retryer(throttles int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = throttles
-		o.Backoff = &patience{throttles: throttles}
+		o.Backoff = &backoff{throttles: throttles}
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TooManyUpdates": {}}})
 	})
 }
 
 // patience says how long to wait before a call is tried again, and when to give up. It is for one goroutine, as the store.
-type patience struct {
+type backoff struct {
 	throttles int
 	broken    int // connections in a row: what broke after a hundred throttled tries is not given up at once
 }
 
 // BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s: short enough that SSM's quota is not idle while somebody waits,
 // about one call a second and process while there are many. It gives the error back when it is time to give up.
-func (p *patience) BackoffDelay(attempt int, err error) (time.Duration, error) {
+func (p *backoff) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	if api := smithy.APIError(nil); errors.As(err, &api) && throttled(api.ErrorCode()) {
 		p.broken = 0
 	} else if p.broken++; attempt == 1 {

@@ -219,12 +219,12 @@ func TestTheShelfIsReadInPages(t *testing.T) {
 	for i := range 23 {
 		server.Put(t, "/c/lock/"+strings.Repeat("1", i+1)[:min(i+1, 9)]+string(rune('0'+i%10)), `{"format":1,"body":{"state":"prepared"}}`)
 	}
-	shelf, err := open(t, server).ReadShelf(t.Context(), "/c")
+	inventory, err := open(t, server).ReadInventory(t.Context(), "/c")
 	require.NoError(t, err)
-	assert.True(t, shelf.Complete)
-	assert.Len(t, shelf.Locks, len(server.All(t)))
+	assert.True(t, inventory.Complete)
+	assert.Len(t, inventory.Locks, len(server.All(t)))
 
 	server.Put(t, "/c/ledger/r1", canary)
-	_, err = open(t, server).ReadShelf(t.Context(), "/c")
+	_, err = open(t, server).ReadInventory(t.Context(), "/c")
 	assert.Equal(t, fault.CodeCustodyDamaged, faultOf(t, err))
 }

@@ -188,7 +188,7 @@ func (b *Baseline) proves() bool { return len(b.rows) > 0 }
 
 // fits refuses a baseline that is of another database: none of its records is here, or the schema has another name. The
 // address may differ: a container gets a new one at each start.
-func (b *Baseline) fits(known int, db *DB) error {
+func (b *Baseline) validate(known int, db *DB) error {
 	if !b.taken() {
 		return nil
 	}

@@ -42,7 +42,7 @@ type record struct {
 
 // look reads and judges the records that are stale, page by page, on all workers. It holds no snapshot meanwhile: a
 // derivation costs some 13 ms, and a server must not keep old versions of its rows for as long as thousands of them last.
-func (s *Scanner) look(ctx context.Context) error {
+func (s *Scanner) judgeStale(ctx context.Context) error {
 	s.looked.Store(0)
 	s.toLook.Store(int64(s.unseenOrStale()))
 	if s.toLook.Load() == 0 {
@@ -83,7 +83,7 @@ func (s *Scanner) stale(at int) (names []name, next int) {
 
 // classify judges rows on all workers and remembers what it found, also when it was interrupted.
 func (s *Scanner) classify(ctx context.Context, rows []row) error {
-	return s.spread(ctx, len(rows), func(i int) error {
+	return s.onAllWorkers(ctx, len(rows), func(i int) error {
 		one, _ := s.records.find(rows[i].name)
 		if one == nil {
 			return nil // its id changed its form under us: the next pass meets it

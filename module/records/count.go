@@ -35,7 +35,7 @@ func (s *Scanner) count(exact bool) (proof.Records, error) {
 		}
 		s.tally(&r, one, was, before)
 	}
-	if err := b.fits(known, s.db); err != nil {
+	if err := b.validate(known, s.db); err != nil {
 		return proof.Records{}, err
 	}
 	if b.taken() {

@@ -26,7 +26,7 @@ const (
 	readOnly = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 	// A minute for a statement, on the server itself, and ten seconds for a table that a migration holds. MariaDB and MySQL call
 	// the first by different names; each takes the other's comment for one.
-	patience = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
+	sessionLimits = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
 )
 
 // DB is the Platform's database, opened for reading alone, on one connection: it is kept from look to look for as long as it
@@ -56,7 +56,7 @@ func Open(ctx context.Context, where proof.Database) (*DB, error) {
 	db.pool.SetMaxOpenConns(1)
 	limited, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if db.schema, err = lookAt(limited, db.pool, db.identity); err != nil {
+	if db.schema, err = readSchema(limited, db.pool, db.identity); err != nil {
 		_ = db.pool.Close()
 		return nil, db.fault(ctx, err)
 	}
@@ -117,7 +117,7 @@ func (r reading) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = connection.Close()
 		return nil, errors.New("the driver cannot set up a session")
 	}
-	for _, statement := range []string{readOnly, patience} {
+	for _, statement := range []string{readOnly, sessionLimits} {
 		if _, err := session.ExecContext(ctx, statement, nil); err != nil {
 			_ = connection.Close()
 			return nil, err

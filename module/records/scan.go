@@ -5,8 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
@@ -15,7 +16,7 @@ import (
 )
 
 // looks is how often a scan reads a database anew that changes under it.
-const looks = 10
+const maxScans = 10
 
 // Keys are the keys that a record may be under. Previous is empty outside a rotation.
 type Keys struct{ Current, Previous secret.Secret }
@@ -38,10 +39,10 @@ type Scanner struct {
 	keys    Keys
 	options Options
 
-	links     roll[link]
+	links     table[link]
 	owners    []int32 // of links.rows, by the record that they account for
 	longSalts map[name][]byte
-	records   roll[record]
+	records   table[record]
 	odd       map[name]string // ids that are not made from their names
 	strangers int             // credentials that cannot account for a record
 	fresh     int             // records met that were not known
@@ -108,12 +109,12 @@ func (s *Scanner) poll(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.lookAtStale(ctx)
+	return s.judgeAndCount(ctx)
 }
 
-func (s *Scanner) lookAtStale(ctx context.Context) error {
+func (s *Scanner) judgeAndCount(ctx context.Context) error {
 	before := s.unseenOrStale()
-	err := s.look(ctx)
+	err := s.judgeStale(ctx)
 	s.changes += before - s.unseenOrStale()
 	return err
 }
@@ -136,7 +137,7 @@ func (s *Scanner) scan(ctx context.Context) (exact bool, err error) {
 			return false, err
 		}
 	}
-	for range looks {
+	for range maxScans {
 		unlinked := 0
 		err := s.db.snapshot(ctx, func(c *sql.Conn) (err error) {
 			if unlinked, err = s.credentials(ctx, c, false); err != nil {
@@ -156,7 +157,7 @@ func (s *Scanner) scan(ctx context.Context) (exact bool, err error) {
 		if unlinked == 0 && s.unseenOrStale() == 0 {
 			return true, nil
 		}
-		if err := s.lookAtStale(ctx); err != nil {
+		if err := s.judgeAndCount(ctx); err != nil {
 			return false, err
 		}
 	}
@@ -172,33 +173,31 @@ func (s *Scanner) Looked() (done, of int) { return int(s.looked.Load()), int(s.t
 // Changes counts the records that were found new or changed since the scanner was made.
 func (s *Scanner) Changes() int { return s.changes }
 
-// spread runs work for 0…n-1 on all workers and stops early when one fails or ctx ends. A panic becomes an error: the
-// protocol's recover does not reach these goroutines, and stderr is not for stack traces.
-func (s *Scanner) spread(ctx context.Context, n int, work func(i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+// onAllWorkers runs work for 0…n-1 and stops early when one fails or ctx ends. A panic becomes an error: the protocol's recover does
+// not reach these goroutines, and stderr is not for stack traces.
+func (s *Scanner) onAllWorkers(ctx context.Context, n int, work func(i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	var group sync.WaitGroup
 	for range min(s.options.Workers, n) {
-		group.Go(func() {
+		group.Go(func() (err error) {
 			defer func() {
 				if recovered := recover(); recovered != nil {
-					cancel(internal(fmt.Sprintf("a worker failed: %v", recovered)))
+					err = internal(fmt.Sprintf("a worker failed: %v", recovered))
 				}
 			}()
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= n {
-					return
+					return nil
 				}
 				if err := work(i); err != nil {
-					cancel(internal(err.Error()))
+					return internal(err.Error())
 				}
 			}
+			return ctx.Err()
 		})
 	}
-	group.Wait()
-	return context.Cause(ctx)
+	return group.Wait()
 }
 
 func internal(what string) *fault.Fault {

@@ -12,38 +12,38 @@ import (
 
 // abort plans the state aborted: the old key is back and the rotation's entries are gone. While a record is under the new key
 // that would lose it, so a look at the records, signed with the old key, must have found none; or, with Reverse, see reverse.
-func abort(w World, wish Wish, p picture) (Plan, error) {
-	entry, known := w.Custody.Entry(wish.RotationID)
-	if !known && !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
+func abort(o Observed, desired Desired, v view) (Plan, error) {
+	entry, known := o.Custody.Entry(desired.RotationID)
+	if !known && !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}, nil
 	}
 	if !known {
-		open, ok := w.Custody.Open()
+		open, ok := o.Custody.Open()
 		switch {
-		case ok && wish.RotationID != "":
-			return Plan{}, rotationOpen(open, wish.RotationID)
-		case !ok && !p.traced():
-			return nothing(PhaseIdle, wish.RotationID, w.SSM.Omnibus.Name, "there is no rotation to abort", p), nil
+		case ok && desired.RotationID != "":
+			return Plan{}, rotationOpen(open, desired.RotationID)
+		case !ok && !v.traced():
+			return nothing(PhaseIdle, desired.RotationID, o.SSM.Omnibus.Name, "there is no rotation to abort", v), nil
 		case !ok:
-			return Plan{}, unexplained(w, p, entry, false)
+			return Plan{}, unexplained(o, v, entry, false)
 		}
 		entry = open
 	}
-	back := entry.Reversed() || wish.Reverse && wish.Proof == nil && p.whole() && entry.Stage != custody.StageAborting
+	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole() && entry.Stage != custody.StageAborting
 	if back && !entry.Stage.Over() {
 		switch {
 		case entry.Reversed() && entry.Stage == custody.StageProved:
-			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be back; state finalized is next", p), nil
-		case !w.Custody.Complete:
-			return Plan{Needs: NeedShelf}, nil
-		case !w.SSM.Described:
+			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be back; state finalized is next", v), nil
+		case !o.Custody.Complete:
+			return Plan{Needs: NeedInventory}, nil
+		case !o.SSM.Described:
 			return Plan{Needs: NeedDescription}, nil
 		}
-		return reverse(w, wish, p, entry)
+		return reverse(o, desired, v, entry)
 	}
 	switch entry.Stage {
 	case custody.StageAborted:
-		return tidy(w, entry, wish, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), p))
+		return tidy(o, entry, desired, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), v))
 	case custody.StageProved, custody.StageFinished:
 		return Plan{}, &fault.Fault{
 			Code: fault.CodeTooLateToAbort, What: fmt.Sprintf("Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current),
@@ -51,25 +51,25 @@ func abort(w World, wish Wish, p picture) (Plan, error) {
 		}
 	case custody.StageOpen, custody.StagePrepared, custody.StageAborting:
 	}
-	if !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
+	if !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}, nil
 	}
-	if !w.SSM.Described {
+	if !o.SSM.Described {
 		return Plan{Needs: NeedDescription}, nil
 	}
-	return goBack(w, wish, p, entry)
+	return goBack(o, desired, v, entry)
 }
 
-// goBack checks that the world is one that this rotation made, and puts the steps in order.
-func goBack(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
-	explained := p.whole() && entry.Previous == p.previous.print && entry.Current == p.current.print
-	if !p.traced() {
-		explained = p.current.print == entry.Previous
+// goBack checks that the parameters are as this rotation made them, and puts the steps in order.
+func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
+	explained := v.whole() && entry.Previous == v.previous.fingerprint && entry.Current == v.current.fingerprint
+	if !v.traced() {
+		explained = v.current.fingerprint == entry.Previous
 	}
 	if !explained {
-		return Plan{}, unexplained(w, p, entry, true)
+		return Plan{}, unexplained(o, v, entry, true)
 	}
-	old, held := w.Custody.Find(entry.Previous)
+	old, held := o.Custody.Find(entry.Previous)
 	if !held {
 		return Plan{}, &fault.Fault{
 			Code: fault.CodeCustodyDamaged, What: fmt.Sprintf("The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID),
@@ -77,67 +77,67 @@ func goBack(w World, wish Wish, p picture, entry custody.Entry) (Plan, error) {
 		}
 	}
 	// The new key was never in use: the omnibus did not change, and the standalone parameters change after it.
-	unused := entry.Stage == custody.StageOpen && !p.traced() && p.standaloneCurrent.Equal(old.Key) && !w.SSM.Switch.Exists
+	unused := entry.Stage == custody.StageOpen && !v.traced() && v.standaloneCurrent.Equal(old.Key) && !o.SSM.Switch.Exists
 	proved := entry.Stage == custody.StageAborting
 	if !unused && !proved {
-		if err := wish.Proof.ValidateUntouched(w.Now, wish.App, entry, p.prints, old.Key); err != nil {
+		if err := desired.Proof.ValidateUntouched(o.Now, desired.App, entry, v.prints, old.Key); err != nil {
 			return Plan{}, err
 		}
 	}
 	plan := Plan{
-		Phase: PhaseAborted, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Previous, Escrow: custody.EscrowName(wish.Names.Custody, entry.Previous),
+		Phase: PhaseAborted, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Previous, Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg: fmt.Sprintf("Aborted rotation %s: key %s is in use again; %s is in escrow only.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	begin, end, err := locked(w, wish, entry.RotationID)
+	begin, end, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	back, err := backSteps(w, wish, p, entry, old.Key)
+	back, err := backSteps(o, desired, v, entry, old.Key)
 	if err != nil {
 		return Plan{}, err
 	}
-	kept, err := captures(w, wish, p, entry, nil, back)
+	kept, err := captures(o, desired, v, entry, nil, back)
 	if err != nil {
 		return Plan{}, err
 	}
 	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, slices.Concat(begin.steps, kept), begin.number
 	if !unused && !proved {
-		entry.Stage, entry.ProofDigest = custody.StageAborting, wish.Proof.Digest()
-		if entry.Proof, err = json.Marshal(wish.Proof.Brief()); err != nil {
+		entry.Stage, entry.ProofDigest = custody.StageAborting, desired.Proof.Digest()
+		if entry.Proof, err = json.Marshal(desired.Proof.Brief()); err != nil {
 			return Plan{}, err
 		}
-		step, err := ledgerPut(w, wish, entry, ActRecordProof, fmt.Sprintf("no record is under the new key; %d are under the old one", wish.Proof.Proved))
+		step, err := ledgerPut(o, desired, entry, ActRecordProof, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
 		if err != nil {
 			return Plan{}, err
 		}
 		plan.Steps = append(plan.Steps, step)
 		entry.Version++
 	}
-	entry.Stage, entry.AbortedAt = custody.StageAborted, w.Now
-	record, err := ledgerPut(w, wish, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
+	entry.Stage, entry.AbortedAt = custody.StageAborted, o.Now
+	record, err := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
 	if err != nil {
 		return Plan{}, err
 	}
 	plan.Steps = slices.Concat(plan.Steps, back, []Step{record}, end)
-	return plan, fit(plan.Steps, wish)
+	return plan, chooseTiers(plan.Steps, desired)
 }
 
 // backSteps undo prepared: the omnibus first, so that terraform, whenever it runs, does what is wanted; then the standalone
 // key, so that nothing that starts from here on writes with the new one; then the switch, before its key.
-func backSteps(w World, wish Wish, p picture, entry custody.Entry, old secret.Secret) ([]Step, error) {
+func backSteps(o Observed, desired Desired, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
-	if p.traced() {
-		text, err := clearOmnibus(w, entry, &old)
+	if v.traced() {
+		text, err := clearOmnibus(o, entry, &old)
 		if err != nil {
-			return nil, omnibusFault(w.SSM.Omnibus.Name, err)
+			return nil, omnibusFault(o.SSM.Omnibus.Name, err)
 		}
 		steps = append(steps, Step{
-			Action: ActPutOmnibus, Target: w.SSM.Omnibus.Name, Write: over(w.SSM.Omnibus, secret.New(string(text)), ""),
+			Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""),
 			Reason: "the document as it was before the rotation, in one put",
 		})
 	}
-	if !w.SSM.Current.Exists || !w.SSM.Current.Value.Equal(old) {
-		steps = append(steps, Step{Action: ActPutCurrent, Target: w.SSM.Current.Name, Write: over(w.SSM.Current, old, w.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})
+	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
+		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})
 	}
-	return append(steps, removeStandalones(w, wish, entry)...), nil
+	return append(steps, removeStandalones(o, desired, entry)...), nil
 }

@@ -9,36 +9,36 @@ import (
 
 // adopt takes over a rotation that somebody began by hand, by either revision of the page: both keys go into escrow, the ledger gets
 // its entry, and what the parameters lack is written. A signed look at the records must have found that the two keys open them.
-func adopt(w World, wish Wish, p picture, entry custody.Entry, known bool) (Plan, error) {
-	previous := p.previous
-	for _, other := range []key{p.standalonePrevious, p.legacy} {
+func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool) (Plan, error) {
+	previous := v.previous
+	for _, other := range []key{v.standalonePrevious, v.legacy} {
 		if previous.IsEmpty() {
 			previous = other
 		}
 	}
 	switch {
-	case previous.IsEmpty() || previous.Equal(p.current.Secret):
+	case previous.IsEmpty() || previous.Equal(v.current.Secret):
 		return Plan{}, &fault.Fault{
-			Code: fault.CodeInconsistent, What: fmt.Sprintf("The omnibus %s has the switch of a rotation, but no parameter has its previous key (the current one is %s).", w.SSM.Omnibus.Name, p.current.print),
+			Code: fault.CodeInconsistent, What: fmt.Sprintf("The omnibus %s has the switch of a rotation, but no parameter has its previous key (the current one is %s).", o.SSM.Omnibus.Name, v.current.fingerprint),
 			Next: "Find the previous key (aws ssm get-parameter-history of the omnibus and of the standalone parameters) and put it there, or switch the rotation off; docs/errors.md (inconsistent) has the commands.",
 		}
-	case known && (entry.Previous != previous.print || entry.Current != p.current.print):
-		return Plan{}, unexplained(w, p, entry, known)
-	case !wish.NewKey.IsEmpty() && !wish.NewKey.Equal(p.current.Secret) || wish.FromEscrow != "" && wish.FromEscrow != p.current.print:
+	case known && (entry.Previous != previous.fingerprint || entry.Current != v.current.fingerprint):
+		return Plan{}, unexplained(o, v, entry, known)
+	case !desired.NewKey.IsEmpty() && !desired.NewKey.Equal(v.current.Secret) || desired.FromEscrow != "" && desired.FromEscrow != v.current.fingerprint:
 		return Plan{}, &fault.Fault{
-			Code: fault.CodeRotationOpen, What: fmt.Sprintf("The rotation that was begun by hand goes to key %s; new_secret or new_secret_from_escrow is another one.", p.current.print),
+			Code: fault.CodeRotationOpen, What: fmt.Sprintf("The rotation that was begun by hand goes to key %s; new_secret or new_secret_from_escrow is another one.", v.current.fingerprint),
 			Next: "Leave both out and finish this rotation first.",
 		}
 	}
-	if err := wish.Proof.ValidateExplained(w.Now, wish.App, p.current.print, previous.print, p.prints, p.current.Secret); err != nil {
+	if err := desired.Proof.ValidateExplained(o.Now, desired.App, v.current.fingerprint, previous.fingerprint, v.prints, v.current.Secret); err != nil {
 		return Plan{}, err
 	}
 	if !known {
-		if entry = (custody.Entry{RotationID: wish.RotationID}); entry.RotationID == "" {
-			entry.RotationID = wish.MadeID
+		if entry = (custody.Entry{RotationID: desired.RotationID}); entry.RotationID == "" {
+			entry.RotationID = desired.MadeID
 		}
 	}
-	c := change{p: p, entry: entry, opened: known, current: p.current, previous: previous, omnibus: !p.whole() || p.misnamed, adopted: true}
-	c.standalone = standaloneSteps(w, wish, c.current, c.previous, chunkWanted(wish))
-	return assemble(w, wish, c)
+	c := change{p: v, entry: entry, opened: known, current: v.current, previous: previous, omnibus: !v.whole() || v.misnamed, adopted: true}
+	c.standalone = standaloneSteps(o, desired, c.current, c.previous, chunkWanted(desired))
+	return assemble(o, desired, c)
 }

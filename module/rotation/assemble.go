@@ -11,7 +11,7 @@ import (
 
 // change is what prepare has decided: from which key to which, under which ledger entry, and what is left to write.
 type change struct {
-	p          picture
+	p          view
 	entry      custody.Entry
 	opened     bool // the ledger has the entry already
 	fresh      bool // the new key was made by this run, so its name is known only to a run that writes
@@ -23,52 +23,52 @@ type change struct {
 }
 
 // assemble puts the steps of prepared into the contract's order of writes.
-func assemble(w World, wish Wish, c change) (Plan, error) {
-	if !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
+func assemble(o Observed, desired Desired, c change) (Plan, error) {
+	if !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}, nil
 	}
-	if !w.SSM.Described {
+	if !o.SSM.Described {
 		return Plan{Needs: NeedDescription}, nil
 	}
 	plan := Plan{
-		Phase: PhasePrepared, Before: PhaseDue, RotationID: c.entry.RotationID, Current: c.current.print, Previous: c.previous.print,
-		Evidence: agreement(w, wish, c.p.standaloneCurrent, c.p.standalonePrevious), Escrow: custody.EscrowName(wish.Names.Custody, c.previous.print),
-		Msg: fmt.Sprintf("Prepared rotation %s: key %s is replaced by %s.", c.entry.RotationID, c.previous.print, shown(c)),
+		Phase: PhasePrepared, Before: PhaseDue, RotationID: c.entry.RotationID, Current: c.current.fingerprint, Previous: c.previous.fingerprint,
+		Evidence: agreement(o, desired, c.p.standaloneCurrent, c.p.standalonePrevious), Escrow: custody.EscrowName(desired.Names.Custody, c.previous.fingerprint),
+		Msg: fmt.Sprintf("Prepared rotation %s: key %s is replaced by %s.", c.entry.RotationID, c.previous.fingerprint, shown(c)),
 	}
 	if c.fresh {
-		plan.Current, plan.Made = "", c.current.print
+		plan.Current, plan.Made = "", c.current.fingerprint
 	}
 	if !c.omnibus || c.adopted {
 		plan.Before = PhasePrepared
 	}
 	if c.adopted {
-		plan.Msg = fmt.Sprintf("Took over the rotation from key %s to %s that was begun by hand, as %s.", c.previous.print, c.current.print, c.entry.RotationID)
+		plan.Msg = fmt.Sprintf("Took over the rotation from key %s to %s that was begun by hand, as %s.", c.previous.fingerprint, c.current.fingerprint, c.entry.RotationID)
 	}
-	begin, end, err := locked(w, wish, c.entry.RotationID)
+	begin, end, err := locked(o, desired, c.entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
 	plan.Warnings = begin.warnings
-	escrow, err := escrowSteps(w, wish, c)
+	escrow, err := escrowSteps(o, desired, c)
 	if err != nil {
 		return Plan{}, err
 	}
-	entry, open, err := ledgerOpen(w, wish, c)
+	entry, open, err := ledgerOpen(o, desired, c)
 	if err != nil {
 		return Plan{}, err
 	}
 	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
-	change, err := platformSteps(w, wish, c, &entry)
+	change, err := platformSteps(o, desired, c, &entry)
 	if err != nil {
 		return Plan{}, err
 	}
-	found, err := captures(w, wish, c.p, entry, escrow, change)
+	found, err := captures(o, desired, c.p, entry, escrow, change)
 	if err != nil {
 		return Plan{}, err
 	}
 	escrow = append(escrow, found...)
-	if wish.CaptureOnly {
-		return captured(wish, c, plan, slices.Concat(escrow, open), begin, end)
+	if desired.CaptureOnly {
+		return captured(desired, c, plan, slices.Concat(escrow, open), begin, end)
 	}
 	steps := slices.Concat(begin.steps, escrow, open, change)
 	entry.Lock = begin.number
@@ -79,41 +79,41 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 		}
 	}
 	maps.DeleteFunc(entry.Versions, func(_ string, version int64) bool { return version == 0 })
-	entry.Stage, entry.PreparedAt = custody.StagePrepared, w.Now
-	record, err := ledgerPut(w, wish, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
+	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
+	record, err := ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
 	if err != nil {
 		return Plan{}, err
 	}
 	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
 	plan.Steps = slices.Concat(steps, []Step{record}, end)
-	return plan, fit(plan.Steps, wish)
+	return plan, chooseTiers(plan.Steps, desired)
 }
 
 // platformSteps are the writes to the Platform's own parameters.
-func platformSteps(w World, wish Wish, c change, entry *custody.Entry) ([]Step, error) {
-	if !c.omnibus || wish.CaptureOnly {
+func platformSteps(o Observed, desired Desired, c change, entry *custody.Entry) ([]Step, error) {
+	if !c.omnibus || desired.CaptureOnly {
 		return c.standalone, nil
 	}
-	if wish.Baseline != nil {
-		entry.Baseline = wish.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
+	if desired.Baseline != nil {
+		entry.Baseline = desired.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
 	}
-	text, err := rewriteOmnibus(w, wish, c)
+	text, err := rewriteOmnibus(o, desired, c)
 	if err != nil {
-		return nil, omnibusFault(w.SSM.Omnibus.Name, err)
+		return nil, omnibusFault(o.SSM.Omnibus.Name, err)
 	}
 	return append([]Step{{
-		Action: ActPutOmnibus, Target: w.SSM.Omnibus.Name, Write: over(w.SSM.Omnibus, secret.New(string(text)), ""),
+		Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""),
 		Reason: "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)",
 	}}, c.standalone...), nil
 }
 
 // captured ends prepared once both keys are in escrow and the ledger is open (page step 1.3): the Platform's parameters are as before.
-func captured(wish Wish, c change, plan Plan, capture []Step, begin taking, end []Step) (Plan, error) {
+func captured(desired Desired, c change, plan Plan, capture []Step, begin lockSteps, end []Step) (Plan, error) {
 	plan.Phase, plan.Before = PhaseDue, PhaseDue
 	if !c.omnibus {
 		plan.Phase, plan.Before = PhasePrepared, PhasePrepared
 	}
-	plan.Current, plan.Previous, plan.Made = c.p.current.print, c.p.previous.print, ""
+	plan.Current, plan.Previous, plan.Made = c.p.current.fingerprint, c.p.previous.fingerprint, ""
 	if len(capture) == 0 {
 		plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow already.", plan.RotationID)
 		plan.Warnings = nil
@@ -122,36 +122,36 @@ func captured(wish Wish, c change, plan Plan, capture []Step, begin taking, end 
 	}
 	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow and the ledger is open; the Platform's parameters are as before.", plan.RotationID)
 	plan.Steps = slices.Concat(begin.steps, capture, end)
-	return plan, fit(plan.Steps, wish)
+	return plan, chooseTiers(plan.Steps, desired)
 }
 
 func shown(c change) string {
 	if c.fresh {
 		return "a new one that the module makes"
 	}
-	return string(c.current.print)
+	return string(c.current.fingerprint)
 }
 
 // create writes a document of custody for the first time, under escrow_kms_key_id, else the KMS key that protects the omnibus.
-func create(w World, wish Wish, name string, document any) (*Write, error) {
+func create(o Observed, desired Desired, name string, document any) (*Write, error) {
 	value, err := custody.Encode(document)
 	if err != nil {
 		return nil, err
 	}
-	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish)}, nil
+	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(o, desired)}, nil
 }
 
 // custodyKeyID is the KMS key of what is new under custody_prefix.
-func custodyKeyID(w World, wish Wish) string {
-	if wish.EscrowKeyID != "" {
-		return wish.EscrowKeyID
+func custodyKeyID(o Observed, desired Desired) string {
+	if desired.EscrowKeyID != "" {
+		return desired.EscrowKeyID
 	}
-	return w.SSM.Omnibus.KeyID
+	return o.SSM.Omnibus.KeyID
 }
 
-// over writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is
+// overwrite writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is
 // created under newKeyID.
-func over(p Parameter, value secret.Secret, newKeyID string) *Write {
+func overwrite(p Parameter, value secret.Secret, newKeyID string) *Write {
 	if !p.Exists {
 		return &Write{Kind: Create, Name: p.Name, Value: value, Type: "SecureString", KeyID: newKeyID}
 	}

@@ -19,19 +19,19 @@ type Diff struct {
 }
 
 // Diffs shows what the plan changes in the Platform's parameters, one entry a parameter, in the order of the steps.
-func (p Plan) Diffs(w World, wish Wish, prints proof.Fingerprinter) []Diff {
+func (p Plan) Diffs(o Observed, desired Desired, prints proof.Fingerprinter) []Diff {
 	prints = planned{prints, p.Made}
 	diffs := []Diff{}
 	for _, step := range p.Steps {
-		before, ours := w.SSM.byName(step.Target)
+		before, ours := o.SSM.byName(step.Target)
 		if step.Write == nil || !ours {
 			continue
 		}
 		after := ""
 		if step.Write.Kind != Delete {
-			after = describe(before.Name, step.Write.Value, wish, prints)
+			after = describe(before.Name, step.Write.Value, desired, prints)
 		}
-		diffs = append(diffs, Diff{BeforeHeader: before.Name, AfterHeader: before.Name, Before: describe(before.Name, before.Value, wish, prints), After: after})
+		diffs = append(diffs, Diff{BeforeHeader: before.Name, AfterHeader: before.Name, Before: describe(before.Name, before.Value, desired, prints), After: after})
 	}
 	return diffs
 }
@@ -46,13 +46,13 @@ func (p Parameters) byName(name string) (Parameter, bool) {
 	return Parameter{}, false
 }
 
-func describe(name string, value secret.Secret, wish Wish, prints proof.Fingerprinter) string {
+func describe(name string, value secret.Secret, desired Desired, prints proof.Fingerprinter) string {
 	switch {
 	case value.IsEmpty():
 		return ""
-	case name == wish.Names.Switch || name == wish.Names.ChunkSize:
+	case name == desired.Names.Switch || name == desired.Names.ChunkSize:
 		return plainly(value.Reveal()) + "\n"
-	case name != wish.Names.Omnibus:
+	case name != desired.Names.Omnibus:
 		return "key " + string(prints.Of(value)) + "\n"
 	}
 	document, err := omnibus.Parse([]byte(value.Reveal()))

@@ -10,32 +10,32 @@ import (
 )
 
 // escrowSteps puts the retiring key, then the new one, where nothing overwrites them.
-func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
+func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
 	var steps []Step
-	retiring, held := w.Custody.Find(c.previous.print)
+	retiring, held := o.Custody.Find(c.previous.fingerprint)
 	switch {
 	case held && !retiring.Key.Equal(c.previous.Secret):
-		return nil, escrowConflict(wish, c.previous.print)
+		return nil, escrowConflict(desired, c.previous.fingerprint)
 	case !held:
-		deposit := custody.Deposit{
-			App: wish.App, Fingerprint: c.previous.print, Key: c.previous.Secret, Origin: custody.OriginCaptured, Source: wish.Names.Omnibus,
-			SourceAt: w.SSM.Omnibus.Version, RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller, Backups: wish.Backups,
+		kept := custody.EscrowedKey{
+			App: desired.App, Fingerprint: c.previous.fingerprint, Key: c.previous.Secret, Origin: custody.OriginCaptured, Source: desired.Names.Omnibus,
+			SourceAt: o.SSM.Omnibus.Version, RotationID: c.entry.RotationID, CapturedAt: o.Now, By: o.Caller, Backups: desired.Backups,
 		}
-		write, err := create(w, wish, custody.EscrowName(wish.Names.Custody, c.previous.print), deposit)
+		write, err := create(o, desired, custody.EscrowName(desired.Names.Custody, c.previous.fingerprint), kept)
 		if err != nil {
 			return nil, err
 		}
-		steps = append(steps, Step{Action: ActEscrowRetiring, Target: write.Name, Write: write, Reason: "backups made before the rotation open with this key only" + tied(wish.Backups)})
+		steps = append(steps, Step{Action: ActEscrowRetiring, Target: write.Name, Write: write, Reason: "backups made before the rotation open with this key only" + tied(desired.Backups)})
 	default:
-		tie, err := tieStep(w, wish, c, retiring)
+		tie, err := linkStep(o, desired, c, retiring)
 		if err != nil {
 			return nil, err
 		}
 		steps = append(steps, tie...)
 	}
-	fresh, held := w.Custody.Find(c.current.print)
+	fresh, held := o.Custody.Find(c.current.fingerprint)
 	if held && !fresh.Key.Equal(c.current.Secret) {
-		return nil, escrowConflict(wish, c.current.print)
+		return nil, escrowConflict(desired, c.current.fingerprint)
 	}
 	if held {
 		return steps, nil
@@ -44,9 +44,9 @@ func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
 	if c.fresh {
 		origin = custody.OriginMade
 	}
-	write, err := create(w, wish, custody.EscrowName(wish.Names.Custody, c.current.print), custody.Deposit{
-		App: wish.App, Fingerprint: c.current.print, Key: c.current.Secret, Origin: origin,
-		RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller,
+	write, err := create(o, desired, custody.EscrowName(desired.Names.Custody, c.current.fingerprint), custody.EscrowedKey{
+		App: desired.App, Fingerprint: c.current.fingerprint, Key: c.current.Secret, Origin: origin,
+		RotationID: c.entry.RotationID, CapturedAt: o.Now, By: o.Caller,
 	})
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
 	target := write.Name
 	if c.fresh {
 		// Check mode and the run that follows make different keys; the plan is the same.
-		target = custody.EscrowName(wish.Names.Custody, "<fingerprint of the new key>")
+		target = custody.EscrowName(desired.Names.Custody, "<fingerprint of the new key>")
 	}
 	reason := "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it"
 	if c.adopted {
@@ -65,7 +65,7 @@ func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
 
 // captures are the steps that must come before others: a key that one of those overwrites or deletes is in escrow first, whatever
 // put it there. This is the one place that sees to it, and Check verifies it. planned are escrow steps that come before anyway.
-func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps []Step) ([]Step, error) {
+func captures(o Observed, desired Desired, v view, entry custody.Entry, planned, steps []Step) ([]Step, error) {
 	names := map[string]bool{}
 	for _, step := range planned {
 		names[step.Write.Name] = true
@@ -74,28 +74,28 @@ func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps
 	for _, step := range steps {
 		targets := step.Write.Targets()
 		if step.Action == ActPutOmnibus {
-			targets = append(slices.Clone(targets), w.SSM.Current.Name, w.SSM.Previous.Name) // terraform makes them as the omnibus says
+			targets = append(slices.Clone(targets), o.SSM.Current.Name, o.SSM.Previous.Name) // terraform makes them as the omnibus says
 		}
 		for _, target := range targets {
-			parameter, _ := w.SSM.byName(target)
-			for _, held := range keysIn(parameter, wish) {
-				k := keyOf(held, p.prints)
-				name := custody.EscrowName(wish.Names.Custody, k.print)
-				deposit, there := w.Custody.Find(k.print)
-				if there && !deposit.Key.Equal(k.Secret) {
-					return nil, escrowConflict(wish, k.print)
+			parameter, _ := o.SSM.byName(target)
+			for _, held := range keysIn(parameter, desired) {
+				k := keyOf(held, v.prints)
+				name := custody.EscrowName(desired.Names.Custody, k.fingerprint)
+				kept, there := o.Custody.Find(k.fingerprint)
+				if there && !kept.Key.Equal(k.Secret) {
+					return nil, escrowConflict(desired, k.fingerprint)
 				}
 				if there || names[name] {
 					continue
 				}
 				names[name] = true
 				action, reason, backups := ActEscrowFound, "no other parameter may hold this key: it is in escrow before this one changes", []string(nil)
-				if k.print == entry.Previous {
+				if k.fingerprint == entry.Previous {
 					action, reason, backups = ActEscrowRetiring, "backups made before the rotation open with this key only"+tied(entry.Backups), entry.Backups
 				}
-				write, err := create(w, wish, name, custody.Deposit{
-					App: wish.App, Fingerprint: k.print, Key: k.Secret, Origin: custody.OriginCaptured, Source: parameter.Name, SourceAt: parameter.Version,
-					RotationID: entry.RotationID, CapturedAt: w.Now, By: w.Caller, Backups: backups,
+				write, err := create(o, desired, name, custody.EscrowedKey{
+					App: desired.App, Fingerprint: k.fingerprint, Key: k.Secret, Origin: custody.OriginCaptured, Source: parameter.Name, SourceAt: parameter.Version,
+					RotationID: entry.RotationID, CapturedAt: o.Now, By: o.Caller, Backups: backups,
 				})
 				if err != nil {
 					return nil, err
@@ -107,13 +107,13 @@ func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps
 	return found, nil
 }
 
-func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, error) {
-	untied := retiring.Untied(wish.Backups)
+func linkStep(o Observed, desired Desired, c change, retiring custody.EscrowedKey) ([]Step, error) {
+	untied := retiring.Unlinked(desired.Backups)
 	if len(untied) == 0 {
 		return nil, nil
 	}
-	name := custody.TieName(wish.Names.Custody, c.previous.print, fmt.Sprintf("%s.%d", c.entry.RotationID, len(retiring.Ties)+1))
-	write, err := create(w, wish, name, custody.Tie{Fingerprint: c.previous.print, RotationID: c.entry.RotationID, Backups: untied, At: w.Now, By: w.Caller})
+	name := custody.BackupRefName(desired.Names.Custody, c.previous.fingerprint, fmt.Sprintf("%s.%d", c.entry.RotationID, len(retiring.BackupRefs)+1))
+	write, err := create(o, desired, name, custody.BackupRef{Fingerprint: c.previous.fingerprint, RotationID: c.entry.RotationID, Backups: untied, At: o.Now, By: o.Caller})
 	if err != nil {
 		return nil, err
 	}
@@ -121,38 +121,38 @@ func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, er
 }
 
 // later says whether a backup is named that was not when the rotation was begun.
-func later(wish Wish, entry custody.Entry) bool {
-	return slices.ContainsFunc(wish.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
+func later(desired Desired, entry custody.Entry) bool {
+	return slices.ContainsFunc(desired.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
 }
 
-// tieLater ties backups that were named after the rotation was begun to the key that it retires. Nothing else is to be done.
-func tieLater(w World, wish Wish, p picture, entry custody.Entry, over Plan) (Plan, error) {
-	if !later(wish, entry) {
-		return tidy(w, entry, wish, over)
+// linkLater binds backups that were named after the rotation was begun to the key that it retires. Nothing else is to be done.
+func linkLater(o Observed, desired Desired, v view, entry custody.Entry, over Plan) (Plan, error) {
+	if !later(desired, entry) {
+		return tidy(o, entry, desired, over)
 	}
-	if !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
+	if !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}, nil
 	}
-	if !w.SSM.Described {
+	if !o.SSM.Described {
 		return Plan{Needs: NeedDescription}, nil
 	}
-	retired, held := w.Custody.Find(entry.Previous)
-	untied := retired.Untied(wish.Backups)
+	retired, held := o.Custody.Find(entry.Previous)
+	untied := retired.Unlinked(desired.Backups)
 	if !held || len(untied) == 0 {
-		return tidy(w, entry, wish, over)
+		return tidy(o, entry, desired, over)
 	}
-	tie, err := tieStep(w, wish, change{p: p, entry: entry, previous: key{print: entry.Previous}}, retired)
+	tie, err := linkStep(o, desired, change{p: v, entry: entry, previous: key{fingerprint: entry.Previous}}, retired)
 	if err != nil {
 		return Plan{}, err
 	}
-	begin, end, err := locked(w, wish, entry.RotationID)
+	begin, end, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
 	plan := over
 	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", untied, entry.Previous, entry.RotationID)
 	plan.Warnings, plan.Steps = begin.warnings, slices.Concat(begin.steps, tie, end)
-	return plan, fit(plan.Steps, wish)
+	return plan, chooseTiers(plan.Steps, desired)
 }
 
 func tied(backups []string) string {
@@ -162,9 +162,9 @@ func tied(backups []string) string {
 	return fmt.Sprintf("; tied to %q", backups)
 }
 
-func escrowConflict(wish Wish, fingerprint secret.Fingerprint) *fault.Fault {
+func escrowConflict(desired Desired, fingerprint secret.Fingerprint) *fault.Fault {
 	return &fault.Fault{
-		Code: fault.CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(wish.Names.Custody, fingerprint)),
+		Code: fault.CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(desired.Names.Custody, fingerprint)),
 		Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
 	}
 }

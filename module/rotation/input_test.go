@@ -23,7 +23,7 @@ func TestBadInputIsRefusedWithoutShowingAKey(t *testing.T) {
 	tests := []struct {
 		name  string
 		world store
-		wish  func(*Wish)
+		wish  func(*Desired)
 		code  fault.Code
 	}{
 		{"omnibus absent", set(func(s store) { delete(s, "/omnibus") }), nil, fault.CodeOmnibusMissing},
@@ -37,7 +37,7 @@ func TestBadInputIsRefusedWithoutShowingAKey(t *testing.T) {
 		{"standalone missing", set(func(s store) { delete(s, names().Current) }), nil, fault.CodeStandaloneMissing},
 		{"standalone different", set(func(s store) { s.put(names().Current, thirdKey) }), nil, fault.CodeKeyMismatch},
 		{"standalone stored in clear", set(func(s store) { p := s.get(names().Current); p.Type = "String"; s[names().Current] = p }), nil, fault.CodeNotSecureString},
-		{"new key equal to the old one", idle(), func(w *Wish) { w.NewKey = secret.New(oldKey) }, fault.CodeKeyUnchanged},
+		{"new key equal to the old one", idle(), func(w *Desired) { w.NewKey = secret.New(oldKey) }, fault.CodeKeyUnchanged},
 		{"omnibus outgrows its tier", omnibus(`"abc"`, `"`+strings.Repeat("x", 3600)+`"`), nil, fault.CodeTooLarge},
 		{"escrow holds another key", set(func(s store) {
 			other := prepared(t)
@@ -47,11 +47,11 @@ func TestBadInputIsRefusedWithoutShowingAKey(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			wish := wishFor(StatePrepared)
+			desired := desiredFor(StatePrepared)
 			if test.wish != nil {
-				test.wish(&wish)
+				test.wish(&desired)
 			}
-			_, err := Make(test.world.world(t), wish, quick{})
+			_, err := Make(test.world.observed(t), desired, quick{})
 			require.Error(t, err)
 			assert.Equal(t, test.code, fault.CodeOf(err), err.Error())
 			assert.NotContains(t, err.Error(), "was written", "who plans does not know what was written")
@@ -65,9 +65,9 @@ func TestBadInputIsRefusedWithoutShowingAKey(t *testing.T) {
 func TestALargerTierNeedsTheOperatorsWord(t *testing.T) {
 	s := idle()
 	s.put("/omnibus", strings.Replace(document, `"abc"`, `"`+strings.Repeat("x", 3600)+`"`, 1))
-	wish := wishFor(StatePrepared)
-	wish.AllowAdvanced = true
-	plan, err := Make(s.world(t), wish, quick{})
+	desired := desiredFor(StatePrepared)
+	desired.AllowAdvanced = true
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		if step.Action == ActPutOmnibus {
@@ -80,11 +80,11 @@ func TestALargerTierNeedsTheOperatorsWord(t *testing.T) {
 
 func TestALedgerEntryThatWouldOutgrowItsTierKeepsTheProofsDigest(t *testing.T) {
 	for _, long := range []bool{false, true} {
-		world := prepared(t).world(t)
+		world := prepared(t).observed(t)
 		if long {
 			world.Custody.Ledger[0].Backups = []string{strings.Repeat("b", 3500)}
 		}
-		plan, err := Make(world, wishFor(StateFinalized), quick{})
+		plan, err := Make(world, desiredFor(StateFinalized), quick{})
 		require.NoError(t, err)
 		for _, step := range plan.Steps {
 			if step.Action == ActRecordProof || step.Action == ActRecordFinished {
@@ -111,12 +111,12 @@ func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
 		{"edited afterwards", func(p *proof.Proof) { p.Total, p.Proved = 1, 0; p.Rewritten = 1 }, fault.CodeProofMismatch, "mac"},
 		{"signed with another key", func(p *proof.Proof) { p.Sign(quick{}, secret.New(oldKey)) }, fault.CodeProofMismatch, "mac"},
 	}
-	world := prepared(t).world(t)
+	world := prepared(t).observed(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			wish := wishFor(StateFinalized)
-			test.edit(wish.Proof)
-			_, err := Make(world, wish, quick{})
+			desired := desiredFor(StateFinalized)
+			test.edit(desired.Proof)
+			_, err := Make(world, desired, quick{})
 			require.Error(t, err)
 			assert.Equal(t, test.code, fault.CodeOf(err))
 			assert.ErrorContains(t, err, test.says)
@@ -126,9 +126,9 @@ func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
 
 func TestTheLedgerNamesTheBaselineThatWasTakenLastBeforeTheOmnibusChanged(t *testing.T) {
 	s := idle()
-	wish := wishFor(StatePrepared)
-	wish.Baseline = &custody.Baseline{Path: "/b", Digest: "first", Total: 3, TakenAt: noon}
-	plan, err := Make(s.world(t), wish, quick{})
+	desired := desiredFor(StatePrepared)
+	desired.Baseline = &custody.Baseline{Path: "/b", Digest: "first", Total: 3, TakenAt: noon}
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		if step.Action == ActPutOmnibus {
@@ -136,15 +136,15 @@ func TestTheLedgerNamesTheBaselineThatWasTakenLastBeforeTheOmnibusChanged(t *tes
 		}
 		s.carry(t, step)
 	}
-	wish.Baseline = &custody.Baseline{Digest: "second"}
-	plan, err = Make(s.world(t), wish, quick{})
+	desired.Baseline = &custody.Baseline{Digest: "second"}
+	plan, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.Equal(t, "second", plan.Baseline.Digest)
 	for _, step := range plan.Steps {
 		s.carry(t, step)
 	}
-	wish.Baseline = &custody.Baseline{Digest: "third"}
-	plan, err = Make(s.world(t), wish, quick{})
+	desired.Baseline = &custody.Baseline{Digest: "third"}
+	plan, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.False(t, plan.Writes())
 	assert.Equal(t, "second", plan.Baseline.Digest, "it is told to a run that goes on")

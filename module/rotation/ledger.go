@@ -9,19 +9,19 @@ import (
 )
 
 // ledgerOpen gives the entry of the rotation and the step that opens it, if it is not open yet.
-func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
+func ledgerOpen(o Observed, desired Desired, c change) (custody.Entry, []Step, error) {
 	if c.opened {
-		return reopened(w, wish, c)
+		return reopened(o, desired, c)
 	}
-	if err := fitsLedger(wish); err != nil {
+	if err := validatePlatformSize(desired); err != nil {
 		return c.entry, nil, err
 	}
 	entry := custody.Entry{
-		App: wish.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.print, Current: c.current.print,
-		Backups: wish.Backups, BackupsWaived: wish.BackupsWaived, OpenedAt: w.Now, By: w.Caller, Baseline: wish.Baseline, Platform: wish.Platform,
-		ChunkSize: chunkBefore(w, wish, c.p),
+		App: desired.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.fingerprint, Current: c.current.fingerprint,
+		Backups: desired.Backups, BackupsWaived: desired.BackupsWaived, OpenedAt: o.Now, By: o.Caller, Baseline: desired.Baseline, Platform: desired.Platform,
+		ChunkSize: chunkBefore(o, desired, c.p),
 	}
-	write, err := create(w, wish, custody.LedgerName(wish.Names.Custody, entry.RotationID), entry)
+	write, err := create(o, desired, custody.LedgerName(desired.Names.Custody, entry.RotationID), entry)
 	if err != nil {
 		return entry, nil, err
 	}
@@ -30,37 +30,37 @@ func ledgerOpen(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 }
 
 // chunkBefore is what the end gives back where this rotation sets a chunk size.
-func chunkBefore(w World, wish Wish, p picture) *custody.ChunkSize {
-	if wish.ChunkSize == nil {
+func chunkBefore(o Observed, desired Desired, v view) *custody.ChunkSize {
+	if desired.ChunkSize == nil {
 		return nil
 	}
-	before := &custody.ChunkSize{Omnibus: p.chunkSize}
-	if w.SSM.ChunkSize.Exists {
-		was := w.SSM.ChunkSize.Value.Reveal()
+	before := &custody.ChunkSize{Omnibus: v.chunkSize}
+	if o.SSM.ChunkSize.Exists {
+		was := o.SSM.ChunkSize.Value.Reveal()
 		before.Standalone = &was
 	}
 	return before
 }
 
 // reopened is the entry of a rotation that is open. Before the omnibus changes, the options of the last run count.
-func reopened(w World, wish Wish, c change) (custody.Entry, []Step, error) {
+func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, error) {
 	entry := c.entry
 	if !c.omnibus {
 		return entry, nil, nil
 	}
-	if wish.Platform != nil {
-		entry.Platform = wish.Platform
+	if desired.Platform != nil {
+		entry.Platform = desired.Platform
 	}
 	if entry.ChunkSize == nil {
-		entry.ChunkSize = chunkBefore(w, wish, c.p)
+		entry.ChunkSize = chunkBefore(o, desired, c.p)
 	}
 	if entry.ChunkSize == c.entry.ChunkSize && entry.Platform.Equal(c.entry.Platform) {
 		return entry, nil, nil
 	}
-	if err := fitsLedger(wish); err != nil {
+	if err := validatePlatformSize(desired); err != nil {
 		return entry, nil, err
 	}
-	step, err := ledgerPut(w, wish, entry, ActUpdateLedger, "this run names another platform or chunk_size than the one that was cut off")
+	step, err := ledgerPut(o, desired, entry, ActUpdateLedger, "this run names another platform or chunk_size than the one that was cut off")
 	entry.Version++
 	return entry, []Step{step}, err
 }
@@ -68,11 +68,11 @@ func reopened(w World, wish Wish, c change) (custody.Entry, []Step, error) {
 // platformLimit is the room for the option platform in a ledger entry, in bytes; the rest needs as much again.
 const platformLimit = 2000
 
-func fitsLedger(wish Wish) error {
-	if wish.Platform == nil || wish.AllowAdvanced {
+func validatePlatformSize(desired Desired) error {
+	if desired.Platform == nil || desired.AllowAdvanced {
 		return nil
 	}
-	text, err := json.Marshal(wish.Platform)
+	text, err := json.Marshal(desired.Platform)
 	if err == nil && len(text) <= platformLimit {
 		return nil
 	}
@@ -82,7 +82,7 @@ func fitsLedger(wish Wish) error {
 	}
 }
 
-func ledgerPut(w World, wish Wish, entry custody.Entry, action Action, reason string) (Step, error) {
+func ledgerPut(o Observed, desired Desired, entry custody.Entry, action Action, reason string) (Step, error) {
 	document, err := custody.Encode(entry)
 	if err == nil && document.Len() > standardLimit && entry.Proof != nil {
 		// Where both do not fit, the proof's digest stays: what the run returned can still be held against it.
@@ -92,6 +92,6 @@ func ledgerPut(w World, wish Wish, entry custody.Entry, action Action, reason st
 	if err != nil {
 		return Step{}, err
 	}
-	name := custody.LedgerName(wish.Names.Custody, entry.RotationID)
-	return Step{Action: action, Target: name, Reason: reason, Write: &Write{Kind: Put, Name: name, Value: document, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: entry.Version}}, nil
+	name := custody.LedgerName(desired.Names.Custody, entry.RotationID)
+	return Step{Action: action, Target: name, Reason: reason, Write: &Write{Kind: Put, Name: name, Value: document, Type: "SecureString", KeyID: custodyKeyID(o, desired), After: entry.Version}}, nil
 }

@@ -22,9 +22,9 @@ func rotationOpen(open custody.Entry, wished string) *fault.Fault {
 	}
 }
 
-// unexplained tells of a world that neither the ledger nor a cut-off run explains.
-func unexplained(w World, p picture, entry custody.Entry, known bool) *fault.Fault {
-	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", w.SSM.Omnibus.Name, p.current.print, orNone(string(p.previous.print)), p.enabled)
+// unexplained tells of parameters that neither the ledger nor a cut-off run explains.
+func unexplained(o Observed, v view, entry custody.Entry, known bool) *fault.Fault {
+	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", o.SSM.Omnibus.Name, v.current.fingerprint, orNone(string(v.previous.fingerprint)), v.enabled)
 	ledger := "the ledger has no rotation that explains it"
 	if known {
 		ledger = fmt.Sprintf("the ledger's rotation %s (%s) goes from %s to %s", entry.RotationID, entry.Stage, entry.Previous, entry.Current)

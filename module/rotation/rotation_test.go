@@ -16,7 +16,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// The tests' world: no network, no file, no clock, and a fingerprint that costs nothing.
+// The tests' installation: no network, no file, no clock, and a fingerprint that costs nothing.
 
 const (
 	oldKey   = "OLDkeyOLDkeyOLDkeyOLDkeyOLDkey12"
@@ -78,21 +78,21 @@ func (s store) get(name string) Parameter {
 	return Parameter{Parameter: proof.Parameter{Name: name}}
 }
 
-// world is everything there is to see, fully observed.
-func (s store) world(t *testing.T) World {
+// observed is everything there is to see, fully observed.
+func (s store) observed(t *testing.T) Observed {
 	t.Helper()
 	n := names()
-	w := World{Now: noon, Caller: custody.Holder{Host: "here", Machine: "m", PID: 1}, SSM: Parameters{
+	o := Observed{Now: noon, Caller: custody.Holder{Host: "here", Machine: "m", PID: 1}, SSM: Parameters{
 		Omnibus: s.get(n.Omnibus), Current: s.get(n.Current), Previous: s.get(n.Previous), LegacyPrevious: s.get(n.LegacyPrevious),
 		Switch: s.get(n.Switch), ChunkSize: s.get(n.ChunkSize), Described: true,
-	}, Custody: custody.Shelf{Complete: true}}
+	}, Custody: custody.Inventory{Complete: true}}
 	for _, name := range slices.Sorted(maps.Keys(s)) { // as SSM lists them: in one order
-		require.NoError(t, w.Custody.Add(n.Custody, name, s[name].Value, s[name].Version, time.Time{}))
+		require.NoError(t, o.Custody.Add(n.Custody, name, s[name].Value, s[name].Version, time.Time{}))
 	}
-	for i := range w.Custody.Locks {
-		w.Custody.Locks[i].Holder.Local = true // of a process that is gone
+	for i := range o.Custody.Locks {
+		o.Custody.Locks[i].Holder.Local = true // of a process that is gone
 	}
-	return w
+	return o
 }
 
 // carry does what Apply does for one step.
@@ -116,9 +116,9 @@ func (s store) carry(t *testing.T, step Step) {
 	}
 }
 
-func (s store) run(t *testing.T, wish Wish) Plan {
+func (s store) run(t *testing.T, desired Desired) Plan {
 	t.Helper()
-	plan, err := Make(s.world(t), wish, quick{})
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		s.carry(t, step)
@@ -127,9 +127,9 @@ func (s store) run(t *testing.T, wish Wish) Plan {
 }
 
 // runUntil is a run that is cut off after a step.
-func (s store) runUntil(t *testing.T, wish Wish, last Action) {
+func (s store) runUntil(t *testing.T, desired Desired, last Action) {
 	t.Helper()
-	plan, err := Make(s.world(t), wish, quick{})
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		s.carry(t, step)
@@ -173,26 +173,26 @@ func idle() store {
 func prepared(t *testing.T) store {
 	t.Helper()
 	s := idle()
-	s.run(t, wishFor(StatePrepared))
+	s.run(t, desiredFor(StatePrepared))
 	return s
 }
 
 func finalized(t *testing.T) store {
 	t.Helper()
 	s := prepared(t)
-	s.run(t, wishFor(StateFinalized))
+	s.run(t, desiredFor(StateFinalized))
 	return s
 }
 
-func wishFor(state State) Wish {
-	wish := Wish{
+func desiredFor(state State) Desired {
+	desired := Desired{
 		State: state, App: "app", Names: names(), RotationID: "r1", MadeID: "made", MadeKey: secret.New(newKeyed), Backups: []string{"snap-1"},
 		Standalone: StandaloneWrite,
 	}
 	if state == StateFinalized {
-		wish.Proof = proofOf()
+		desired.Proof = proofOf()
 	}
-	return wish
+	return desired
 }
 
 func proofOf() *proof.Proof {

@@ -33,7 +33,7 @@ type Fingerprinter struct {
 	known map[string]func() Fingerprint
 }
 
-// NewFingerprinter makes a Fingerprinter for a scope. Tests of other rooms may ask for fewer rounds; a product run
+// NewFingerprinter makes a Fingerprinter for a scope. Tests of other packages may ask for fewer rounds; a product run
 // uses Rounds.
 func NewFingerprinter(scope string, rounds int) *Fingerprinter {
 	return &Fingerprinter{scope: scope, rounds: rounds, known: map[string]func() Fingerprint{}}

@@ -40,16 +40,16 @@ type VM struct {
 
 // About is how the VM is looked at.
 type About struct {
-	App          string
-	ConfigPrefix string
-	Names        proof.Names
-	Reader       Reader
-	Prints       proof.Fingerprinter
-	Now          func() time.Time
-	Options      options.VM
-	Compose      options.Compose  // how Docker Compose is run; zero for the state rotating
-	Before       custody.Platform // what ran before; zero where nothing is known of it
-	Carry        bool             // see records.Options
+	App           string
+	ConfigPrefix  string
+	Names         proof.Names
+	Reader        Reader
+	Fingerprinter proof.Fingerprinter
+	Now           func() time.Time
+	Options       options.VM
+	Compose       options.Compose  // how Docker Compose is run; zero for the state rotating
+	Before        custody.Platform // what ran before; zero where nothing is known of it
+	Carry         bool             // see records.Options
 }
 
 // New makes a VM. No call is made.
@@ -104,7 +104,7 @@ func (v *VM) open(ctx context.Context, found platform.Found) error {
 		v.Scanner.Use(v.database)
 		return nil
 	}
-	baseline, lost, err := records.Recall(v.about.Options.Baseline, v.about.App, v.Keys, v.about.Prints)
+	baseline, lost, err := records.LoadBaseline(v.about.Options.Baseline, v.about.App, v.Keys, v.about.Fingerprinter)
 	if err != nil {
 		return err
 	}

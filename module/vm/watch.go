@@ -35,7 +35,7 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 	w := &watch{
 		VM: New(About{
 			App: asked.AppName, ConfigPrefix: asked.ConfigPrefix, Names: proof.NamesBelow(asked.ConfigPrefix, asked.PreviousKeyName),
-			Reader: store, Prints: secret.NewFingerprinter(asked.AppName, secret.Rounds), Now: time.Now, Options: asked.VM,
+			Reader: store, Fingerprinter: secret.NewFingerprinter(asked.AppName, secret.Rounds), Now: time.Now, Options: asked.VM,
 		}),
 		asked: proof.Asked{
 			App: asked.AppName, RotationID: asked.RotationID, Accept: asked.AcceptUnreadable, LogPattern: asked.CompleteLogPattern, AttestedBy: asked.AttestedBy, Tool: tool,
@@ -184,7 +184,7 @@ func (w *watch) poll(ctx context.Context) (proof.Verdict, error) {
 		if err := w.readParameters(ctx); err != nil {
 			return proof.Verdict{}, err
 		}
-		return proof.Judge(w.Observed, w.asked, w.about.Prints)
+		return proof.Judge(w.Observed, w.asked, w.about.Fingerprinter)
 	}
 	return verdict, err
 }
@@ -213,7 +213,7 @@ func (w *watch) judge(ctx context.Context, found platform.Found) (proof.Verdict,
 			return proof.Verdict{}, err
 		}
 	}
-	verdict, err := proof.Judge(w.Observed, w.asked, w.about.Prints)
+	verdict, err := proof.Judge(w.Observed, w.asked, w.about.Fingerprinter)
 	if err != nil || !verdict.Started || verdict.Proof != nil || !slices.Contains(w.asked.Verify, proof.VerifyDatabase) {
 		return verdict, w.withLog(ctx, err)
 	}
@@ -233,7 +233,7 @@ func (w *watch) judgeRecords(ctx context.Context, found platform.Found) (verdict
 			return verdict, err
 		}
 		w.Observed.Records = &counted
-		verdict, err = proof.Judge(w.Observed, w.asked, w.about.Prints)
+		verdict, err = proof.Judge(w.Observed, w.asked, w.about.Fingerprinter)
 		if err == nil && verdict.Pending != nil && !verdict.Unconfirmed {
 			break
 		}

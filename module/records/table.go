@@ -11,9 +11,9 @@ type head struct {
 	seen uint32
 }
 
-// roll is a table's rows in memory, in the order in which the database gave them: a pass that finds them unchanged compares
+// table is a table's rows in memory, in the order in which the database gave them: a pass that finds them unchanged compares
 // each with the next and searches for none. It holds no pointers, so that the collector has nothing to look at.
-type roll[T any] struct {
+type table[T any] struct {
 	head  func(*T) *head
 	rows  []T
 	index []int32 // of rows, by name, as they were when the pass began; nil when rows were added or dropped since
@@ -22,14 +22,14 @@ type roll[T any] struct {
 }
 
 // begin starts a pass over the table.
-func (r *roll[T]) begin() {
+func (r *table[T]) begin() {
 	r.sort()
 	r.pass++
 	r.next = 0
 }
 
 // sort makes the index of all rows by name.
-func (r *roll[T]) sort() {
+func (r *table[T]) sort() {
 	if r.index != nil && len(r.index) == len(r.rows) {
 		return
 	}
@@ -44,7 +44,7 @@ func (r *roll[T]) sort() {
 }
 
 // see finds a row that the pass came to; nil for one that was not known when it began.
-func (r *roll[T]) see(n name) *T {
+func (r *table[T]) see(n name) *T {
 	row := r.at(n)
 	if row != nil {
 		r.head(row).seen = r.pass
@@ -52,7 +52,7 @@ func (r *roll[T]) see(n name) *T {
 	return row
 }
 
-func (r *roll[T]) at(n name) *T {
+func (r *table[T]) at(n name) *T {
 	if r.next < len(r.rows) && r.head(&r.rows[r.next]).name == n {
 		r.next++
 		return &r.rows[r.next-1]
@@ -65,7 +65,7 @@ func (r *roll[T]) at(n name) *T {
 }
 
 // find searches; it needs the index of begin or sort.
-func (r *roll[T]) find(n name) (*T, int) {
+func (r *table[T]) find(n name) (*T, int) {
 	i, ok := slices.BinarySearchFunc(r.index, n, func(at int32, n name) int {
 		return bytes.Compare(r.head(&r.rows[at]).name[:], n[:])
 	})
@@ -76,7 +76,7 @@ func (r *roll[T]) find(n name) (*T, int) {
 }
 
 // add appends a row that the pass came to. It is valid until the next add.
-func (r *roll[T]) add(n name) *T {
+func (r *table[T]) add(n name) *T {
 	var row T
 	r.rows = append(r.rows, row)
 	added := &r.rows[len(r.rows)-1]
@@ -85,7 +85,7 @@ func (r *roll[T]) add(n name) *T {
 }
 
 // sweep drops the rows that the pass, which came to its end, did not see, and says how many.
-func (r *roll[T]) sweep() int {
+func (r *table[T]) sweep() int {
 	before := len(r.rows)
 	r.rows = slices.DeleteFunc(r.rows, func(row T) bool { return r.head(&row).seen != r.pass })
 	if len(r.rows) != before {

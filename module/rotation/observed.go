@@ -1,4 +1,4 @@
-// Package rotation is the planner: what is observed (Observed) and what is desired (Wish) become a Plan, an ordered list of
+// Package rotation is the planner: what is observed (Observed) and what is desired (Desired) become a Plan, an ordered list of
 // writes to SSM with their reasons. It is pure: no clock, no log, no network, no file, no map order. It must not know how
 // parameters are read, where containers run or how records are encrypted.
 package rotation
@@ -10,12 +10,12 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// World is what was observed. Parts that nobody looked at are nil or zero, and the plan says so rather than guessing.
-type World struct {
+// Observed is what was observed. Parts that nobody looked at are nil or zero, and the plan says so rather than guessing.
+type Observed struct {
 	Now     time.Time
 	Caller  custody.Holder
 	SSM     Parameters
-	Custody custody.Shelf // lock, ledger, escrow, as far as they were read
+	Custody custody.Inventory // lock, ledger, escrow, as far as they were read
 
 	// What the VM shows, for the phase alone; zero where nobody looked.
 	Platform *proof.Platform

@@ -19,7 +19,7 @@ const (
 	StateObserved  State = "" // seqera_crypto_rotation_info changes nothing: its plan is the phase alone
 )
 
-// Phase is what the world is, as one word.
+// Phase is how far a rotation is, as one word.
 type Phase string
 
 // The phases of the contract.
@@ -58,8 +58,8 @@ const (
 	StandaloneDelete Standalone = "delete" // we delete the current key, terraform apply creates all three
 )
 
-// Wish is what is wanted, from the options.
-type Wish struct {
+// Desired is what is wanted, from the options.
+type Desired struct {
 	State         State
 	App           string
 	Names         Names

@@ -14,28 +14,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shelf is a database in memory that answers the scanner's questions, so that what the scanner itself does can be
+// memory is a database in memory that answers the scanner's questions, so that what the scanner itself does can be
 // tested and measured without a server.
-type shelf struct{ seeds, byCredential []seed }
+type memory struct{ seeds, byCredential []seed }
 
-func shelve(seeds []seed) *DB {
+func inMemory(seeds []seed) *DB {
 	slices.SortFunc(seeds, func(a, b seed) int { return strings.Compare(a.id, b.id) })
 	byCredential := slices.Clone(seeds)
 	slices.SortFunc(byCredential, func(a, b seed) int { return strings.Compare(a.credential, b.credential) })
-	return &DB{pool: sql.OpenDB(shelf{seeds, byCredential}), identity: "memory:0/tower", name: "tower"}
+	return &DB{pool: sql.OpenDB(memory{seeds, byCredential}), identity: "memory:0/tower", name: "tower"}
 }
 
-func (s shelf) Connect(context.Context) (driver.Conn, error) { return s, nil }
-func (s shelf) Driver() driver.Driver                        { return nil }
-func (s shelf) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
-func (s shelf) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
-func (s shelf) Close() error                                 { return nil }
+func (s memory) Connect(context.Context) (driver.Conn, error) { return s, nil }
+func (s memory) Driver() driver.Driver                        { return nil }
+func (s memory) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (s memory) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+func (s memory) Close() error                                 { return nil }
 
-func (s shelf) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
+func (s memory) ExecContext(context.Context, string, []driver.NamedValue) (driver.Result, error) {
 	return driver.RowsAffected(0), nil
 }
 
-func (s shelf) QueryContext(_ context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (s memory) QueryContext(_ context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	if strings.HasPrefix(query, "SELECT (SELECT COUNT") {
 		n := int64(len(s.seeds))
 		return &answer{columns: 2, rows: [][]driver.Value{{n, n}}}, nil
@@ -101,7 +101,7 @@ func (a *answer) Next(into []driver.Value) error {
 // A look that is cancelled while it leaves a page early must end, too. Asked in the wrong order database/sql waits for itself,
 // about once in a thousand times.
 func TestRowsThatAreLeftEarlyEndWhenTheLookIsCancelled(t *testing.T) {
-	db := shelve(seeds(t, 3, 1))
+	db := inMemory(seeds(t, 3, 1))
 	for i := range 10_000 {
 		ctx, cancel := context.WithCancel(t.Context())
 		rows, err := db.pool.QueryContext(ctx, "SELECT id, version, secure FROM tw_secret ORDER BY id LIMIT ?", 3) //nolint:rowserrcheck // ended does

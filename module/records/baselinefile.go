@@ -25,18 +25,18 @@ import (
 
 const lastLine = "mac " // and the MAC in hexadecimal: what follows a baseline's text in its file
 
-// Keep makes a baseline of the last scan and writes it to a file, compressed, readable by its owner alone. An earlier file of
+// WriteBaseline makes a baseline of the last scan and writes it to a file, compressed, readable by its owner alone. An earlier file of
 // this name is replaced in one step, once the new one is whole. unkept says why that could not be done; the baseline is good all
 // the same, and the earlier file is as it was.
-func (s *Scanner) Keep(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
-	file, unkept := create(path)
+func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
+	file, unkept := createTemp(path)
 	if unkept != nil {
 		b, err = s.Baseline(app, prints, takenAt, io.Discard)
 		return b, unkept, err
 	}
 	defer func() { _ = os.Remove(file.Name()); _ = file.Close() }()
 	packed := gzip.NewWriter(file)
-	lines := &patient{to: packed}
+	lines := &tolerant{to: packed}
 	if b, err = s.Baseline(app, prints, takenAt, lines); err != nil {
 		return nil, nil, err
 	}
@@ -51,19 +51,19 @@ func (s *Scanner) Keep(app string, prints proof.Fingerprinter, takenAt time.Time
 }
 
 // patient takes in all that is written and remembers what went wrong first: a disk that is full is no reason to have no baseline.
-type patient struct {
+type tolerant struct {
 	to     io.Writer
 	failed error
 }
 
-func (p *patient) Write(text []byte) (int, error) {
+func (p *tolerant) Write(text []byte) (int, error) {
 	if p.failed == nil {
 		_, p.failed = p.to.Write(text)
 	}
 	return len(text), nil
 }
 
-func create(path string) (*os.File, error) {
+func createTemp(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -73,11 +73,11 @@ func create(path string) (*os.File, error) {
 // withoutIt is what a lost baseline means.
 const withoutIt = " Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart; all others are proved all the same."
 
-// Recall reads what a playbook handed on as baseline, in every form in which another part of this tool returns one, numbers also
+// LoadBaseline reads what a playbook handed on as baseline, in every form in which another part of this tool returns one, numbers also
 // as strings: what seqera_crypto_rotation_info returned, as much of it as names the file, or what the ledger keeps. Where the
 // records of the baseline are lost or were changed, lost says so in a sentence and there is none; an option that is no baseline
 // at all is a fault.
-func Recall(document map[string]any, app string, keys Keys, prints proof.Fingerprinter) (b *Baseline, lost string, err error) {
+func LoadBaseline(document map[string]any, app string, keys Keys, prints proof.Fingerprinter) (b *Baseline, lost string, err error) {
 	if len(document) == 0 {
 		return nil, "", nil
 	}
@@ -85,7 +85,7 @@ func Recall(document map[string]any, app string, keys Keys, prints proof.Fingerp
 	if err != nil {
 		return nil, "", err
 	}
-	b, lost = given.recall(keys, prints)
+	b, lost = given.verify(keys, prints)
 	switch {
 	case lost != "":
 		return nil, lost + withoutIt, nil
@@ -95,8 +95,8 @@ func Recall(document map[string]any, app string, keys Keys, prints proof.Fingerp
 	return b, "", nil
 }
 
-// recall finds the records and checks that the baseline is as it was taken.
-func (b *Baseline) recall(keys Keys, prints proof.Fingerprinter) (*Baseline, string) {
+// verify finds the records and checks that the baseline is as it was taken.
+func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, string) {
 	whole, where := b, "The baseline"
 	if b.bare() {
 		return nil, fmt.Sprintf("The records of the baseline of %s are lost: its digest (%.16s) and their number (%d) are all that was handed on, and no file of it.", stamp(b.TakenAt), b.Digest, b.Total)
@@ -164,7 +164,7 @@ func (b *Baseline) sound() bool {
 	return len(b.rows) == b.Total && slices.IsSortedFunc(b.rows, func(x, y known) int { return strings.Compare(string(x.name[:]), string(y.name[:])) })
 }
 
-// load reads a file that Keep wrote, line by line.
+// load reads a file that WriteBaseline wrote, line by line.
 func load(path string) (*Baseline, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator's own
 	if err != nil {

@@ -41,7 +41,7 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 	s := &Session{Store: store, Fingerprinter: prints, Now: time.Now, began: now, Observed: rotation.Observed{Now: now, Caller: self()}}
 	s.Desired = rotation.Desired{
 		State: rotation.State(asked.State), App: asked.AppName,
-		Names:      rotation.Names{Names: proof.NamesBelow(asked.ConfigPrefix, asked.PreviousKeyName), Omnibus: asked.OmnibusParameter, Custody: asked.CustodyPrefix},
+		Names:      rotation.Names{Names: proof.NamesBelow(asked.ConfigPrefix), Omnibus: asked.OmnibusParameter, Custody: asked.CustodyPrefix},
 		RotationID: asked.RotationID, NewKey: asked.NewSecret, MaxAgeDays: asked.MaxAgeDays, Backups: asked.Backups, BackupsWaived: asked.BackupsWaived,
 		ChunkSize: asked.ChunkSize, AllowAdvanced: asked.AllowAdvancedTier, Standalone: rotation.Standalone(asked.Standalone), Proof: given,
 		ProofMaxAge: time.Duration(asked.ProofMaxAge) * time.Second,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -26,18 +25,6 @@ func (e *Engine) Tail(ctx context.Context, name string, lines int) (string, erro
 		return "", err
 	}
 	return plain(out.kept), nil
-}
-
-// Search gives the first line of a container's log, both streams, since a time, that matches; empty when none does. Of a line
-// longer than 64 KiB the end is looked at. The caller scrubs the secrets it knows.
-func (e *Engine) Search(ctx context.Context, name string, since time.Time, pattern *regexp.Regexp) (string, error) {
-	search := finder{pattern: pattern}
-	options := container.LogsOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())}
-	if err := e.log(ctx, name, options, &search); err != nil {
-		return "", err
-	}
-	search.look() // a last line without its end
-	return search.found, nil
 }
 
 // log copies both streams of a container's log.
@@ -63,32 +50,6 @@ func (e *Engine) log(ctx context.Context, name string, options container.LogsOpt
 		return fmt.Errorf("log of container %s: %w", name, err)
 	}
 	return nil
-}
-
-// finder looks at each line that is written to it until one matches.
-type finder struct {
-	pattern *regexp.Regexp
-	line    end
-	found   string
-}
-
-func (f *finder) Write(p []byte) (int, error) {
-	for rest := p; f.found == "" && len(rest) > 0; {
-		line, after, ended := bytes.Cut(rest, []byte("\n"))
-		_, _ = f.line.Write(line)
-		if rest = after; ended {
-			f.look()
-		}
-	}
-	return len(p), nil
-}
-
-func (f *finder) look() {
-	text := plain(f.line.kept)
-	f.line.kept = f.line.kept[:0]
-	if f.found == "" && text != "" && f.pattern.MatchString(text) {
-		f.found = text
-	}
 }
 
 // end keeps the end of what is written to it.

@@ -15,7 +15,6 @@ type Asked struct {
 	RotationID      string
 	Verify          []Verify  // empty: VerifyDatabase
 	Accept          []string  // ids of records that may stay unreadable if the baseline says that they were
-	LogPattern      string    // of cron's line that means the end, for VerifyLogs
 	AttestedBy      string    // who looked, for VerifyAttested
 	BackendsReadyAt time.Time // when the role saw the backends ready; zero when not known
 	Tool            string    // the tool's version, for the proof
@@ -27,7 +26,6 @@ type Verify string
 // The ways of the option verify, the strongest first.
 const (
 	VerifyDatabase Verify = "database" // every record was read and opened
-	VerifyLogs     Verify = "logs"     // cron logged a line that matches a pattern of the operator's
 	VerifyAttested Verify = "attested" // a named person looked at the Encryption tab
 )
 
@@ -137,7 +135,7 @@ func (v *Verdict) prove(o Observed, asked Asked, prints Fingerprinter) error {
 	for _, way := range []struct {
 		name  Verify
 		check func(*Verdict, Observed, Asked, *Proof) (string, error)
-	}{{VerifyDatabase, (*Verdict).provedByRecords}, {VerifyLogs, (*Verdict).provedByLog}, {VerifyAttested, (*Verdict).provedByPerson}} {
+	}{{VerifyDatabase, (*Verdict).provedByRecords}, {VerifyAttested, (*Verdict).provedByPerson}} {
 		if !slices.Contains(asked.Verify, way.name) {
 			continue
 		}
@@ -159,23 +157,6 @@ func proves(asked Asked) string {
 		return "only records that open with the new key prove that the rotation is complete"
 	}
 	return fmt.Sprintf("completion is taken from %q, which is weaker than opening every record", asked.Verify)
-}
-
-// provedByLog takes a line of cron's log, found by the operator's pattern, for the end. No such line is documented.
-func (v *Verdict) provedByLog(o Observed, asked Asked, proof *Proof) (string, error) {
-	evidence := Evidence{Check: "logs", Detail: "no line of cron's log since its start matches complete_log_pattern"}
-	if o.Log == nil {
-		v.Evidence = append(v.Evidence, evidence)
-		v.pend(&fault.Fault{
-			Code: fault.CodeWaitTimeout, What: fmt.Sprintf("No line of cron's log since its start matches %q (complete_log_pattern).", asked.LogPattern),
-			Next: "Look at cron's log: is the pattern right, and has it finished? Then run this again.",
-		}, "Both keys are still in place.")
-		return "", nil
-	}
-	v.Evidence = append(v.Evidence, Evidence{Check: "logs", OK: true, Detail: fmt.Sprintf("%s: %s", o.Log.Container, o.Log.Line)})
-	v.Warnings = append(v.Warnings, "Completion is taken from a line of cron's log, whose meaning is the operator's word: it is weaker than opening every record.")
-	proof.Log = o.Log
-	return " Cron logged that it is complete.", nil
 }
 
 // provedByPerson takes somebody's word.

@@ -101,29 +101,22 @@ func TestALostBaselineStopsNothingThatDoesNotNeedIt(t *testing.T) {
 }
 
 func TestTheOtherWaysAreInTheProofAsWhatTheyAre(t *testing.T) {
-	line := &LogLine{Container: "c", Pattern: "done", Line: "all done"}
 	all := &Records{Exact: true, Total: 2, Current: 2}
 	tests := []struct {
 		name    string
 		verify  []Verify
-		log     *LogLine
 		records *Records
 		pending bool
 		warned  int
 		total   int
 	}{
-		{name: "logs without the line", verify: []Verify{VerifyLogs}, pending: true},
-		{name: "logs with the line", verify: []Verify{VerifyLogs}, log: line, warned: 1},
 		{name: "attested", verify: []Verify{VerifyAttested}, warned: 1},
-		{name: "all three, of which the records are not there", verify: []Verify{VerifyAttested, VerifyLogs, VerifyDatabase}, log: line, records: &Records{Exact: true, Total: 2, Current: 1, Previous: 1}, pending: true},
-		{name: "all three, of which the line is not there", verify: []Verify{VerifyAttested, VerifyLogs, VerifyDatabase}, records: all, pending: true},
-		{name: "all three", verify: []Verify{VerifyAttested, VerifyLogs, VerifyDatabase}, log: line, records: all, warned: 2, total: 2},
+		{name: "both, of which the records are not there", verify: []Verify{VerifyAttested, VerifyDatabase}, records: &Records{Exact: true, Total: 2, Current: 1, Previous: 1}, pending: true},
+		{name: "both", verify: []Verify{VerifyAttested, VerifyDatabase}, records: all, warned: 1, total: 2},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := watched(test.records)
-			w.Log = test.log
-			verdict, err := Judge(w, Asked{App: "app", RotationID: "r1", Verify: test.verify, AttestedBy: "Ada", LogPattern: "done"}, quick{})
+			verdict, err := Judge(watched(test.records), Asked{App: "app", RotationID: "r1", Verify: test.verify, AttestedBy: "Ada"}, quick{})
 			require.NoError(t, err)
 			assert.Equal(t, test.pending, verdict.Pending != nil)
 			assert.Equal(t, test.pending, verdict.Proof == nil)
@@ -167,7 +160,7 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 		"one record short":           {func(p *Proof) { p.Proved-- }, fault.CodeProofIncomplete, false},
 		"one exception short":        {func(p *Proof) { p.Exceptions = p.Exceptions[:1] }, fault.CodeProofIncomplete, false},
 		"before does not add up":     {func(p *Proof) { p.Before.Created++ }, fault.CodeProofIncomplete, false},
-		"a log that is not quoted":   {func(p *Proof) { p.Verify = []Verify{VerifyLogs} }, fault.CodeProofIncomplete, false},
+		"a way that proves nothing":  {func(p *Proof) { p.Verify = []Verify{"logs"} }, fault.CodeProofIncomplete, false},
 		"a person who is not named":  {func(p *Proof) { p.Verify = []Verify{VerifyAttested} }, fault.CodeProofIncomplete, false},
 		"edited by one character":    {func(p *Proof) { p.Exceptions[0].ID = "c" }, fault.CodeProofMismatch, true},
 		"edited, but adds up":        {func(p *Proof) { p.Total++; p.Proved++; p.Before.Created++ }, fault.CodeProofMismatch, true},

@@ -20,26 +20,25 @@ type Observed struct {
 	Platform   *Platform
 	Records    *Records
 
-	BaselineLost string   // a sentence that says why there is no baseline although one was asked for
-	Known        []Known  // how many records there were before, also where the baseline itself is lost
-	Log          *LogLine // the line of cron's log that matches the operator's pattern
+	BaselineLost string  // a sentence that says why there is no baseline although one was asked for
+	Known        []Known // how many records there were before, also where the baseline itself is lost
 }
 
 // Names are the standalone SSM parameters of one installation. Source: "Secret key rotation" in the enterprise configuration
 // overview, and the installer's 005_parameter_store.tf.
 type Names struct {
 	Current        string // <config_prefix>/tower/crypto/secretKey
-	Previous       string // <config_prefix>/<previous_key_name>
+	Previous       string // <config_prefix>/tower/secret-rotation/previous-key
 	LegacyPrevious string // <config_prefix>/tower/secret-rotation/secretKey, the page's older name
 	Switch         string // <config_prefix>/tower/secret-rotation/enabled
 	ChunkSize      string // <config_prefix>/tower/secret-rotation/chunk-size
 }
 
-// NamesBelow derives the names from the options.
-func NamesBelow(configPrefix, previousKeyName string) Names {
+// NamesBelow derives the names from the option config_prefix.
+func NamesBelow(configPrefix string) Names {
 	return Names{
 		Current:        configPrefix + "/tower/crypto/secretKey",
-		Previous:       configPrefix + "/" + previousKeyName,
+		Previous:       configPrefix + "/tower/secret-rotation/previous-key",
 		LegacyPrevious: configPrefix + "/tower/secret-rotation/secretKey",
 		Switch:         configPrefix + "/tower/secret-rotation/enabled",
 		ChunkSize:      configPrefix + "/tower/secret-rotation/chunk-size",
@@ -78,13 +77,6 @@ func (p Parameter) Secure() error {
 
 // On reports whether the parameter is a switch that is on.
 func (p Parameter) On() bool { return p.Value.Reveal() == "true" }
-
-// LogLine is what cron said. Known keys and passwords are masked in it.
-type LogLine struct {
-	Container string `json:"container"`
-	Pattern   string `json:"pattern"`
-	Line      string `json:"line"`
-}
 
 // Role is what a compose service is to a rotation.
 type Role string

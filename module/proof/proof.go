@@ -44,7 +44,6 @@ type Proof struct {
 	Before      *Before            `json:"before,omitempty"`
 	Stopped     bool               `json:"stopped,omitempty"` // no backend and no cron ran while the records were read; of untouched
 	NotLookedAt []string           `json:"not_looked_at,omitempty"`
-	Log         *LogLine           `json:"log,omitempty"`         // of the way logs
 	AttestedBy  string             `json:"attested_by,omitempty"` // of the way attested
 	MadeAt      time.Time          `json:"made_at"`
 	Tool        string             `json:"tool"`

@@ -39,7 +39,7 @@ func watched(records *Records) Observed {
 	parameter := func(name, value string) Parameter {
 		return Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Version: 1, Modified: written}
 	}
-	names := NamesBelow("/config/app", "tower/secret-rotation/previous-key")
+	names := NamesBelow("/config/app")
 	return Observed{
 		Now:        noon,
 		Parameters: Parameters{Current: parameter(names.Current, newKeyed), Previous: parameter(names.Previous, oldKey), Switch: parameter(names.Switch, "true")},

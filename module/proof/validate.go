@@ -69,10 +69,10 @@ func (p *Proof) gap() string {
 	}
 	for _, way := range p.Verify {
 		switch {
-		case way == VerifyLogs && p.Log == nil:
-			return "The proof rests on cron's log and does not quote it."
 		case way == VerifyAttested && p.AttestedBy == "":
 			return "The proof rests on somebody's word and does not name them."
+		case way != VerifyAttested && way != VerifyDatabase:
+			return fmt.Sprintf("The proof rests on %q, by which nothing is proved.", way)
 		}
 	}
 	if !slices.Contains(p.Verify, VerifyDatabase) {

@@ -139,5 +139,5 @@ func backSteps(o Observed, desired Desired, v view, entry custody.Entry, old sec
 	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
 		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})
 	}
-	return append(steps, removeStandalones(o, desired, entry)...), nil
+	return append(steps, removeStandalones(o, entry)...), nil
 }

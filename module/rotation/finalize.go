@@ -113,7 +113,7 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 			Reason: "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)",
 		})
 	}
-	change = append(change, removeStandalones(o, desired, entry)...)
+	change = append(change, removeStandalones(o, entry)...)
 	kept, err := captures(o, desired, v, entry, nil, change)
 	if err != nil {
 		return Plan{}, err
@@ -194,7 +194,7 @@ func clearOmnibus(o Observed, entry custody.Entry, old *secret.Secret) ([]byte, 
 }
 
 // removeStandalones is page step 4.3: the switch first, so that it is never on without its key.
-func removeStandalones(o Observed, desired Desired, entry custody.Entry) []Step {
+func removeStandalones(o Observed, entry custody.Entry) []Step {
 	var steps []Step
 	gone := func(action Action, parameter Parameter, reason string) {
 		if parameter.Exists {
@@ -210,8 +210,6 @@ func removeStandalones(o Observed, desired Desired, entry custody.Entry) []Step 
 		}
 	}
 	gone(ActDeletePrevious, o.SSM.Previous, "no record needs it any more; escrow keeps it (page 4.3)")
-	if desired.Names.LegacyPrevious != desired.Names.Previous {
-		gone(ActDeleteLegacy, o.SSM.LegacyPrevious, "the name that the page's older revision used")
-	}
+	gone(ActDeleteLegacy, o.SSM.LegacyPrevious, "the name that the page's older revision used")
 	return steps
 }

@@ -59,7 +59,7 @@ func (quick) MACKey(key secret.Secret, app string) []byte {
 func printOf(key string) secret.Fingerprint { return quick{}.Of(secret.New(key)) }
 
 func names() Names {
-	return Names{Names: proof.NamesBelow("/config/app", "tower/secret-rotation/previous-key"), Omnibus: "/omnibus", Custody: "/custody/app"}
+	return Names{Names: proof.NamesBelow("/config/app"), Omnibus: "/omnibus", Custody: "/custody/app"}
 }
 
 // store is SSM as a map: what Apply would do, without SSM.

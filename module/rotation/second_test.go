@@ -17,7 +17,7 @@ import (
 
 func TestSecondRun_anotherInstallationsCustody(t *testing.T) {
 	s := finalized(t)
-	other := Names{Names: proof.NamesBelow("/config/bee", "tower/secret-rotation/previous-key"), Omnibus: "/omnibus-bee", Custody: "/custody/app"}
+	other := Names{Names: proof.NamesBelow("/config/bee"), Omnibus: "/omnibus-bee", Custody: "/custody/app"}
 	s.put("/omnibus-bee", strings.ReplaceAll(strings.ReplaceAll(document, "/config/app", "/config/bee"), oldKey, thirdKey))
 	s.put(other.Current, thirdKey)
 	for _, state := range []State{StatePrepared, StateFinalized, StateAborted} {

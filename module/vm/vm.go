@@ -5,7 +5,6 @@ package vm
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 	"time"
 
@@ -152,28 +151,6 @@ func (v *VM) crons() []proof.Service {
 		}
 	}
 	return found
-}
-
-// search looks for the operator's pattern in what cron logged since its start.
-func (v *VM) search(ctx context.Context, text string) error {
-	pattern, err := regexp.Compile(text)
-	if err != nil {
-		return err
-	}
-	v.Observed.Log = nil
-	for _, cron := range v.crons() {
-		line, err := v.engine.Search(ctx, cron.Container, cron.StartedAt, pattern)
-		if err != nil {
-			return &fault.Fault{
-				Code: fault.CodeDockerUnavailable, What: "Cron's log cannot be read: " + err.Error() + ".",
-				Next: "Check that the Engine keeps the logs of this container (its logging driver), then run again.", Cause: err,
-			}
-		}
-		if line != "" {
-			v.Observed.Log = &proof.LogLine{Container: cron.Container, Pattern: text, Line: v.masked(line)}
-		}
-	}
-	return nil
 }
 
 // lastLines are what cron said last, in one line, with secrets masked; empty where it cannot be read.

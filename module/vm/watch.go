@@ -34,11 +34,11 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 	began := time.Now()
 	w := &watch{
 		VM: New(About{
-			App: asked.AppName, ConfigPrefix: asked.ConfigPrefix, Names: proof.NamesBelow(asked.ConfigPrefix, asked.PreviousKeyName),
+			App: asked.AppName, ConfigPrefix: asked.ConfigPrefix, Names: proof.NamesBelow(asked.ConfigPrefix),
 			Reader: store, Fingerprinter: secret.NewFingerprinter(asked.AppName, secret.Rounds), Now: time.Now, Options: asked.VM,
 		}),
 		asked: proof.Asked{
-			App: asked.AppName, RotationID: asked.RotationID, Accept: asked.AcceptUnreadable, LogPattern: asked.CompleteLogPattern, AttestedBy: asked.AttestedBy, Tool: tool,
+			App: asked.AppName, RotationID: asked.RotationID, Accept: asked.AcceptUnreadable, AttestedBy: asked.AttestedBy, Tool: tool,
 		},
 	}
 	defer w.Close()
@@ -208,11 +208,6 @@ func (w *watch) readParameters(ctx context.Context) (err error) {
 }
 
 func (w *watch) judge(ctx context.Context, found platform.Found) (proof.Verdict, error) {
-	if slices.Contains(w.asked.Verify, proof.VerifyLogs) {
-		if err := w.search(ctx, w.asked.LogPattern); err != nil {
-			return proof.Verdict{}, err
-		}
-	}
 	verdict, err := proof.Judge(w.Observed, w.asked, w.about.Fingerprinter)
 	if err != nil || !verdict.Started || verdict.Proof != nil || !slices.Contains(w.asked.Verify, proof.VerifyDatabase) {
 		return verdict, w.withLog(ctx, err)

@@ -95,7 +95,7 @@ func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t
 			}
 		}
 	}
-	assert.Equal(t, []string{"state", "capture_only", "platform", "proof", "wait", "progress_file", "backends_ready_at", "baseline", "gather", "key_from_escrow", "compose_dir", "last_records", "ready_timeout"}, missing)
+	assert.Equal(t, []string{"state", "capture_only", "reverse", "platform", "proof", "wait", "progress_file", "backends_ready_at", "baseline", "gather", "key_from_escrow", "compose_dir", "last_records", "ready_timeout"}, missing)
 }
 
 func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {

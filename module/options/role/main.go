@@ -10,6 +10,9 @@ type Which struct {
 	// With it, the tasks that take it run under no_log, which hides their diff as well.
 	NewSecret           Same `json:"new_secret"`
 	NewSecretFromEscrow Same `json:"new_secret_from_escrow"`
+
+	// The role looks at the records itself, before anything is written.
+	Adopt Same `json:"adopt"`
 }
 
 // Machine is the Platform on its VM.

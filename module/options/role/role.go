@@ -38,7 +38,7 @@ type Main struct {
 	Reports `group:"Reports"`
 }
 
-// Abort brings the old key back, while no record is under the new one.
+// Abort brings the old key back, from any point of a rotation that is not proved.
 //
 // Entered by playbooks/abort-crypto.yml; the variables of the entry point main say where SSM, credentials and Platform are.
 type Abort struct {

@@ -34,7 +34,8 @@ const (
 //
 // Its text, of which Digest is the SHA-256: a line with the fields before Path as a JSON object, then a line a record, in the
 // order of the bytes that the ids stand for: id, version, first 12 hex digits of SHA-256(secure), class (c: opens with the key
-// in use, p: with the previous one, u: with neither, o: no credential accounts for it), what its credential is known by.
+// in use, p: with the previous one, u: with neither, o: no credential accounts for it), what its credential is known by. A record of
+// no credential that is as it was before the rotation that runs is p as well.
 type Baseline struct {
 	Format     int                `json:"format"`
 	App        string             `json:"app_name"`
@@ -120,7 +121,11 @@ func (s *Scanner) line(line []byte, one *record) []byte {
 	line = strconv.AppendInt(line, one.version, 10)
 	line = append(line, ' ')
 	line = hex.AppendEncode(line, one.digest[:])
-	line = append(line, ' ', one.class.letter(), ' ')
+	is := one.class
+	if was, same := s.options.Baseline.class(one.name, one.digest); is == orphaned && same && was == orphaned && s.options.Baseline.under == previous {
+		is = previous
+	}
+	line = append(line, ' ', is.letter(), ' ')
 	if owner := s.ownerOf(one.name); owner != nil {
 		return base64.RawStdEncoding.AppendEncode(line, owner.name[:whoBytes])
 	}

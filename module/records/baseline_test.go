@@ -75,7 +75,12 @@ func handedOn(t *testing.T, b *Baseline) map[string]any {
 
 func recalled(t *testing.T, document map[string]any) *Baseline {
 	t.Helper()
-	b, lost, err := LoadBaseline(document, "app", keys(), quick{})
+	return loaded(t, document, keys())
+}
+
+func loaded(t *testing.T, document map[string]any, keys Keys) *Baseline {
+	t.Helper()
+	b, lost, err := LoadBaseline(document, "app", keys, quick{})
 	require.NoError(t, err)
 	require.Empty(t, lost)
 	return b
@@ -97,6 +102,33 @@ func TestWhatChangedSinceTheBaselineIsAccountedFor(t *testing.T) {
 	assert.Equal(t, got.Total, got.Before.Total+got.Before.Created-got.Before.Removed)
 	assert.ElementsMatch(t, []proof.Unread{{ID: "lost", Before: true}, {ID: "mine", Changed: true}}, got.Unread)
 	assert.Equal(t, []string{"lost", "mine"}, got.UnreadableIDs)
+}
+
+func TestOnTheWayBackARecordOfNobodyCountsThatNeverLeft(t *testing.T) {
+	old, next := Keys{Current: keys().Previous}, Keys{Current: keys().Current, Previous: keys().Previous}
+	began, err := remembered(old, nil, map[string]was{"left": {orphaned, 0, "1"}, "never left": {orphaned, 0, "1"}, "mine": {current, 0, "1"}}).Baseline("app", quick{}, noon(), io.Discard)
+	require.NoError(t, err)
+	halfWay := map[string]was{"left": {orphaned, 1, "2"}, "never left": {orphaned, 0, "1"}, "mine": {current, 1, "2"}, "new": {orphaned, 0, "1"}}
+	turn, err := remembered(next, recalled(t, handedOn(t, began)), halfWay).Baseline("app", quick{}, noon(), io.Discard)
+	require.NoError(t, err)
+	back := Keys{Current: keys().Previous, Previous: keys().Current}
+	b := loaded(t, handedOn(t, turn), back)
+	for _, test := range []struct {
+		name string
+		now  map[string]was
+		left []string
+	}{
+		{"nothing is back yet", halfWay, []string{"left", "new"}},
+		{"all is back", map[string]was{"left": {orphaned, 2, "3"}, "never left": {orphaned, 0, "1"}, "mine": {current, 2, "3"}, "new": {orphaned, 1, "2"}}, []string{}},
+	} {
+		got, err := remembered(back, b, test.now).count(true)
+		require.NoError(t, err)
+		assert.Equal(t, test.left, got.NotRewritten, test.name)
+		assert.Equal(t, 3-len(test.left), got.Rewritten, test.name)
+	}
+	forth, err := remembered(next, loaded(t, handedOn(t, turn), next), halfWay).count(true)
+	require.NoError(t, err)
+	assert.Contains(t, forth.NotRewritten, "never left", "of the way there it proves nothing")
 }
 
 func TestWithoutABaselineNothingOfNobodyIsRewritten(t *testing.T) {

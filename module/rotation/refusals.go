@@ -31,7 +31,7 @@ func unexplained(o Observed, v view, entry custody.Entry, known bool) *fault.Fau
 	}
 	return &fault.Fault{
 		Code: fault.CodeInconsistent, What: found + "; " + ledger + ".",
-		Next: "Somebody else changed it: see who with aws ssm get-parameter-history, and docs/errors.md (inconsistent) for how to go on.",
+		Next: "If somebody began a rotation by hand, take it over with adopt: true. Else somebody else changed it: see who with aws ssm get-parameter-history, and docs/errors.md (inconsistent) for how to go on.",
 	}
 }
 

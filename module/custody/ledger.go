@@ -65,7 +65,9 @@ func (e Entry) Left() secret.Fingerprint {
 }
 
 // GoingBack says whether going back was cut off before the parameters were as it wants them.
-func (e Entry) GoingBack() bool { return e.Stage == StageAborting || e.Reversed() && e.Stage == StageOpen }
+func (e Entry) GoingBack() bool {
+	return e.Stage == StageAborting || e.Reversed() && e.Stage == StageOpen
+}
 
 // Baseline names what was seen of the records before the rotation. The file itself stays on the VM.
 type Baseline struct {

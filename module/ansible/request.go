@@ -46,10 +46,20 @@ func read(args []string) (Request, error) {
 	if keep {
 		return request, err
 	}
-	if gone := os.Remove(args[1]); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+	// Where become made us another user, the file is the login's, and so is its removal: Ansible does it when the task ends.
+	if gone := os.Remove(args[1]); gone != nil && !errors.Is(gone, fs.ErrNotExist) && isOurs(args[1]) {
 		request.warnings = append(request.warnings, "The arguments file, which holds the task's secrets in clear, could not be removed.")
 	}
 	return request, err
+}
+
+func isOurs(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil {
+		return true
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	return !ok || int(owner.Uid) == os.Geteuid()
 }
 
 // unreadable does not name the path: somebody may have given the options themselves instead of a file.

@@ -217,6 +217,17 @@ func TestAFileThatCannotBeRemovedIsAWarning(t *testing.T) {
 	assert.JSONEq(t, `["first", "second"]`, string(object["warnings"]))
 }
 
+func TestTheRemovalOfAnotherUsersFileIsAnsiblesOwn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "args")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	assert.True(t, isOurs(path))
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives a file away")
+	}
+	require.NoError(t, os.Chown(path, 12345, -1))
+	assert.False(t, isOurs(path))
+}
+
 func TestModuleNamesAreBare(t *testing.T) {
 	platform := "_" + runtime.GOOS + "_" + runtime.GOARCH
 	for given, want := range map[string]string{

@@ -91,6 +91,13 @@ test-databases: ## what reads the records, on MySQL and on MariaDB
 	@.ci/deps mariadb mysql
 	@TEST_DATABASES=all $(REAL) $(VISIBLY) "records on MySQL and MariaDB" go test -count=1 -v ./module/records
 
+fuzz: ## random input to every hand-written parser, 20 s each (FUZZ=2m)
+	@for package in $$(go list ./module/...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    $(VISIBLY) "$$target" go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZ),20s) $$package; \
+	  done; \
+	done
+
 test-cuts: ## a run dies at each write to SSM and at every third read; two operators begin at once, 30 times
 	@$(REAL) $(VISIBLY) "cuts" .ci/test-cuts some
 

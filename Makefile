@@ -77,9 +77,9 @@ test-unit: ## the rooms that need nothing but Go, in seconds
 	  $(VISIBLY) "unit tests" go test -count=1 $(call tests_of,-v)
 
 # TestInterleave_ is one goroutine, and ten times slower under the detector; `make test-cuts` runs it.
-test-race: ## the rooms with goroutines, under the race detector
+test-race: ## the rooms with goroutines, under the race detector, with SSM in memory
 	@if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then \
-	  $(REAL) $(VISIBLY) "tests under the race detector" go test -race -count=1 -timeout 30m -skip '^TestInterleave_' $(racing); \
+	  $(filter-out REAL_PARTS=required,$(REAL)) $(VISIBLY) "tests under the race detector" go test -race -count=1 -timeout 30m -skip '^TestInterleave_' $(racing); \
 	else \
 	  echo "== tests under the race detector: SKIPPED, they need a C compiler (apt-get install gcc libc6-dev)"; \
 	fi

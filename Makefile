@@ -65,6 +65,9 @@ $(DIST)/seqera_crypto_rotation_%: FORCE
 collection: dist ## the collection's file, with all platforms' binaries, into build/
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/collection $(COLLECTION)
 
+release: collection ## what a release page carries, into build/release; KEY=<GPG key> signs it
+	@.ci/release build/release $(COLLECTION) $(DIST) "$(KEY)"
+
 ##@ Test
 
 test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long

@@ -140,6 +140,9 @@ test-collection: collection ## the collection, installed from its file into a fr
 test-sanity: collection ## ansible-test sanity on the collection
 	@$(VISIBLY) "sanity" .ci/test-sanity $(COLLECTION)
 
+lint-collection: collection ## the collection's documentation and changelog, with antsibull-docs and antsibull-changelog
+	@$(VISIBLY) "documentation of the collection" .ci/lint-collection $(COLLECTION)
+
 test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
 
@@ -155,6 +158,7 @@ LONG += test-fleet
 LONG += test-dist
 LONG += test-collection
 LONG += test-sanity
+LONG += lint-collection
 LONG += test-matrix
 LONG += test-connections
 LONG += test-engines

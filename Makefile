@@ -65,6 +65,9 @@ $(DIST)/seqera_crypto_rotation_%: FORCE
 collection: dist ## the collection's file, with all platforms' binaries, into build/
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/collection $(COLLECTION)
 
+release: collection ## what a release page carries, into build/release; KEY=<GPG key> signs it
+	@.ci/release build/release $(COLLECTION) $(DIST) "$(KEY)"
+
 ##@ Test
 
 test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
@@ -144,6 +147,9 @@ test-collection: collection ## the collection, installed from its file into a fr
 test-sanity: collection ## ansible-test sanity on the collection
 	@$(VISIBLY) "sanity" .ci/test-sanity $(COLLECTION)
 
+lint-collection: collection ## the collection's documentation and changelog, with antsibull-docs and antsibull-changelog
+	@$(VISIBLY) "documentation of the collection" .ci/lint-collection $(COLLECTION)
+
 test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
 
@@ -159,6 +165,7 @@ LONG += test-fleet
 LONG += test-dist
 LONG += test-collection
 LONG += test-sanity
+LONG += lint-collection
 LONG += test-matrix
 LONG += test-connections
 LONG += test-engines

@@ -65,6 +65,9 @@ $(DIST)/seqera_crypto_rotation_%: FORCE
 collection: dist ## the collection's file, with all platforms' binaries, into build/
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/collection $(COLLECTION)
 
+release: collection ## what a release page carries, into build/release; KEY=<GPG key> signs it
+	@.ci/release build/release $(COLLECTION) $(DIST) "$(KEY)"
+
 ##@ Test
 
 test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
@@ -77,9 +80,9 @@ test-unit: ## the packages that need nothing but Go, in seconds
 	  $(VISIBLY) "unit tests" go test -count=1 $(call tests_of,-v)
 
 # TestInterleave_ is one goroutine, and ten times slower under the detector; `make test-cuts` runs it.
-test-race: ## the packages with goroutines, under the race detector
+test-race: ## the packages with goroutines, under the race detector, with SSM in memory
 	@if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then \
-	  $(REAL) $(VISIBLY) "tests under the race detector" go test -race -count=1 -timeout 30m -skip '^TestInterleave_' $(racing); \
+	  $(filter-out REAL_PARTS=required,$(REAL)) $(VISIBLY) "tests under the race detector" go test -race -count=1 -timeout 30m -skip '^TestInterleave_' $(racing); \
 	else \
 	  echo "== tests under the race detector: SKIPPED, they need a C compiler (apt-get install gcc libc6-dev)"; \
 	fi
@@ -90,6 +93,13 @@ test-module: build ## the module against moto_server, MySQL and a Docker Engine
 test-databases: ## what reads the records, on MySQL and on MariaDB
 	@.ci/deps mariadb mysql
 	@TEST_DATABASES=all $(REAL) $(VISIBLY) "records on MySQL and MariaDB" go test -count=1 -v ./module/records
+
+fuzz: ## random input to every hand-written parser, 20 s each (FUZZ=2m)
+	@for package in $$(go list ./module/...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    $(VISIBLY) "$$target" go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZ),20s) $$package; \
+	  done; \
+	done
 
 test-cuts: ## a run dies at each write to SSM and at every third read; two operators begin at once, 30 times
 	@$(REAL) $(VISIBLY) "cuts" .ci/test-cuts some
@@ -137,6 +147,9 @@ test-collection: collection ## the collection, installed from its file into a fr
 test-sanity: collection ## ansible-test sanity on the collection
 	@$(VISIBLY) "sanity" .ci/test-sanity $(COLLECTION)
 
+lint-collection: collection ## the collection's documentation and changelog, with antsibull-docs and antsibull-changelog
+	@$(VISIBLY) "documentation of the collection" .ci/lint-collection $(COLLECTION)
+
 test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
 
@@ -152,6 +165,7 @@ LONG += test-fleet
 LONG += test-dist
 LONG += test-collection
 LONG += test-sanity
+LONG += lint-collection
 LONG += test-matrix
 LONG += test-connections
 LONG += test-engines

@@ -47,6 +47,8 @@ def names(page):
             wrong = [f"target make {name}" for name in re.findall(r"\bmake ([a-z][a-z-]*)", text) if name not in facts.targets()]
             wrong += [f"variable {name}" for name in re.findall(r"\bseqera_crypto_\w+", text) if name not in facts.variables()]
             wrong += [f"file {name}" for name in paths(text) if name not in facts.files() and not facts.MADE.match(name)]
+            wrong += [f"playbook or module {name}" for name in re.findall(r"\bseqera_tools\.crypto_rotation\.(\w+)", text) if name not in facts.installed()]
+            wrong += [f"release {name}" for name in re.findall(r"seqera_tools-crypto_rotation-(\d[\d.]*)\.tar", text) if name != facts.release()]
             if block.kind == "text" and re.fullmatch(r"(?!seqera_crypto_|ansible_)[a-z]+(_[a-z]+)+(: .*)?", text):
                 name = text.split(":")[0]
                 wrong += [f"option, result or code {name}"] if name not in facts.words() | FOREIGN else []
@@ -103,8 +105,9 @@ def marked(block):
     path = value.partition("::")[0]
     if value.startswith("make ") or "run_by(" in (text := (ROOT / path).read_text()):
         return []
-    subjects = [subject for command in block.commands() for subject in re.findall(r"[\w-]+\.yml|(?<=-m )\w+|(?<=make )[a-z-]+|\.ci/\w+", command)]
-    return [f"{path} does not run {subject}" for subject in subjects if subject not in text]
+    said = " ".join(block.commands()).replace("-i inventory.yml", "")
+    subjects = re.findall(r"[\w-]+\.yml|(?<=make )[a-z-]+|\.ci/\w+|(?<=seqera_tools\.crypto_rotation\.)\w+", said)
+    return [f"{path} does not run {subject}" for subject in subjects if subject not in text and subject.replace("_", "-") not in text]
 
 
 def figures(page):

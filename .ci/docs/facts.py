@@ -24,6 +24,17 @@ def targets():
 
 
 @functools.cache
+def installed():
+    """What the collection is asked for by name: playbooks, modules, the role, the group of defaults."""
+    return {path.stem for path in (ROOT / "playbooks").glob("*.yml")} | set(MODULES) | {"rotation"}
+
+
+@functools.cache
+def release():
+    return re.search(r"^version: (\S+)$", (ROOT / "galaxy.yml").read_text(), re.M).group(1)
+
+
+@functools.cache
 def codes():
     return re.findall(r'Code = "(\w+)"', (ROOT / "module" / "fault" / "fault.go").read_text())
 

@@ -88,6 +88,17 @@ def all_pages():
     return [Page(path) for path in tracked() if path.endswith(".md") and "/testdata/" not in path]
 
 
+COLLECTION = "seqera_tools.crypto_rotation"
+
+
+def in_the_clone(command):
+    """A command as the pages write it, for the installed collection and inventory.yml, as a clone runs it."""
+    command = re.sub(rf"-m {re.escape(COLLECTION)}\.(\w+)", r"-M library -m \1", command)
+    command = re.sub(rf"(ansible-playbook .*?){re.escape(COLLECTION)}\.(\w+)", r"\1playbooks/\2.yml", command)
+    return command.replace("-i inventory.yml", "-i inventory")
+
+
 def run_by(place):
     """The commands on all pages that are marked as run by this place, each once, in the order of the pages."""
-    return list(dict.fromkeys(command for page in all_pages() for block in page.blocks if block.comments.get("runs") == place for command in block.commands()))
+    commands = [command for page in all_pages() for block in page.blocks if block.comments.get("runs") == place for command in block.commands()]
+    return list(dict.fromkeys(map(in_the_clone, commands)))

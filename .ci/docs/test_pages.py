@@ -1,5 +1,6 @@
 """Every page is looked at by every check, its quick commands are run, and each of its sections says where it is proved."""
 
+import json
 import os
 import re
 import subprocess
@@ -54,6 +55,27 @@ def test_every_place_in_the_list_exists():
                 if not re.match(r"no claim: .{8}", place) and (problem := facts.place(place)):
                     wrong.append(f"{path}, {title}: {problem}")
     complain(wrong)
+
+
+def example(name):
+    [host] = json.loads((ROOT / "docs" / "examples" / name).read_text())["hosts"]
+    return host
+
+
+def test_the_output_on_the_first_screen_is_that_of_a_run():
+    [shown] = [block.text for block in Page("README.md").blocks if block.kind == "text" and block.comments]
+    steps = iter(example("report-check.json")["steps"])
+    complain([f"README.md: the dry run has no step, or not in this place: {line}" for line in shown.splitlines() if line[3:-1] not in steps])
+
+
+def test_the_sample_report_is_of_a_rotation_that_is_proved():
+    """As the page for auditors reads it, and with the steps that its dry run showed."""
+    host = example("report.json")
+    proof = host["proof"]
+    assert host["outcome"] == "done" and host["phase"] == "finalized" and host["steps"] == example("report-check.json")["steps"]
+    assert proof["total"] == proof["proved"] + proof["rewritten"] == proof["before"]["total"] + proof["before"]["created"] - proof["before"]["removed"]
+    assert (proof["previous"], proof["current"]) == (host["previous"], host["current"])
+    assert proof["mac"] in (ROOT / "docs" / "examples" / "report.html").read_text()
 
 
 def test_every_error_code_has_its_heading_and_every_heading_its_code():

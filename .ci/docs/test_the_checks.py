@@ -2,7 +2,7 @@
 
 import checks
 import pytest
-from pages import Page
+from pages import Page, in_the_clone
 
 HEAD = "# A page\n\n"
 
@@ -21,6 +21,8 @@ HEAD = "# A page\n\n"
         (checks.names, "`not_an_option: true`", "no option, result or code not_an_option"),
         (checks.names, "`playbooks/not-there.yml`", "no file playbooks/not-there.yml"),
         (checks.names, "`not-there-crypto.yml`", "no file playbooks/not-there-crypto.yml"),
+        (checks.names, "`seqera_tools.crypto_rotation.not_there`", "no playbook or module not_there"),
+        (checks.names, "`seqera_tools-crypto_rotation-0.0.1.tar.gz`", "no release 0.0.1"),
         (checks.names, "<!-- run -->\n```console\n$ make not-there\n```", "no target make not-there"),
         (checks.commands, "    an indented block", "needs a language"),
         (checks.commands, "```sh\nls\n```", "needs a language"),
@@ -29,6 +31,7 @@ HEAD = "# A page\n\n"
         (checks.commands, "<!-- not run: no -->\n```console\n$ make test\n```", "and why?"),
         (checks.commands, "<!-- runs: not-there.py -->\n```console\n$ make test\n```", "no file not-there.py"),
         (checks.commands, "<!-- runs: ansible.cfg -->\n```console\n$ ansible-playbook playbooks/rotate-crypto.yml\n```", "does not run rotate-crypto.yml"),
+        (checks.commands, "<!-- runs: ansible.cfg -->\n```console\n$ ansible-playbook seqera_tools.crypto_rotation.rotate_crypto\n```", "does not run rotate_crypto"),
         (checks.commands, "```json\n{,}\n```", "not JSON"),
         (checks.commands, "```yaml\na: [\n```", "not YAML"),
         (checks.figures, "It takes 12.5 s.", "'12.5 s'"),
@@ -40,6 +43,18 @@ HEAD = "# A page\n\n"
 def test_a_mistake_is_found(check, text, says):
     [problem] = check(Page("made-up.md", HEAD + text))
     assert says in problem
+
+
+@pytest.mark.parametrize(
+    ("written", "run"),
+    [
+        ("ansible-playbook -i inventory.yml seqera_tools.crypto_rotation.rotate_crypto --check", "ansible-playbook -i inventory playbooks/rotate_crypto.yml --check"),
+        ("ansible all -m seqera_tools.crypto_rotation.seqera_crypto_rotation_info -a x", "ansible all -M library -m seqera_crypto_rotation_info -a x"),
+        ("docker compose logs", "docker compose logs"),
+    ],
+)
+def test_a_command_for_the_installed_collection_is_run_in_the_clone(written, run):
+    assert in_the_clone(written) == run
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ func TestEachWriteIsCarriedOutAndReadBack(t *testing.T) {
 }
 
 func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
-	server := moto.Start(t)
+	server := moto.Real(t)
 	_, err := server.Client().PutParameter(t.Context(), &ssm.PutParameterInput{
 		Name: aws.String("/omnibus"), Value: aws.String("v"), Type: types.ParameterTypeSecureString, KeyId: aws.String("alias/ours"), Tier: types.ParameterTierAdvanced,
 		Description: aws.String("words"), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}},

@@ -183,7 +183,7 @@ func load(path string) (*Baseline, error) {
 		switch {
 		case b.MAC != "":
 			return nil, errors.New("something follows its end")
-		case strings.HasPrefix(string(line[:min(len(line), len(lastLine))]), lastLine) && strings.Count(string(line), " ") == 1:
+		case number > 0 && strings.HasPrefix(string(line[:min(len(line), len(lastLine))]), lastLine) && strings.Count(string(line), " ") == 1:
 			b.MAC = string(line[len(lastLine):])
 			continue
 		case number == 0 && (json.Unmarshal(line, b) != nil || b.Format != baselineFormat || b.MAC != ""):

@@ -204,7 +204,7 @@ func (s *SSM) GetParametersByPath(ctx context.Context, in *ssm.GetParametersByPa
 	return call(ctx, s, Call{"GetParametersByPath", []string{*in.Path}, false}, func(shown map[string][]types.ParameterHistory) (*ssm.GetParametersByPathOutput, error) {
 		out := &ssm.GetParametersByPathOutput{}
 		for _, name := range slices.Sorted(maps.Keys(shown)) {
-			if strings.HasPrefix(name, *in.Path+"/") {
+			if strings.HasPrefix(name, strings.TrimSuffix(*in.Path, "/")+"/") {
 				out.Parameters = append(out.Parameters, parameter(shown[name]))
 			}
 		}
@@ -214,9 +214,15 @@ func (s *SSM) GetParametersByPath(ctx context.Context, in *ssm.GetParametersByPa
 
 // DescribeParameters is SSM's.
 func (s *SSM) DescribeParameters(ctx context.Context, in *ssm.DescribeParametersInput, _ ...func(*ssm.Options)) (*ssm.DescribeParametersOutput, error) {
-	names := in.ParameterFilters[0].Values
+	var names []string
+	for _, filter := range in.ParameterFilters { // none: of all
+		names = filter.Values
+	}
 	return call(ctx, s, Call{"DescribeParameters", names, false}, func(shown map[string][]types.ParameterHistory) (*ssm.DescribeParametersOutput, error) {
 		out := &ssm.DescribeParametersOutput{}
+		if len(in.ParameterFilters) == 0 {
+			names = slices.Sorted(maps.Keys(shown))
+		}
 		for _, name := range names {
 			if versions := shown[name]; len(versions) > 0 {
 				last := versions[len(versions)-1]

@@ -1,5 +1,5 @@
-// Package moto gives tests a real SSM to talk to: moto_server in a process of its own, and in front of it a proxy that
-// counts calls and does what moto cannot: refuse, throttle, lose an answer, limit a value's size.
+// Package moto gives tests an SSM to talk to, moto_server in a process of its own or the one in memory, and in front of it a proxy
+// that counts calls and does what moto cannot: refuse, throttle, lose an answer, limit a value's size.
 package moto
 
 import (
@@ -24,6 +24,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/stretchr/testify/require"
+
+	"github.com/seqera-tools/crypto-rotation/module/internal/fakessm"
 )
 
 // Server is one moto_server behind one proxy.
@@ -82,9 +84,20 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// Start gives the test an empty SSM behind a proxy of its own. Tests that use it do not run in parallel. MOTO_SERVER
-// names the program; else it is the one in .venv/bin of the repository.
+// Start gives the test an empty SSM behind a proxy of its own: moto_server where REAL_PARTS=required or MOTO_SERVER (the program)
+// says so, else fakessm, which needs no Python. Tests that use it do not run in parallel.
 func Start(t *testing.T) *Server {
+	t.Helper()
+	if os.Getenv("MOTO_SERVER") != "" || os.Getenv("REAL_PARTS") == "required" {
+		return Real(t)
+	}
+	fake := httptest.NewServer(fakessm.New())
+	t.Cleanup(fake.Close)
+	return before(t, fake.URL)
+}
+
+// Real is Start with moto_server alone, for what fakessm does not have. Where that is missing the test is skipped.
+func Real(t *testing.T) *Server {
 	t.Helper()
 	if shared.command == nil {
 		launch(t)
@@ -92,7 +105,12 @@ func Start(t *testing.T) *Server {
 	answer, err := http.Post(shared.url+"/moto-api/reset", "", nil) //nolint:noctx // a test's own server
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
-	s := &Server{Direct: shared.url}
+	return before(t, shared.url)
+}
+
+func before(t *testing.T, direct string) *Server {
+	t.Helper()
+	s := &Server{Direct: direct}
 	proxy := httptest.NewServer(s)
 	t.Cleanup(proxy.Close)
 	s.URL = proxy.URL
@@ -131,10 +149,11 @@ func find(t *testing.T) string {
 			return program
 		}
 	}
+	const missing = "moto_server is missing: run make deps, or set MOTO_SERVER"
 	if os.Getenv("REAL_PARTS") == "required" {
-		t.Fatal("moto_server is missing: run make deps, or set MOTO_SERVER")
+		t.Fatal(missing)
 	}
-	t.Skip("moto_server is missing: run make deps, or set MOTO_SERVER")
+	t.Skip(missing)
 	return ""
 }
 

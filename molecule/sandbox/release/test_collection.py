@@ -31,8 +31,8 @@ class Control:
         run(sys.executable, "-m", "venv", tmp / "venv")
         run(tmp / "venv" / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", core, "requests")
         packages = pathlib.Path(run(VENV / "python", "-c", "import ansible_collections as it; print(list(it.__path__)[0])").stdout.strip())
-        for name in ("docker", "library_inventory_filtering_v1"):
-            shutil.copytree(packages / "community" / name, self.collections / "ansible_collections" / "community" / name)
+        for name in ("amazon/aws", "community/docker", "community/library_inventory_filtering_v1"):
+            shutil.copytree(packages / name, self.collections / "ansible_collections" / name)
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON", "VIRTUAL_ENV"))}
         self.environ |= {"PATH": f"{tmp / 'venv' / 'bin'}:/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp / "home"), "ANSIBLE_NOCOLOR": "1"}
         self.environ |= {"ANSIBLE_COLLECTIONS_PATH": str(self.collections)}

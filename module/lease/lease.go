@@ -49,11 +49,7 @@ func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, 
 	l.number, _ = custody.LockNumber(prefix, name)
 	l.lock = custody.Lock{Holder: lock.Holder, RotationID: lock.RotationID, State: lock.State, AcquiredAt: l.wall()}
 	began := l.wall()
-	value, err := l.document(began)
-	if err != nil {
-		return nil, custody.NotDone, err
-	}
-	outcome, err := store.CreateLock(ctx, name, keyID, value)
+	outcome, err := store.CreateLock(ctx, name, keyID, l.document(began))
 	if fault.Is(err, fault.CodeVersionGap) {
 		return nil, outcome, &fault.Fault{
 			Code: fault.CodeLocked, What: fmt.Sprintf("Somebody else took the lock %s at the same moment.", name), Next: "Wait for that run to end, then run again.",
@@ -108,11 +104,7 @@ func (l *Lease) Release(ctx context.Context) (custody.Outcome, error) {
 
 // put writes the lock. One that somebody wrote to or deleted is lost: only who overtakes does that.
 func (l *Lease) put(ctx context.Context, from time.Time) (custody.Outcome, error) {
-	value, err := l.document(from)
-	if err != nil {
-		return custody.NotDone, err
-	}
-	outcome, err := l.store.PutLock(ctx, l.name, l.keyID, value)
+	outcome, err := l.store.PutLock(ctx, l.name, l.keyID, l.document(from))
 	if outcome == custody.Done && fault.Is(err, fault.CodeVersionGap) {
 		l.lost = true
 		err = l.overtaken()
@@ -154,7 +146,7 @@ func (l *Lease) overtaken() error {
 	}
 }
 
-func (l *Lease) document(from time.Time) (secret.Secret, error) {
+func (l *Lease) document(from time.Time) secret.Secret {
 	l.lock.ExpiresAt = from.Add(custody.Lease)
 	return custody.Encode(l.lock)
 }

@@ -1,9 +1,7 @@
 package rotation
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
@@ -13,21 +11,9 @@ import (
 // abort plans the state aborted: the old key is back and the rotation's entries are gone. While a record is under the new key
 // that would lose it, so a look at the records, signed with the old key, must have found none.
 func abort(o Observed, desired Desired, v view) (Plan, error) {
-	entry, known := o.Custody.Entry(desired.RotationID)
-	if !known && !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
-	}
-	if !known {
-		open, ok := o.Custody.Open()
-		switch {
-		case ok && desired.RotationID != "":
-			return Plan{}, rotationOpen(open, desired.RotationID)
-		case !ok && !v.traced():
-			return nothing(PhaseIdle, desired.RotationID, o.SSM.Omnibus.Name, "there is no rotation to abort", v), nil
-		case !ok:
-			return Plan{}, unexplained(o, v, entry, false)
-		}
-		entry = open
+	entry, answer, err := begun(o, v, desired.RotationID, "abort")
+	if err != nil || answer != nil {
+		return *answer, err
 	}
 	switch entry.Stage {
 	case custody.StageAborted:
@@ -39,11 +25,8 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 		}
 	case custody.StageOpen, custody.StagePrepared, custody.StageAborting:
 	}
-	if !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
-	}
-	if !o.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil
+	if need := o.unread(); need != NeedNothing {
+		return Plan{Needs: need}, nil
 	}
 	return goBack(o, desired, v, entry)
 }
@@ -76,53 +59,61 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 		Phase: PhaseAborted, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Previous, Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg: fmt.Sprintf("Aborted rotation %s: key %s is in use again; %s is in escrow only.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	begin, end, err := locked(o, desired, entry.RotationID)
+	begin, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	back, err := backSteps(o, desired, v, entry, old.Key)
+	back, err := backSteps(o, v, entry, old.Key)
 	if err != nil {
 		return Plan{}, err
 	}
-	kept, err := captures(o, desired, v, entry, nil, back)
+	before, err := captures(o, desired, v, entry, nil, back)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, slices.Concat(begin.steps, kept), begin.number
+	entry.Lock = begin.number
 	if !unused && !proved {
-		entry.Stage, entry.ProofDigest = custody.StageAborting, desired.Proof.Digest()
-		if entry.Proof, err = json.Marshal(desired.Proof.Brief()); err != nil {
-			return Plan{}, err
-		}
-		step, err := ledgerPut(o, desired, entry, ActRecordProof, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
+		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
 		if err != nil {
 			return Plan{}, err
 		}
-		plan.Steps = append(plan.Steps, step)
-		entry.Version++
+		before = append(before, step)
 	}
 	entry.Stage, entry.AbortedAt = custody.StageAborted, o.Now
-	record, err := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
-	if err != nil {
-		return Plan{}, err
+	record := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
+	return plan.with(desired, begin, before, back, []Step{record})
+}
+
+// begun finds the rotation that is to be ended. Without one there is an answer, or an error.
+func begun(o Observed, v view, rotationID, to string) (entry custody.Entry, answer *Plan, err error) {
+	entry, known := o.Custody.Entry(rotationID)
+	open, ok := o.Custody.Open()
+	switch {
+	case known:
+		return entry, nil, nil
+	case !o.Custody.Complete:
+		return entry, &Plan{Needs: NeedInventory}, nil
+	case ok && rotationID != "":
+		return entry, &Plan{}, rotationOpen(open, rotationID)
+	case !ok && !v.traced():
+		plan := nothing(PhaseIdle, rotationID, o.SSM.Omnibus.Name, "there is no rotation to "+to, v)
+		return entry, &plan, nil
+	case !ok:
+		return entry, &Plan{}, unexplained(o, v, entry, false)
 	}
-	plan.Steps = slices.Concat(plan.Steps, back, []Step{record}, end)
-	return plan, chooseTiers(plan.Steps, desired)
+	return open, nil, nil
 }
 
 // backSteps undo prepared: the omnibus first, so that terraform, whenever it runs, does what is wanted; then the standalone
 // key, so that nothing that starts from here on writes with the new one; then the switch, before its key.
-func backSteps(o Observed, desired Desired, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
+func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
 	if v.traced() {
 		text, err := clearOmnibus(o, entry, &old)
 		if err != nil {
 			return nil, omnibusFault(o.SSM.Omnibus.Name, err)
 		}
-		steps = append(steps, Step{
-			Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""),
-			Reason: "the document as it was before the rotation, in one put",
-		})
+		steps = append(steps, putOmnibus(o, text, "the document as it was before the rotation, in one put"))
 	}
 	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
 		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})

@@ -21,7 +21,7 @@ func prepare(o Observed, desired Desired, v view, prints proof.Fingerprinter) (P
 			return plan, err
 		}
 		if entry.Stage == custody.StageFinished {
-			return linkLater(o, desired, v, entry, plan)
+			return linkLater(o, desired, entry, plan)
 		}
 		return tidy(o, entry, desired, plan)
 	}
@@ -32,7 +32,7 @@ func prepare(o Observed, desired Desired, v view, prints proof.Fingerprinter) (P
 		plan := nothing(PhaseRotated, entry.RotationID, o.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already proved; state finalized is next", v)
 		plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
 		if later(desired, entry) {
-			return linkLater(o, desired, v, entry, plan)
+			return linkLater(o, desired, entry, plan)
 		}
 		return plan, nil
 	}
@@ -127,7 +127,7 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, v)
 		plan.Evidence = agreement(o, desired, v.current, v.previous)
 		plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(desired.Names.Custody, v.previous.fingerprint), entry.Baseline, entry.Platform
-		return linkLater(o, desired, v, entry, plan)
+		return linkLater(o, desired, entry, plan)
 	}
 	return assemble(o, desired, change{p: v, entry: entry, opened: true, current: v.current, previous: v.previous, standalone: steps})
 }

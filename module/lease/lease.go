@@ -7,7 +7,6 @@ package lease
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -51,9 +50,8 @@ func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, 
 	began := l.wall()
 	outcome, err := store.CreateLock(ctx, name, keyID, l.document(began))
 	if fault.Is(err, fault.CodeVersionGap) {
-		return nil, outcome, &fault.Fault{
-			Code: fault.CodeLocked, What: fmt.Sprintf("Somebody else took the lock %s at the same moment.", name), Next: "Wait for that run to end, then run again.",
-		}
+		return nil, outcome, fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
+			"Somebody else took the lock %s at the same moment.", name)
 	}
 	if outcome != custody.Done {
 		return nil, outcome, err
@@ -129,9 +127,8 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 		}
 		for _, earlier := range seen {
 			if lock.Number == earlier.Number && lock.Version > earlier.Version && lock.ReleasedAt.IsZero() {
-				return &fault.Fault{
-					Code: fault.CodeLocked, What: fmt.Sprintf("%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who()), Next: "Wait for that run to end, then run again.",
-				}
+				return fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
+					"%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who())
 			}
 		}
 	}
@@ -140,10 +137,8 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 }
 
 func (l *Lease) overtaken() error {
-	return &fault.Fault{
-		Code: fault.CodeOvertaken, What: fmt.Sprintf("The lock %s was taken over by another run.", l.name),
-		Next: "This run stops here; let the other one finish, then run again.",
-	}
+	return fault.New(fault.CodeOvertaken, "This run stops here; let the other one finish, then run again.",
+		"The lock %s was taken over by another run.", l.name)
 }
 
 func (l *Lease) document(from time.Time) secret.Secret {

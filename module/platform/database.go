@@ -65,19 +65,15 @@ func (f Found) Database() (proof.Database, error) {
 	case address != "":
 		where.Host = address
 	case holder != nil:
-		return proof.Database{}, &fault.Fault{
-			Code: fault.CodeDatabaseUnavailable, What: fmt.Sprintf("The database's container %s has no address: it is %s.", holder.container, holder.state),
-			Next: "Start it (docker start " + holder.container + "), or set the option database.",
-		}
+		return proof.Database{}, fault.New(fault.CodeDatabaseUnavailable, "Start it (docker start "+holder.container+"), or set the option database.",
+			"The database's container %s has no address: it is %s.", holder.container, holder.state)
 	}
 	return where, nil
 }
 
 func unknown(what string) (proof.Database, error) {
-	return proof.Database{}, &fault.Fault{
-		Code: fault.CodeDatabaseUnknown, What: what,
-		Next: "Set the option database (host, port, name, user, password).",
-	}
+	return proof.Database{}, fault.New(fault.CodeDatabaseUnknown, "Set the option database (host, port, name, user, password).",
+		"%s", what)
 }
 
 // source prefers a backend that runs and says where the database is; any other will do.

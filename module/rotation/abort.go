@@ -19,10 +19,8 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	case custody.StageAborted:
 		return tidy(o, entry, desired, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), v))
 	case custody.StageProved, custody.StageFinished:
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeTooLateToAbort, What: fmt.Sprintf("Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current),
-			Next: fmt.Sprintf("Finish it (state finalized). To go back to the old key, rotate once more with new_secret_from_escrow: %s.", entry.Previous),
-		}
+		return Plan{}, fault.New(fault.CodeTooLateToAbort, fmt.Sprintf("Finish it (state finalized). To go back to the old key, rotate once more with new_secret_from_escrow: %s.", entry.Previous),
+			"Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current)
 	case custody.StageOpen, custody.StagePrepared, custody.StageAborting:
 	}
 	if need := o.unread(); need != NeedNothing {
@@ -42,10 +40,8 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	}
 	old, held := o.Custody.Find(entry.Previous)
 	if !held {
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeCustodyDamaged, What: fmt.Sprintf("The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID),
-			Next: "Find out who deleted it (CloudTrail, DeleteParameter) and put it back before anything else.",
-		}
+		return Plan{}, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it (CloudTrail, DeleteParameter) and put it back before anything else.",
+			"The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID)
 	}
 	// The new key was never in use: the omnibus did not change, and the standalone parameters change after it.
 	unused := entry.Stage == custody.StageOpen && !v.traced() && v.standaloneCurrent.Equal(old.Key) && !o.SSM.Switch.Exists

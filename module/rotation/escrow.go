@@ -25,10 +25,8 @@ func retire(o Observed, desired Desired, held custody.EscrowedKey) Step {
 func findKey(o Observed, desired Desired, k key) (custody.EscrowedKey, bool, error) {
 	found, held := o.Custody.Find(k.fingerprint)
 	if held && !found.Key.Equal(k.Secret) {
-		return found, held, &fault.Fault{
-			Code: fault.CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(desired.Names.Custody, k.fingerprint)),
-			Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
-		}
+		return found, held, fault.New(fault.CodeEscrowConflict, "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
+			"%s holds another key than its name says.", custody.EscrowName(desired.Names.Custody, k.fingerprint))
 	}
 	return found, held, nil
 }

@@ -48,10 +48,8 @@ func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error
 	}
 	if !v.traced() && v.current.fingerprint != entry.Current {
 		if v.current.fingerprint == entry.Previous && entry.Stage == custody.StageOpen {
-			return &fault.Fault{
-				Code: fault.CodeNotPrepared, What: fmt.Sprintf("Rotation %s was begun but the omnibus still has the old key %s: it was cut off before anything changed.", entry.RotationID, entry.Previous),
-				Next: "Run state prepared again; it goes on with the same new key.",
-			}
+			return fault.New(fault.CodeNotPrepared, "Run state prepared again; it goes on with the same new key.",
+				"Rotation %s was begun but the omnibus still has the old key %s: it was cut off before anything changed.", entry.RotationID, entry.Previous)
 		}
 		return unexplained(o, v, entry, true)
 	}
@@ -65,10 +63,8 @@ func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error
 		if entry.Stage == custody.StageAborting {
 			return aborting(entry)
 		}
-		return &fault.Fault{
-			Code: fault.CodeNotPrepared, What: fmt.Sprintf("Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage),
-			Next: "Run state prepared again, then rotating.",
-		}
+		return fault.New(fault.CodeNotPrepared, "Run state prepared again, then rotating.",
+			"Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage)
 	}
 	return desired.Proof.ValidateComplete(o.Now, desired.App, desired.ProofMaxAge, entry, v.prints, v.current.Secret)
 }

@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
@@ -73,10 +72,8 @@ func validatePlatformSize(desired Desired) error {
 	if err == nil && len(text) <= platformLimit {
 		return nil
 	}
-	return &fault.Fault{
-		Code: fault.CodeTooLarge, What: fmt.Sprintf("The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit),
-		Next: "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.", Cause: err,
-	}
+	return fault.New(fault.CodeTooLarge, "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.",
+		"The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit).From(err)
 }
 
 // ledgerPut records an entry. Where both do not fit, the proof goes and its digest stays: what the run returned can still be held

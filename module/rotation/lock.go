@@ -22,11 +22,8 @@ func locked(o Observed, desired Desired, rotationID string) (lockSteps, error) {
 	claim := custody.Decide(o.Custody.Locks, o.Now)
 	if claim.HeldBy != nil {
 		held := claim.HeldBy
-		return lockSteps{}, &fault.Fault{
-			Code: fault.CodeLocked, What: fmt.Sprintf("%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App,
-				held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.Expiry().UTC().Format(time.RFC3339)),
-			Next: "Wait for it to end; if it died, run again after that time.",
-		}
+		return lockSteps{}, fault.New(fault.CodeLocked, "Wait for it to end; if it died, run again after that time.",
+			"%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.Expiry().UTC().Format(time.RFC3339))
 	}
 	lock := custody.Lock{Holder: o.Caller, RotationID: rotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
 	name := custody.LockName(desired.Names.Custody, claim.Number)

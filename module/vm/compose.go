@@ -116,10 +116,8 @@ func (v *VM) composer(containers []preflight.Container, project string) (platfor
 	}
 	made.Dir = strings.TrimRight(made.Dir, "/")
 	if made.Dir == "" {
-		return made, &fault.Fault{
-			Code: fault.CodeComposeUnavailable, What: "The Platform is down, and the directory of its compose files is not known.",
-			Next: "Set compose_dir, or start the Platform (docker compose up -d in its directory).",
-		}
+		return made, fault.New(fault.CodeComposeUnavailable, "Set compose_dir, or start the Platform (docker compose up -d in its directory).",
+			"The Platform is down, and the directory of its compose files is not known.")
 	}
 	if from.Dir == made.Dir {
 		if len(made.Files) == 0 {

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -23,7 +24,7 @@ func locked(o Observed, desired Desired, rotationID string) (lockSteps, error) {
 	if claim.HeldBy != nil {
 		held := claim.HeldBy
 		return lockSteps{}, fault.New(fault.CodeLocked, "Wait for it to end; if it died, run again after that time.",
-			"%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.Expiry().UTC().Format(time.RFC3339))
+			"%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), cmp.Or(held.RotationID, "none"), held.State, held.Expiry().UTC().Format(time.RFC3339))
 	}
 	lock := custody.Lock{Holder: o.Caller, RotationID: rotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
 	name := custody.LockName(desired.Names.Custody, claim.Number)

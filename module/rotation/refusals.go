@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -20,18 +21,11 @@ func rotationOpen(open custody.Entry, wished string) *fault.Fault {
 
 // unexplained tells of parameters that neither the ledger nor a cut-off run explains.
 func unexplained(o Observed, v view, entry custody.Entry, known bool) *fault.Fault {
-	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", o.SSM.Omnibus.Name, v.current.fingerprint, orNone(string(v.previous.fingerprint)), v.enabled)
+	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", o.SSM.Omnibus.Name, v.current.fingerprint, cmp.Or(v.previous.fingerprint, "none"), v.enabled)
 	ledger := "the ledger has no rotation that explains it"
 	if known {
 		ledger = fmt.Sprintf("the ledger's rotation %s (%s) goes from %s to %s", entry.RotationID, entry.Stage, entry.Previous, entry.Current)
 	}
 	return fault.New(fault.CodeInconsistent, "Somebody else changed it: see who with aws ssm get-parameter-history, and docs/errors.md (inconsistent) for how to go on.",
 		"%s", found+"; "+ledger+".")
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
 }

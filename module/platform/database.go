@@ -147,5 +147,3 @@ func (f Found) shares(c container.Summary) bool {
 	}
 	return false
 }
-
-func (s source) isPlatform() bool { return s.tower }

@@ -63,7 +63,7 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if len(found.Platform.Services) == 0 {
 		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
 	}
-	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, source.isPlatform) {
+	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, func(s source) bool { return s.tower }) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
 	if !found.needsStrangers() {

@@ -25,10 +25,8 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 			return plan, err
 		}
 		if try == lockTries {
-			return plan, cmp.Or(err, error(&fault.Fault{
-				Code: fault.CodeVersionGap, What: fmt.Sprintf("The Platform's parameters were changed by somebody each of the %d times that this run took the lock.", lockTries+1),
-				Next: "See who writes them (aws ssm get-parameter-history), such as a terraform apply that runs; then run again.",
-			}))
+			return plan, cmp.Or(err, error(fault.New(fault.CodeVersionGap, "See who writes them (aws ssm get-parameter-history), such as a terraform apply that runs; then run again.",
+				"The Platform's parameters were changed by somebody each of the %d times that this run took the lock.", lockTries+1)))
 		}
 		if plan, err = s.decide(ctx); err != nil {
 			return plan, err
@@ -60,7 +58,8 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 			continue
 		}
 		if ctx.Err() != nil {
-			return false, &fault.Fault{Code: fault.CodeInterrupted, What: "The run was interrupted.", Next: "Run again: it goes on from where the parameters are."}
+			return false, fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.",
+				"The run was interrupted.")
 		}
 		var outcome custody.Outcome
 		switch {

@@ -43,17 +43,11 @@ type escrow struct {
 func (s *Session) result(plan rotation.Plan, request ansible.Request, failed bool) Result {
 	out := Result{
 		Msg: plan.Msg, Phase: plan.Phase, RotationID: plan.RotationID, Fingerprints: secret.Fingerprints{Current: plan.Current, Previous: plan.Previous},
-		Steps: plan.Steps, Then: plan.Then, KeyAgeDays: s.KeyAge(plan), KeyRotationID: plan.BroughtBy, Warnings: plan.Warnings, Evidence: plan.Evidence, Proof: plan.Proof, Baseline: plan.Baseline,
+		Steps: append([]rotation.Step{}, plan.Steps...), Then: plan.Then, KeyAgeDays: s.KeyAge(plan), KeyRotationID: plan.BroughtBy, Warnings: plan.Warnings, Evidence: append([]proof.Evidence{}, plan.Evidence...), Proof: plan.Proof, Baseline: plan.Baseline,
 		DurationSeconds: ansible.Seconds(s.Now().Sub(s.began)),
 	}
 	out.Platform, out.LastRecords = s.rotated(plan), s.Observed.Custody.LastRecords()
 	out.APICalls = s.Store.Calls()
-	if out.Steps == nil {
-		out.Steps = []rotation.Step{}
-	}
-	if out.Evidence == nil {
-		out.Evidence = []proof.Evidence{}
-	}
 	out.Changed = len(s.done) > 0
 	if failed && plan.Writes() {
 		out.Phase = plan.Reached(s.Observed, s.Desired, s.Fingerprinter)

@@ -80,10 +80,8 @@ func ParsePlatform(given map[string]any) (*custody.Platform, error) {
 		err = json.Unmarshal(text, kept)
 	}
 	if err != nil || kept.Project == "" || kept.Dir == "" {
-		return nil, &fault.Fault{
-			Code: fault.CodeInvalidOptions, What: "The option platform is not what seqera_crypto_rotation_info returned as compose.",
-			Next: "Give it unchanged; it must have project and dir.",
-		}
+		return nil, fault.New(fault.CodeInvalidOptions, "Give it unchanged; it must have project and dir.",
+			"The option platform is not what seqera_crypto_rotation_info returned as compose.")
 	}
 	return kept, nil
 }

@@ -121,9 +121,9 @@ func (s *Inventory) addEscrow(name, rest string, value secret.Secret, version in
 		return fmt.Errorf("%s: %w: it names another key", name, ErrDamaged)
 	}
 	kept := s.place(document.Fingerprint)
-	ties := kept.BackupRefs
-	*kept = document.key()
-	kept.BackupRefs, kept.Version, kept.Held = ties, version, true
+	document.BackupRefs = kept.BackupRefs
+	*kept = document.EscrowedKey
+	kept.Key, kept.Version, kept.Held = secret.New(document.Key), version, true
 	return nil
 }
 
@@ -138,54 +138,36 @@ func (s *Inventory) place(fingerprint secret.Fingerprint) *EscrowedKey {
 	return &s.Escrow[len(s.Escrow)-1]
 }
 
+func first[T any](list []T, is func(T) bool) (found T, ok bool) {
+	if at := slices.IndexFunc(list, is); at >= 0 {
+		return list[at], true
+	}
+	return found, false
+}
+
 // Find gives the escrowed key with this fingerprint.
 func (s *Inventory) Find(fingerprint secret.Fingerprint) (EscrowedKey, bool) {
-	for _, kept := range s.Escrow {
-		if kept.Fingerprint == fingerprint && kept.Held {
-			return kept, true
-		}
-	}
-	return EscrowedKey{}, false
+	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.Fingerprint == fingerprint })
 }
 
 // Made gives the key that was put into escrow as the new one of a rotation.
 func (s *Inventory) Made(rotationID string) (EscrowedKey, bool) {
-	for _, kept := range s.Escrow {
-		if kept.Held && kept.RotationID == rotationID && kept.Origin != OriginCaptured {
-			return kept, true
-		}
-	}
-	return EscrowedKey{}, false
+	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.RotationID == rotationID && k.Origin != OriginCaptured })
 }
 
 // Entry gives the ledger's entry of a rotation.
 func (s *Inventory) Entry(rotationID string) (Entry, bool) {
-	for _, entry := range s.Ledger {
-		if entry.RotationID == rotationID {
-			return entry, true
-		}
-	}
-	return Entry{}, false
+	return first(s.Ledger, func(e Entry) bool { return e.RotationID == rotationID })
 }
 
 // Lock gives the lock with this number.
 func (s *Inventory) Lock(number int) (Lock, bool) {
-	for _, lock := range s.Locks {
-		if lock.Number == number {
-			return lock, true
-		}
-	}
-	return Lock{}, false
+	return first(s.Locks, func(l Lock) bool { return l.Number == number })
 }
 
 // Open gives the entry of a rotation that is not over; there is at most one.
 func (s *Inventory) Open() (Entry, bool) {
-	for _, entry := range s.Ledger {
-		if !entry.Stage.Over() {
-			return entry, true
-		}
-	}
-	return Entry{}, false
+	return first(s.Ledger, func(e Entry) bool { return !e.Stage.Over() })
 }
 
 // Leads says whether rotations of the ledger that were not aborted lead from one key to another.
@@ -219,10 +201,11 @@ func (s *Inventory) LastRecords() *int {
 	return &proof.Total
 }
 
-// Encode writes a document as SSM stores it. What it returns may hold a key, hence its type.
-func Encode(document any) (secret.Secret, error) {
+// Encode writes a document as SSM stores it. What it returns may hold a key, hence its type. It panics on what is no document of
+// this package.
+func Encode(document any) secret.Secret {
 	if kept, ok := document.(EscrowedKey); ok {
-		document = kept.stored()
+		document = storedKey{kept, kept.Key.Reveal()}
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -231,9 +214,9 @@ func Encode(document any) (secret.Secret, error) {
 		Format int `json:"format"`
 		Body   any `json:"body"`
 	}{Format, document}); err != nil {
-		return secret.Secret{}, errors.New("a custody document could not be encoded")
+		panic("custody: a document could not be encoded") // strings, integers and times of this century always are
 	}
-	return secret.New(strings.TrimSuffix(out.String(), "\n")), nil
+	return secret.New(strings.TrimSuffix(out.String(), "\n"))
 }
 
 func decode(name string, value secret.Secret, into any) error {

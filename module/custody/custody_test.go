@@ -23,9 +23,7 @@ func TestDocumentsComeBackAsTheyWereWritten(t *testing.T) {
 	lock := Lock{Holder: Holder{Host: "h"}, State: "prepared", AcquiredAt: now(), ExpiresAt: now().Add(Lease)}
 	var inventory Inventory
 	for name, document := range map[string]any{LedgerName("/c", "r1"): entry, EscrowName("/c", "aaaa"): kept, BackupRefName("/c", "aaaa", "r2"): tie, LockName("/c", 7): lock} {
-		value, err := Encode(document)
-		require.NoError(t, err)
-		require.NoError(t, inventory.Add("/c", name, value, 5, time.Time{}))
+		require.NoError(t, inventory.Add("/c", name, Encode(document), 5, time.Time{}))
 	}
 	entry.Version = 5
 	got, ok := inventory.Entry("r1")

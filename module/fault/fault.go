@@ -4,6 +4,7 @@ package fault
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -72,6 +73,17 @@ type Fault struct {
 	What  string // what happened, to what
 	Next  string // what to do now
 	Cause error  // for errors.Is and errors.As; its text is shown only where What quotes it
+}
+
+// New makes a fault: what to do now, then what happened, in the form of fmt.Sprintf.
+func New(code Code, next, what string, about ...any) *Fault {
+	return &Fault{Code: code, What: fmt.Sprintf(what, about...), Next: next}
+}
+
+// From keeps the cause.
+func (f *Fault) From(cause error) *Fault {
+	f.Cause = cause
+	return f
 }
 
 // Error joins the sentences.

@@ -105,10 +105,8 @@ func findKey(inventory custody.Inventory, which string) (custody.EscrowedKey, er
 			found = append(found, d)
 		}
 	}
-	f := &fault.Fault{
-		Code: fault.CodeEscrowMissing,
-		What: fmt.Sprintf("Escrow has no key %q.", which), Next: "gather: escrow lists the keys and the backups that are tied to them.",
-	}
+	f := fault.New(fault.CodeEscrowMissing, "gather: escrow lists the keys and the backups that are tied to them.",
+		"Escrow has no key %q.", which)
 	switch {
 	case len(found) == 1:
 		return found[0], nil

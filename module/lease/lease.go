@@ -7,7 +7,6 @@ package lease
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -49,15 +48,10 @@ func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, 
 	l.number, _ = custody.LockNumber(prefix, name)
 	l.lock = custody.Lock{Holder: lock.Holder, RotationID: lock.RotationID, State: lock.State, AcquiredAt: l.wall()}
 	began := l.wall()
-	value, err := l.document(began)
-	if err != nil {
-		return nil, custody.NotDone, err
-	}
-	outcome, err := store.CreateLock(ctx, name, keyID, value)
+	outcome, err := store.CreateLock(ctx, name, keyID, l.document(began))
 	if fault.Is(err, fault.CodeVersionGap) {
-		return nil, outcome, &fault.Fault{
-			Code: fault.CodeLocked, What: fmt.Sprintf("Somebody else took the lock %s at the same moment.", name), Next: "Wait for that run to end, then run again.",
-		}
+		return nil, outcome, fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
+			"Somebody else took the lock %s at the same moment.", name)
 	}
 	if outcome != custody.Done {
 		return nil, outcome, err
@@ -108,11 +102,7 @@ func (l *Lease) Release(ctx context.Context) (custody.Outcome, error) {
 
 // put writes the lock. One that somebody wrote to or deleted is lost: only who overtakes does that.
 func (l *Lease) put(ctx context.Context, from time.Time) (custody.Outcome, error) {
-	value, err := l.document(from)
-	if err != nil {
-		return custody.NotDone, err
-	}
-	outcome, err := l.store.PutLock(ctx, l.name, l.keyID, value)
+	outcome, err := l.store.PutLock(ctx, l.name, l.keyID, l.document(from))
 	if outcome == custody.Done && fault.Is(err, fault.CodeVersionGap) {
 		l.lost = true
 		err = l.overtaken()
@@ -137,9 +127,8 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 		}
 		for _, earlier := range seen {
 			if lock.Number == earlier.Number && lock.Version > earlier.Version && lock.ReleasedAt.IsZero() {
-				return &fault.Fault{
-					Code: fault.CodeLocked, What: fmt.Sprintf("%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who()), Next: "Wait for that run to end, then run again.",
-				}
+				return fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
+					"%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who())
 			}
 		}
 	}
@@ -148,13 +137,11 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 }
 
 func (l *Lease) overtaken() error {
-	return &fault.Fault{
-		Code: fault.CodeOvertaken, What: fmt.Sprintf("The lock %s was taken over by another run.", l.name),
-		Next: "This run stops here; let the other one finish, then run again.",
-	}
+	return fault.New(fault.CodeOvertaken, "This run stops here; let the other one finish, then run again.",
+		"The lock %s was taken over by another run.", l.name)
 }
 
-func (l *Lease) document(from time.Time) (secret.Secret, error) {
+func (l *Lease) document(from time.Time) secret.Secret {
 	l.lock.ExpiresAt = from.Add(custody.Lease)
 	return custody.Encode(l.lock)
 }

@@ -13,10 +13,6 @@ func rotationRules(r Rotation, w *walk) {
 	placeRules(r.AppName, r.Places, w)
 }
 
-func infoRules(i Info, w *walk) {
-	placeRules(i.AppName, i.Places, w)
-}
-
 // maxLevels is SSM's limit of a hierarchy (PutParameter, HierarchyLevelLimitExceededException).
 const maxLevels = 15
 

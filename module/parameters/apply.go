@@ -74,10 +74,8 @@ func (s *Store) isOurs(ctx context.Context, write *rotation.Write) (custody.Outc
 	case !fault.Is(err, fault.CodeReadBack):
 		return custody.Unknown, err
 	}
-	return custody.NotDone, &fault.Fault{
-		Code: fault.CodeVersionGap, What: fmt.Sprintf("%s appeared while this run was about to create it.", write.Name),
-		Next: "See who wrote it (aws ssm get-parameter-history), then run again.",
-	}
+	return custody.NotDone, fault.New(fault.CodeVersionGap, "See who wrote it (aws ssm get-parameter-history), then run again.",
+		"%s appeared while this run was about to create it.", write.Name)
 }
 
 // found looks once whether a call whose answer never came was carried out, also where the run was interrupted.
@@ -184,10 +182,8 @@ func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 		}
 		there, ours := seen[write.Name], s.written[write.Name]
 		if try == 4 || ours > 0 && there.Version > ours || write.Kind == rotation.Create && there.Exists {
-			return &fault.Fault{
-				Code: fault.CodeReadBack, What: fmt.Sprintf("%s does not read back as it was written.", write.Name),
-				Next: "Somebody else writes there: see aws ssm get-parameter-history, then run again.",
-			}
+			return fault.New(fault.CodeReadBack, "Somebody else writes there: see aws ssm get-parameter-history, then run again.",
+				"%s does not read back as it was written.", write.Name)
 		}
 		select {
 		case <-ctx.Done():

@@ -112,10 +112,8 @@ func AddTo(inventory *custody.Inventory, prefix string, parameter proof.Paramete
 		return nil
 	}
 	if err := inventory.Add(prefix, parameter.Name, parameter.Value, parameter.Version, parameter.Modified); err != nil {
-		return &fault.Fault{
-			Code: fault.CodeCustodyDamaged, What: "The custody document " + err.Error() + ".",
-			Next: "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.", Cause: err,
-		}
+		return fault.New(fault.CodeCustodyDamaged, "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.",
+			"%s", "The custody document "+err.Error()+".").From(err)
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -114,19 +113,15 @@ func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return nil, &fault.Fault{
-			Code: fault.CodeAWSCredentials, What: "The AWS configuration could not be loaded: " + err.Error() + ".",
-			Next: "Check profile, the shared config files and aws_ca_bundle.", Cause: err,
-		}
+		return nil, fault.New(fault.CodeAWSCredentials, "Check profile, the shared config files and aws_ca_bundle.",
+			"%s", "The AWS configuration could not be loaded: "+err.Error()+".").From(err)
 	}
 	if loaded.Region == "" {
 		loaded.Region = instanceRegion(ctx, loaded)
 	}
 	if loaded.Region == "" {
-		return nil, &fault.Fault{
-			Code: fault.CodeAWSCredentials, What: "No AWS region is known: no option, environment variable, profile or instance metadata names one.",
-			Next: "Set the option region, or AWS_REGION in the environment.",
-		}
+		return nil, fault.New(fault.CodeAWSCredentials, "Set the option region, or AWS_REGION in the environment.",
+			"No AWS region is known: no option, environment variable, profile or instance metadata names one.")
 	}
 	if c.AssumeRoleARN != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(loaded), c.AssumeRoleARN, func(o *stscreds.AssumeRoleOptions) {
@@ -228,10 +223,8 @@ func httpClient(c Config, timeout time.Duration) (aws.HTTPClient, error) {
 		pem, err := os.ReadFile(c.AWSCABundle)
 		pool := x509.NewCertPool()
 		if err != nil || !pool.AppendCertsFromPEM(pem) {
-			return nil, &fault.Fault{
-				Code: fault.CodeInvalidOptions, What: fmt.Sprintf("aws_ca_bundle %s cannot be read as PEM certificates.", c.AWSCABundle),
-				Next: "Name a file that exists where this task runs.", Cause: err,
-			}
+			return nil, fault.New(fault.CodeInvalidOptions, "Name a file that exists where this task runs.",
+				"aws_ca_bundle %s cannot be read as PEM certificates.", c.AWSCABundle).From(err)
 		}
 		settings.RootCAs = pool
 	}

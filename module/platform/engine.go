@@ -79,10 +79,8 @@ func diagnose(ctx context.Context, host, network, address string, err error) *fa
 }
 
 func unavailable(host, why, next string, err error) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodeDockerUnavailable, What: fmt.Sprintf("The Docker Engine at %s cannot be asked: %s.", host, why),
-		Next: next, Cause: err,
-	}
+	return fault.New(fault.CodeDockerUnavailable, next,
+		"The Docker Engine at %s cannot be asked: %s.", host, why).From(err)
 }
 
 // broken is a question that the Engine, once connected, did not answer.
@@ -94,8 +92,6 @@ func (e *Engine) broken(ctx context.Context, what string, err error) *fault.Faul
 }
 
 func (e *Engine) interrupted(ctx context.Context) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodeInterrupted, What: fmt.Sprintf("Asking the Docker Engine at %s was interrupted.", e.host),
-		Next: "Run again.", Cause: context.Cause(ctx),
-	}
+	return fault.New(fault.CodeInterrupted, "Run again.",
+		"Asking the Docker Engine at %s was interrupted.", e.host).From(context.Cause(ctx))
 }

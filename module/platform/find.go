@@ -63,7 +63,7 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if len(found.Platform.Services) == 0 {
 		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
 	}
-	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, source.isPlatform) {
+	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, func(s source) bool { return s.tower }) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
 	if !found.needsStrangers() {
@@ -173,10 +173,8 @@ func choose(list []container.Summary, query Query) (string, error) {
 }
 
 func ambiguous(projects []string) error {
-	return &fault.Fault{
-		Code: fault.CodePlatformAmbiguous, What: fmt.Sprintf("Several compose projects look like a Platform: %s.", strings.Join(projects, ", ")),
-		Next: "Name the one that is meant with compose_project.",
-	}
+	return fault.New(fault.CodePlatformAmbiguous, "Name the one that is meant with compose_project.",
+		"Several compose projects look like a Platform: %s.", strings.Join(projects, ", "))
 }
 
 func which(projects map[string]bool, is func(string) bool) []string {
@@ -202,8 +200,6 @@ func noProject(services Services) string {
 }
 
 func notFound(what string) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodePlatformNotFound, What: what,
-		Next: "The project may be down: containers that were taken down cannot be found; start it with docker compose up -d. Otherwise set compose_project or services.",
-	}
+	return fault.New(fault.CodePlatformNotFound, "The project may be down: containers that were taken down cannot be found; start it with docker compose up -d. Otherwise set compose_project or services.",
+		"%s", what)
 }

@@ -54,7 +54,7 @@ func TestTheProjectIsTheOneThatHasABackendAndACron(t *testing.T) {
 		{"a one-off is not a service", listed([2]string{"tower", "backend"}, [2]string{"tower", "!cron"}, [2]string{"x", "!backend"}), Query{}, "tower", "", ""},
 		{"none", listed([2]string{"web", "nginx"}), Query{}, "", fault.CodePlatformNotFound, "may be down"},
 		{"nothing at all", nil, Query{}, "", fault.CodePlatformNotFound, "may be down"},
-		{"two", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{}, "", fault.CodePlatformAmbiguous, "a, b. Nothing was written. Name the one that is meant with compose_project."},
+		{"two", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{}, "", fault.CodePlatformAmbiguous, "a, b. Name the one that is meant with compose_project."},
 		{"two, one named", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{Project: "b"}, "b", "", ""},
 		{"the one named is not there", listed([2]string{"web", "nginx"}), Query{Project: "tower"}, "", fault.CodePlatformNotFound, `"tower"; there are: web`},
 		{"the one named has one-offs alone", listed([2]string{"tower", "!migrate"}), Query{Project: "tower"}, "", fault.CodePlatformNotFound, "there are no compose projects here"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -65,24 +66,5 @@ func (e *end) Write(p []byte) (int, error) {
 
 // plain leaves out escape sequences (ECMA-48: ESC [ parameters, final byte @ to ~) and control characters.
 func plain(text []byte) string {
-	var out strings.Builder
-	escape := 0 // 1 after ESC, 2 inside the parameters
-	for _, r := range string(text) {
-		switch {
-		case r == 0x1b:
-			escape = 1
-		case escape == 1:
-			escape = 0
-			if r == '[' {
-				escape = 2
-			}
-		case escape == 2:
-			if r >= '@' && r <= '~' {
-				escape = 0
-			}
-		case r == '\n' || r == '\t' || (r >= ' ' && r != 0x7f):
-			out.WriteRune(r)
-		}
-	}
-	return out.String()
+	return regexp.MustCompile(`\x1b(\[[^@-~\x1b]*[@-~]?|[^\[\x1b]|$)|[\x00-\x08\x0b-\x1f\x7f]`).ReplaceAllString(strings.ToValidUTF8(string(text), "\uFFFD"), "")
 }

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -124,19 +125,14 @@ func (c Comparison) service(name string) []string {
 		}
 	}
 	for _, event := range c.Events {
-		if event.Action == "Creating" && serviceOf(event.Container, c.Containers) == nil && c.runs(name) && created(event.Container, name, c.Project) {
+		if event.Action == "Creating" && !slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Name == event.Container }) && c.runs(name) && created(event.Container, name, c.Project) {
 			say(fmt.Sprintf("Service %s would get another container (%s).", name, event.Container))
 		}
 	}
 	return found
 }
 
-func orNone(ports []string) string {
-	if len(ports) == 0 {
-		return "none"
-	}
-	return strings.Join(ports, ", ")
-}
+func orNone(names []string) string { return cmp.Or(strings.Join(names, ", "), "none") }
 
 func created(container, service, project string) bool {
 	number, ok := strings.CutPrefix(container, project+"-"+service+"-")

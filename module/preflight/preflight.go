@@ -71,15 +71,6 @@ func Mounts(containers []Container) map[string][]string {
 	return found
 }
 
-func serviceOf(name string, containers []Container) *Container {
-	for i := range containers {
-		if containers[i].Name == name {
-			return &containers[i]
-		}
-	}
-	return nil
-}
-
 func list(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -90,17 +91,10 @@ func (f Facts) version(v *Verdict) {
 	major, minor, ok := release(said)
 	switch {
 	case !ok:
-		v.warn("The version of this Platform is not known: neither service-info nor the tag of %s tells it. Rotation requires %d.%d or later.", orUnknown(f.Image), leastMajor, leastMinor)
+		v.warn("The version of this Platform is not known: neither service-info nor the tag of %s tells it. Rotation requires %d.%d or later.", cmp.Or(f.Image, "its image"), leastMajor, leastMinor)
 	case major < leastMajor || major == leastMajor && minor < leastMinor:
 		v.problem("This Platform is %s (by %s), and rotation requires %d.%d or later. Upgrade it first: an older one would lose every credential.", said, where, leastMajor, leastMinor)
 	}
-}
-
-func orUnknown(image string) string {
-	if image == "" {
-		return "its image"
-	}
-	return image
 }
 
 // tag is that of an image's reference, empty where it has none.
@@ -247,7 +241,7 @@ func (f Facts) roles(v *Verdict) {
 		}
 		switch {
 		case c.Role == proof.RoleOther:
-			if len(environments) > 0 && hasTower(c) {
+			if len(environments) > 0 && slices.ContainsFunc(slices.Collect(maps.Keys(c.Environment)), func(name string) bool { return strings.HasPrefix(name, "TOWER_") }) {
 				v.problem("Container %s is one of the Platform's (it has TOWER settings and MICRONAUT_ENVIRONMENTS), and the option services does not name its service %s. Name it under backends or cron.", c.Name, c.Service)
 			}
 		case c.Role != proof.RoleCron && c.Role != proof.RoleBackend:
@@ -262,15 +256,6 @@ func (f Facts) roles(v *Verdict) {
 	if len(crons) > 1 {
 		v.problem("There are %d cron containers (%s), and the Platform allows one. Stop all but one.", len(crons), list(crons))
 	}
-}
-
-func hasTower(c Container) bool {
-	for name := range c.Environment {
-		if strings.HasPrefix(name, "TOWER_") {
-			return true
-		}
-	}
-	return false
 }
 
 func (f Facts) health(v *Verdict) {

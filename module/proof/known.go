@@ -37,10 +37,8 @@ func TooFew(database string, total int, known ...Known) (sentence string, bad bo
 
 // RecordsMissing is the failure of a look at a database that has too few records.
 func RecordsMissing(sentence string) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodeRecordsMissing, What: sentence,
-		Next: "Is it the Platform's own database, on its own data directory? Compare TOWER_DB_URL of the backend, or the option database, and the mounts of the database's container (docker inspect) with what they were; then run this again.",
-	}
+	return fault.New(fault.CodeRecordsMissing, "Is it the Platform's own database, on its own data directory? Compare TOWER_DB_URL of the backend, or the option database, and the mounts of the database's container (docker inspect) with what they were; then run this again.",
+		"%s", sentence)
 }
 
 // tooFew compares the scan with all that is known of before.

@@ -69,10 +69,8 @@ func (p Parameter) Secure() error {
 	if !p.Exists || p.Type == "SecureString" {
 		return nil
 	}
-	return &fault.Fault{
-		Code: fault.CodeNotSecureString, What: "SSM parameter " + p.Name + " is a " + p.Type + ", not a SecureString.",
-		Next: "Recreate it as a SecureString, as the installer does; its value has been stored in clear.",
-	}
+	return fault.New(fault.CodeNotSecureString, "Recreate it as a SecureString, as the installer does; its value has been stored in clear.",
+		"%s", "SSM parameter "+p.Name+" is a "+p.Type+", not a SecureString.")
 }
 
 // On reports whether the parameter is a switch that is on.

@@ -17,7 +17,8 @@ func (p Parameters) ready(prints Fingerprinter) error {
 		}
 	}
 	missing := func(what string) error {
-		return &fault.Fault{Code: fault.CodeNotPrepared, What: what, Next: "Run state prepared first; with standalone: delete, run terraform apply after it."}
+		return fault.New(fault.CodeNotPrepared, "Run state prepared first; with standalone: delete, run terraform apply after it.",
+			"%s", what)
 	}
 	switch {
 	case !p.Current.Exists:
@@ -36,18 +37,16 @@ func (p Parameters) ready(prints Fingerprinter) error {
 func (o Observed) backendsStarted(Asked) (string, *fault.Fault, error) {
 	backends := o.services(RoleBackend)
 	if len(backends) == 0 {
-		return "", nil, &fault.Fault{Code: fault.CodePlatformNotFound, What: fmt.Sprintf("The compose project %s has no backend container.", o.Platform.Project), Next: "Check the option services, and start the backends."}
+		return "", nil, fault.New(fault.CodePlatformNotFound, "Check the option services, and start the backends.",
+			"The compose project %s has no backend container.", o.Platform.Project)
 	}
 	for _, backend := range backends {
 		if backend.State != "running" {
 			return notRunning(backend), notYet(notRunning(backend)), nil
 		}
 		if !backend.StartedAt.After(o.changed().Add(-clockGrain)) {
-			return "", nil, &fault.Fault{
-				Code: fault.CodePlatformOrder,
-				What: fmt.Sprintf("Backend container %s started %s, before the parameters last changed (%s): it runs with the old key only.", backend.Container, stamp(backend.StartedAt), stamp(o.changed())),
-				Next: "Stop cron, restart the backends, wait until they are ready, then start cron.",
-			}
+			return "", nil, fault.New(fault.CodePlatformOrder, "Stop cron, restart the backends, wait until they are ready, then start cron.",
+				"Backend container %s started %s, before the parameters last changed (%s): it runs with the old key only.", backend.Container, stamp(backend.StartedAt), stamp(o.changed()))
 		}
 	}
 	if ready := o.Platform.Readiness; !ready.Ready {
@@ -68,11 +67,8 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 	for _, cron := range crons {
 		failed := cron.State != "running" && cron.State != "created" && !cron.FinishedAt.IsZero() && cron.ExitCode != 0
 		if failed || cron.RestartCount > 0 || cron.State == "restarting" {
-			return "", nil, &fault.Fault{
-				Code: fault.CodeCronFailed,
-				What: fmt.Sprintf("Cron container %s does not stay up: state %s, exit code %d, restarted %d times. Both keys are still in place; records that are re-encrypted stay so, the others open with the previous key.", cron.Container, cron.State, cron.ExitCode, cron.RestartCount),
-				Next: "Read its log (docker logs " + cron.Container + "), fix the cause, start cron again and run this again: it goes on where it was.",
-			}
+			return "", nil, fault.New(fault.CodeCronFailed, "Read its log (docker logs "+cron.Container+"), fix the cause, start cron again and run this again: it goes on where it was.",
+				"Cron container %s does not stay up: state %s, exit code %d, restarted %d times. Both keys are still in place; records that are re-encrypted stay so, the others open with the previous key.", cron.Container, cron.State, cron.ExitCode, cron.RestartCount)
 		}
 		if cron.State == "created" || cron.StartedAt.IsZero() {
 			detail := fmt.Sprintf("cron container %s has not started yet", cron.Container)
@@ -99,18 +95,13 @@ func cronTooEarly(cron Service, backendStart, readyAt time.Time) *fault.Fault {
 	if !readyAt.IsZero() {
 		earlier = "the backends were ready " + stamp(readyAt)
 	}
-	return &fault.Fault{
-		Code: fault.CodePlatformOrder,
-		What: fmt.Sprintf("Cron container %s started %s, but %s: all backends must be ready with both keys before cron starts. Cron may have begun to re-encrypt.", cron.Container, stamp(cron.StartedAt), earlier),
-		Next: "Both keys are in place: restart cron alone (docker compose restart cron), then run this again. A plain docker compose up starts cron first.",
-	}
+	return fault.New(fault.CodePlatformOrder, "Both keys are in place: restart cron alone (docker compose restart cron), then run this again. A plain docker compose up starts cron first.",
+		"Cron container %s started %s, but %s: all backends must be ready with both keys before cron starts. Cron may have begun to re-encrypt.", cron.Container, stamp(cron.StartedAt), earlier)
 }
 
 func notYet(what string) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodePlatformNotReady, What: strings.ToUpper(what[:1]) + what[1:] + ".",
-		Next: "Start the Platform in the documented order (backends, then cron), or wait longer.",
-	}
+	return fault.New(fault.CodePlatformNotReady, "Start the Platform in the documented order (backends, then cron), or wait longer.",
+		"%s", strings.ToUpper(what[:1])+what[1:]+".")
 }
 
 func notRunning(s Service) string {

@@ -102,10 +102,8 @@ func Parse(document map[string]any) (*Proof, error) {
 			return proof, nil
 		}
 	}
-	return nil, &fault.Fault{
-		Code: fault.CodeProofMismatch, What: "The option proof is not what state rotating returned.",
-		Next: "Hand on the value that rotating returned as proof, unchanged.",
-	}
+	return nil, fault.New(fault.CodeProofMismatch, "Hand on the value that rotating returned as proof, unchanged.",
+		"The option proof is not what state rotating returned.")
 }
 
 // Digest is the SHA-256 of the whole document, in hexadecimal.

@@ -46,10 +46,8 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 	if r.Unreadable > 0 {
 		keys = "Both keys are still in place."
 	}
-	v.pend(&fault.Fault{
-		Code: fault.CodeWaitTimeout, What: fmt.Sprintf("The rotation is not complete: %s.", counted(*r, len(exceptions))),
-		Next: "Look at cron's log; run this again, with a longer wait_timeout if it is still working.",
-	}, keys)
+	v.pend(fault.New(fault.CodeWaitTimeout, "Look at cron's log; run this again, with a longer wait_timeout if it is still working.",
+		"The rotation is not complete: %s.", counted(*r, len(exceptions))), keys)
 	return "", nil
 }
 
@@ -118,10 +116,8 @@ func withoutBaseline(r Records, lost string) *fault.Fault {
 	if lost == "" {
 		lost = "No baseline was given."
 	}
-	return &fault.Fault{
-		Code: fault.CodeBaselineMissing, What: fmt.Sprintf("%d of %d records are of no credential, so that nobody can open them, and nothing says what they were before the rotation: %s. %s", r.Orphaned, r.Total, listed(r.NotRewritten), lost) + keysStay,
-		Next: "Hand on the baseline that was taken before. Where it is lost, look at the Encryption tab of the Admin panel: if it shows Success or Orphaned for each of them, run this again with verify: [attested] and attested_by.",
-	}
+	return fault.New(fault.CodeBaselineMissing, "Hand on the baseline that was taken before. Where it is lost, look at the Encryption tab of the Admin panel: if it shows Success or Orphaned for each of them, run this again with verify: [attested] and attested_by.",
+		"%s", fmt.Sprintf("%d of %d records are of no credential, so that nobody can open them, and nothing says what they were before the rotation: %s. %s", r.Orphaned, r.Total, listed(r.NotRewritten), lost)+keysStay)
 }
 
 func listed(ids []string) string {

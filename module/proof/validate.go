@@ -23,7 +23,8 @@ const untouchedMaxAge = 15 * time.Minute
 // any age). Its errors are faults, each refusal with its own message.
 func (p *Proof) ValidateComplete(now time.Time, app string, maxAge time.Duration, entry custody.Entry, prints Fingerprinter, newKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return &fault.Fault{Code: code, What: what, Next: "Run state rotating again on the Platform's VM and hand on the proof that it returns."}
+		return fault.New(code, "Run state rotating again on the Platform's VM and hand on the proof that it returns.",
+			"%s", what)
 	}
 	if p == nil {
 		return refuse(fault.CodeProofMissing, fmt.Sprintf("There is no proof that every record is under the new key; without one the previous key %s is never removed.", entry.Previous))
@@ -93,10 +94,8 @@ func (p *Proof) gap() string {
 // ValidateUntouched checks that the proof is of no record under the new key, so that going back loses none. Its errors are faults.
 func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry, prints Fingerprinter, oldKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return &fault.Fault{
-			Code: code, What: what,
-			Next: "Stop backends and cron, look at the records on the VM (seqera_crypto_rotation_info, gather: records, with the baseline), and hand on as proof what it returns as untouched; playbooks/abort-crypto.yml does all of this.",
-		}
+		return fault.New(code, "Stop backends and cron, look at the records on the VM (seqera_crypto_rotation_info, gather: records, with the baseline), and hand on as proof what it returns as untouched; playbooks/abort-crypto.yml does all of this.",
+			"%s", what)
 	}
 	switch {
 	case p == nil:

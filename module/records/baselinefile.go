@@ -211,10 +211,8 @@ func (b *Baseline) bare() bool {
 // parse reads the option.
 func parse(document map[string]any) (*Baseline, error) {
 	invalid := func(why string) error {
-		return &fault.Fault{
-			Code: fault.CodeInvalidOptions, What: "The option baseline is not what seqera_crypto_rotation_info returned: " + why + ".",
-			Next: "Hand on the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
-		}
+		return fault.New(fault.CodeInvalidOptions, "Hand on the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
+			"%s", "The option baseline is not what seqera_crypto_rotation_info returned: "+why+".")
 	}
 	b := &Baseline{}
 	for name, field := range map[string]*string{"app_name": &b.App, "database": &b.Database, "path": &b.Path, "digest": &b.Digest, "mac": &b.MAC} {

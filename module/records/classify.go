@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // class is what a record is; each is exactly one.
@@ -109,7 +108,9 @@ func (s *Scanner) judge(before record, now *row) (record, error) {
 		return one, nil
 	}
 	if was, known := s.options.Baseline.class(one.name, one.digest); known && s.tells(was) {
-		one.class, one.carried = s.nowIs(was), true
+		if one.class, one.carried = was, true; was == current {
+			one.class = s.options.Baseline.under
+		}
 		return one, nil
 	}
 	// What was rewritten is under the current key.
@@ -133,13 +134,6 @@ func (s *Scanner) tells(was class) bool {
 	default:
 		return false
 	}
-}
-
-func (s *Scanner) nowIs(was class) class {
-	if was == current {
-		return s.options.Baseline.under
-	}
-	return was
 }
 
 // open tries the keys in turn.
@@ -169,24 +163,15 @@ func (s *Scanner) opens(try class, secure, salt []byte) (bool, error) {
 			return false, nil
 		}
 	}
-	key, err := s.unlock(from, salt)
+	s.derived.Add(1)
+	key, err := s.deriveKey([]byte(from.Reveal()), salt)
+	defer clear(key[:])
 	if err != nil {
 		return false, err
 	}
-	defer clear(key[:])
-	return isUnder(key, secure), nil
-}
-
-func (s *Scanner) unlock(from secret.Secret, salt []byte) (*sealed.Key, error) {
-	s.derived.Add(1)
-	key, err := s.deriveKey([]byte(from.Reveal()), salt)
-	return &key, err
-}
-
-func isUnder(key *sealed.Key, secure []byte) bool {
-	plain, err := sealed.OpenObject(*key, secure)
+	plain, err := sealed.OpenObject(key, secure)
 	clear(plain)
-	return err == nil
+	return err == nil, nil
 }
 
 // learn leans towards the key that opened a record, so that the next new one is tried with it first.

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/go-sql-driver/mysql"
@@ -64,10 +63,8 @@ func authorities(path string) (*x509.CertPool, error) {
 }
 
 func caFault(path, why string) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodeInvalidOptions, What: fmt.Sprintf("The option database.ca_file (%s) is of no use: %s.", path, why),
-		Next: "Name a PEM file on the VM with the certificate authorities of the database, together with tls: verify-ca.",
-	}
+	return fault.New(fault.CodeInvalidOptions, "Name a PEM file on the VM with the certificate authorities of the database, together with tls: verify-ca.",
+		"The option database.ca_file (%s) is of no use: %s.", path, why)
 }
 
 // distrusted says why a certificate was not taken, or nothing.

@@ -201,8 +201,6 @@ func (s *Scanner) onAllWorkers(ctx context.Context, n int, work func(i int) erro
 }
 
 func internal(what string) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodeInternal, What: "Reading the records failed: " + what + ".",
-		Next: "This is a mistake of this tool or of its build; please report it with this message.",
-	}
+	return fault.New(fault.CodeInternal, "This is a mistake of this tool or of its build; please report it with this message.",
+		"%s", "Reading the records failed: "+what+".")
 }

@@ -38,10 +38,8 @@ func readSchema(ctx context.Context, connection asker, identity string) (schema,
 	missing := absent(tables, tableCredentials, "id", "user_id", "salt")
 	missing = append(missing, absent(tables, tableSecrets, "id", "secure", "version")...)
 	if len(missing) > 0 {
-		return schema{}, &fault.Fault{
-			Code: fault.CodeDatabaseSchema, What: fmt.Sprintf("The database %s does not show %s.", identity, strings.Join(missing, ", ")),
-			Next: "Check the option database: is this the Platform's schema, migrated, and may the user SELECT from it? Only records of the published schema can be proved.",
-		}
+		return schema{}, fault.New(fault.CodeDatabaseSchema, "Check the option database: is this the Platform's schema, migrated, and may the user SELECT from it? Only records of the published schema can be proved.",
+			"The database %s does not show %s.", identity, strings.Join(missing, ", "))
 	}
 	return schema{deleted: slices.Contains(tables[tableCredentials].columns, "deleted"), notes: notes(tables)}, nil
 }

@@ -1,9 +1,7 @@
 package rotation
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
@@ -13,31 +11,17 @@ import (
 // abort plans the state aborted: the old key is back and the rotation's entries are gone. While a record is under the new key
 // that would lose it, so a look at the records, signed with the old key, must have found none; or, with Reverse, see reverse.
 func abort(o Observed, desired Desired, v view) (Plan, error) {
-	entry, known := o.Custody.Entry(desired.RotationID)
-	if !known && !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
-	}
-	if !known {
-		open, ok := o.Custody.Open()
-		switch {
-		case ok && desired.RotationID != "":
-			return Plan{}, rotationOpen(open, desired.RotationID)
-		case !ok && !v.traced():
-			return nothing(PhaseIdle, desired.RotationID, o.SSM.Omnibus.Name, "there is no rotation to abort", v), nil
-		case !ok:
-			return Plan{}, unexplained(o, v, entry, false)
-		}
-		entry = open
+	entry, answer, err := begun(o, v, desired.RotationID, "abort")
+	if err != nil || answer != nil {
+		return *answer, err
 	}
 	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole() && entry.Stage != custody.StageAborting
 	if back && !entry.Stage.Over() {
-		switch {
-		case entry.Reversed() && entry.Stage == custody.StageProved:
+		if entry.Reversed() && entry.Stage == custody.StageProved {
 			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be back; state finalized is next", v), nil
-		case !o.Custody.Complete:
-			return Plan{Needs: NeedInventory}, nil
-		case !o.SSM.Described:
-			return Plan{Needs: NeedDescription}, nil
+		}
+		if need := o.unread(); need != NeedNothing {
+			return Plan{Needs: need}, nil
 		}
 		return reverse(o, desired, v, entry)
 	}
@@ -45,17 +29,12 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	case custody.StageAborted:
 		return tidy(o, entry, desired, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), v))
 	case custody.StageProved, custody.StageFinished:
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeTooLateToAbort, What: fmt.Sprintf("Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current),
-			Next: fmt.Sprintf("Finish it (state finalized), or go back with reverse: true while both keys are in the parameters. To go back later to the old key, rotate once more with new_secret_from_escrow: %s.", entry.Previous),
-		}
+		return Plan{}, fault.New(fault.CodeTooLateToAbort, fmt.Sprintf("Finish it (state finalized), or go back with reverse: true while both keys are in the parameters. To go back later, rotate once more with new_secret_from_escrow: %s.", entry.Previous),
+			"Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current)
 	case custody.StageOpen, custody.StagePrepared, custody.StageAborting:
 	}
-	if !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
-	}
-	if !o.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil
+	if need := o.unread(); need != NeedNothing {
+		return Plan{Needs: need}, nil
 	}
 	return goBack(o, desired, v, entry)
 }
@@ -71,10 +50,8 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	}
 	old, held := o.Custody.Find(entry.Previous)
 	if !held {
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeCustodyDamaged, What: fmt.Sprintf("The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID),
-			Next: "Find out who deleted it (CloudTrail, DeleteParameter) and put it back before anything else.",
-		}
+		return Plan{}, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it (CloudTrail, DeleteParameter) and put it back before anything else.",
+			"The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID)
 	}
 	// The new key was never in use: the omnibus did not change, and the standalone parameters change after it.
 	unused := entry.Stage == custody.StageOpen && !v.traced() && v.standaloneCurrent.Equal(old.Key) && !o.SSM.Switch.Exists
@@ -88,53 +65,61 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 		Phase: PhaseAborted, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Previous, Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg: fmt.Sprintf("Aborted rotation %s: key %s is in use again; %s is in escrow only.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	begin, end, err := locked(o, desired, entry.RotationID)
+	begin, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	back, err := backSteps(o, desired, v, entry, old.Key)
+	back, err := backSteps(o, v, entry, old.Key)
 	if err != nil {
 		return Plan{}, err
 	}
-	kept, err := captures(o, desired, v, entry, nil, back)
+	before, err := captures(o, desired, v, entry, nil, back)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, slices.Concat(begin.steps, kept), begin.number
+	entry.Lock = begin.number
 	if !unused && !proved {
-		entry.Stage, entry.ProofDigest = custody.StageAborting, desired.Proof.Digest()
-		if entry.Proof, err = json.Marshal(desired.Proof.Brief()); err != nil {
-			return Plan{}, err
-		}
-		step, err := ledgerPut(o, desired, entry, ActRecordProof, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
+		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
 		if err != nil {
 			return Plan{}, err
 		}
-		plan.Steps = append(plan.Steps, step)
-		entry.Version++
+		before = append(before, step)
 	}
 	entry.Stage, entry.AbortedAt = custody.StageAborted, o.Now
-	record, err := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
-	if err != nil {
-		return Plan{}, err
+	record := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
+	return plan.with(desired, begin, before, back, []Step{record})
+}
+
+// begun finds the rotation that is to be ended. Without one there is an answer, or an error.
+func begun(o Observed, v view, rotationID, to string) (entry custody.Entry, answer *Plan, err error) {
+	entry, known := o.Custody.Entry(rotationID)
+	open, ok := o.Custody.Open()
+	switch {
+	case known:
+		return entry, nil, nil
+	case !o.Custody.Complete:
+		return entry, &Plan{Needs: NeedInventory}, nil
+	case ok && rotationID != "":
+		return entry, &Plan{}, rotationOpen(open, rotationID)
+	case !ok && !v.traced():
+		plan := nothing(PhaseIdle, rotationID, o.SSM.Omnibus.Name, "there is no rotation to "+to, v)
+		return entry, &plan, nil
+	case !ok:
+		return entry, &Plan{}, unexplained(o, v, entry, false)
 	}
-	plan.Steps = slices.Concat(plan.Steps, back, []Step{record}, end)
-	return plan, chooseTiers(plan.Steps, desired)
+	return open, nil, nil
 }
 
 // backSteps undo prepared: the omnibus first, so that terraform, whenever it runs, does what is wanted; then the standalone
 // key, so that nothing that starts from here on writes with the new one; then the switch, before its key.
-func backSteps(o Observed, desired Desired, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
+func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
 	if v.traced() {
 		text, err := clearOmnibus(o, entry, &old)
 		if err != nil {
 			return nil, omnibusFault(o.SSM.Omnibus.Name, err)
 		}
-		steps = append(steps, Step{
-			Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""),
-			Reason: "the document as it was before the rotation, in one put",
-		})
+		steps = append(steps, putOmnibus(o, text, "the document as it was before the rotation, in one put"))
 	}
 	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
 		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 
 // change is what prepare has decided: from which key to which, under which ledger entry, and what is left to write.
 type change struct {
-	p          view
+	view       view
 	entry      custody.Entry
 	opened     bool // the ledger has the entry already
 	fresh      bool // the new key was made by this run, so its name is known only to a run that writes
@@ -24,15 +25,12 @@ type change struct {
 
 // assemble puts the steps of prepared into the contract's order of writes.
 func assemble(o Observed, desired Desired, c change) (Plan, error) {
-	if !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
-	}
-	if !o.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil
+	if need := o.unread(); need != NeedNothing {
+		return Plan{Needs: need}, nil
 	}
 	plan := Plan{
 		Phase: PhasePrepared, Before: PhaseDue, RotationID: c.entry.RotationID, Current: c.current.fingerprint, Previous: c.previous.fingerprint,
-		Evidence: agreement(o, desired, c.p.standaloneCurrent, c.p.standalonePrevious), Escrow: custody.EscrowName(desired.Names.Custody, c.previous.fingerprint),
+		Evidence: agreement(o, desired, c.view.standaloneCurrent, c.view.standalonePrevious), Escrow: custody.EscrowName(desired.Names.Custody, c.previous.fingerprint),
 		Msg: fmt.Sprintf("Prepared rotation %s: key %s is replaced by %s.", c.entry.RotationID, c.previous.fingerprint, shown(c)),
 	}
 	if c.fresh {
@@ -44,11 +42,10 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	if c.adopted {
 		plan.Msg = fmt.Sprintf("Took over the rotation from key %s to %s that was begun by hand, as %s.", c.previous.fingerprint, c.current.fingerprint, c.entry.RotationID)
 	}
-	begin, end, err := locked(o, desired, c.entry.RotationID)
+	begin, err := locked(o, desired, c.entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings = begin.warnings
 	escrow, err := escrowSteps(o, desired, c)
 	if err != nil {
 		return Plan{}, err
@@ -62,15 +59,15 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	found, err := captures(o, desired, c.p, entry, escrow, change)
+	found, err := captures(o, desired, c.view, entry, escrow, change)
 	if err != nil {
 		return Plan{}, err
 	}
 	escrow = append(escrow, found...)
 	if desired.CaptureOnly {
-		return captured(desired, c, plan, slices.Concat(escrow, open), begin, end)
+		return captured(desired, c, plan, slices.Concat(escrow, open), begin)
 	}
-	steps := slices.Concat(begin.steps, escrow, open, change)
+	steps := slices.Concat(escrow, open, change)
 	entry.Lock = begin.number
 	entry.Versions = map[string]int64{}
 	for _, step := range steps {
@@ -80,13 +77,9 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	}
 	maps.DeleteFunc(entry.Versions, func(_ string, version int64) bool { return version == 0 })
 	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
-	record, err := ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
-	if err != nil {
-		return Plan{}, err
-	}
+	record := ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
 	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
-	plan.Steps = slices.Concat(steps, []Step{record}, end)
-	return plan, chooseTiers(plan.Steps, desired)
+	return plan.with(desired, begin, steps, []Step{record})
 }
 
 // platformSteps are the writes to the Platform's own parameters.
@@ -101,28 +94,23 @@ func platformSteps(o Observed, desired Desired, c change, entry *custody.Entry) 
 	if err != nil {
 		return nil, omnibusFault(o.SSM.Omnibus.Name, err)
 	}
-	return append([]Step{{
-		Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""),
-		Reason: "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)",
-	}}, c.standalone...), nil
+	return append([]Step{putOmnibus(o, text, "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)")}, c.standalone...), nil
 }
 
 // captured ends prepared once both keys are in escrow and the ledger is open (page step 1.3): the Platform's parameters are as before.
-func captured(desired Desired, c change, plan Plan, capture []Step, begin lockSteps, end []Step) (Plan, error) {
+func captured(desired Desired, c change, plan Plan, capture []Step, begin lockSteps) (Plan, error) {
 	plan.Phase, plan.Before = PhaseDue, PhaseDue
 	if !c.omnibus {
 		plan.Phase, plan.Before = PhasePrepared, PhasePrepared
 	}
-	plan.Current, plan.Previous, plan.Made = c.p.current.fingerprint, c.p.previous.fingerprint, ""
+	plan.Current, plan.Previous, plan.Made = c.view.current.fingerprint, c.view.previous.fingerprint, ""
 	if len(capture) == 0 {
 		plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow already.", plan.RotationID)
-		plan.Warnings = nil
 		plan.Steps = []Step{{Action: ActNothing, Target: custodyTarget(c.entry), Reason: "both keys are in escrow and the ledger is open", Done: true}}
 		return plan, nil
 	}
 	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow and the ledger is open; the Platform's parameters are as before.", plan.RotationID)
-	plan.Steps = slices.Concat(begin.steps, capture, end)
-	return plan, chooseTiers(plan.Steps, desired)
+	return plan.with(desired, begin, capture)
 }
 
 func shown(c change) string {
@@ -133,20 +121,19 @@ func shown(c change) string {
 }
 
 // create writes a document of custody for the first time, under escrow_kms_key_id, else the KMS key that protects the omnibus.
-func create(o Observed, desired Desired, name string, document any) (*Write, error) {
-	value, err := custody.Encode(document)
-	if err != nil {
-		return nil, err
-	}
-	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(o, desired)}, nil
+func create(o Observed, desired Desired, name string, document any) *Write {
+	return &Write{Kind: Create, Name: name, Value: custody.Encode(document), Type: "SecureString", KeyID: cmp.Or(desired.EscrowKeyID, o.SSM.Omnibus.KeyID)}
 }
 
-// custodyKeyID is the KMS key of what is new under custody_prefix.
-func custodyKeyID(o Observed, desired Desired) string {
-	if desired.EscrowKeyID != "" {
-		return desired.EscrowKeyID
-	}
-	return o.SSM.Omnibus.KeyID
+// update writes onto a document of custody.
+func update(o Observed, desired Desired, name string, document any, after int64) *Write {
+	write := create(o, desired, name, document)
+	write.Kind, write.After = Put, after
+	return write
+}
+
+func putOmnibus(o Observed, text []byte, reason string) Step {
+	return Step{Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""), Reason: reason}
 }
 
 // overwrite writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is

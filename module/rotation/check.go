@@ -1,7 +1,6 @@
 package rotation
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -33,10 +32,8 @@ func (p Plan) Check(o Observed, desired Desired) error {
 			wrong = "the switch would be on without a previous key"
 		}
 		if wrong != "" {
-			return &fault.Fault{
-				Code: fault.CodeInternal, What: fmt.Sprintf("The plan is wrong at step %d (%s %s): %s.", i+1, step.Action, step.Target, wrong),
-				Next: "This is a mistake of this tool; please report it with this message.",
-			}
+			return fault.New(fault.CodeInternal, "This is a mistake of this tool; please report it with this message.",
+				"The plan is wrong at step %d (%s %s): %s.", i+1, step.Action, step.Target, wrong)
 		}
 	}
 	return nil

@@ -6,61 +6,60 @@ import (
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// escrowSteps puts the retiring key, then the new one, where nothing overwrites them.
+// escrow is the step that puts a key where nothing overwrites it; what is not said of the key here is filled in.
+func escrow(o Observed, desired Desired, action Action, held custody.EscrowedKey, reason string) Step {
+	held.App, held.CapturedAt, held.By = desired.App, o.Now, o.Caller
+	write := create(o, desired, custody.EscrowName(desired.Names.Custody, held.Fingerprint), held)
+	return Step{Action: action, Target: write.Name, Write: write, Reason: reason}
+}
+
+// retire is escrow of the key that the rotation retires, bound to its backups.
+func retire(o Observed, desired Desired, held custody.EscrowedKey) Step {
+	held.Origin = custody.OriginCaptured
+	return escrow(o, desired, ActEscrowRetiring, held, "backups made before the rotation open with this key only"+tied(held.Backups))
+}
+
+// findKey looks a key up in escrow. What is there under its name must be that key.
+func findKey(o Observed, desired Desired, k key) (custody.EscrowedKey, bool, error) {
+	found, held := o.Custody.Find(k.fingerprint)
+	if held && !found.Key.Equal(k.Secret) {
+		return found, held, fault.New(fault.CodeEscrowConflict, "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
+			"%s holds another key than its name says.", custody.EscrowName(desired.Names.Custody, k.fingerprint))
+	}
+	return found, held, nil
+}
+
+// escrowSteps put the retiring key, then the new one, into escrow.
 func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
-	var steps []Step
-	retiring, held := o.Custody.Find(c.previous.fingerprint)
-	switch {
-	case held && !retiring.Key.Equal(c.previous.Secret):
-		return nil, escrowConflict(desired, c.previous.fingerprint)
-	case !held:
-		kept := custody.EscrowedKey{
-			App: desired.App, Fingerprint: c.previous.fingerprint, Key: c.previous.Secret, Origin: custody.OriginCaptured, Source: desired.Names.Omnibus,
-			SourceAt: o.SSM.Omnibus.Version, RotationID: c.entry.RotationID, CapturedAt: o.Now, By: o.Caller, Backups: desired.Backups,
-		}
-		write, err := create(o, desired, custody.EscrowName(desired.Names.Custody, c.previous.fingerprint), kept)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, Step{Action: ActEscrowRetiring, Target: write.Name, Write: write, Reason: "backups made before the rotation open with this key only" + tied(desired.Backups)})
-	default:
-		tie, err := linkStep(o, desired, c, retiring)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, tie...)
-	}
-	fresh, held := o.Custody.Find(c.current.fingerprint)
-	if held && !fresh.Key.Equal(c.current.Secret) {
-		return nil, escrowConflict(desired, c.current.fingerprint)
-	}
-	if held {
-		return steps, nil
-	}
-	origin := custody.OriginGiven
-	if c.fresh {
-		origin = custody.OriginMade
-	}
-	write, err := create(o, desired, custody.EscrowName(desired.Names.Custody, c.current.fingerprint), custody.EscrowedKey{
-		App: desired.App, Fingerprint: c.current.fingerprint, Key: c.current.Secret, Origin: origin,
-		RotationID: c.entry.RotationID, CapturedAt: o.Now, By: o.Caller,
-	})
+	retiring, held, err := findKey(o, desired, c.previous)
 	if err != nil {
 		return nil, err
 	}
-	target := write.Name
+	steps := linkStep(o, desired, c.entry.RotationID, retiring)
+	if !held {
+		steps = []Step{retire(o, desired, custody.EscrowedKey{
+			Fingerprint: c.previous.fingerprint, Key: c.previous.Secret, Source: desired.Names.Omnibus, SourceAt: o.SSM.Omnibus.Version,
+			RotationID: c.entry.RotationID, Backups: desired.Backups,
+		})}
+	}
+	if _, held, err = findKey(o, desired, c.current); held || err != nil {
+		return steps, err
+	}
+	fresh := custody.EscrowedKey{Fingerprint: c.current.fingerprint, Key: c.current.Secret, Origin: custody.OriginGiven, RotationID: c.entry.RotationID}
+	if c.fresh {
+		fresh.Origin = custody.OriginMade
+	}
+	step := escrow(o, desired, ActEscrowNew, fresh, "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it")
 	if c.fresh {
 		// Check mode and the run that follows make different keys; the plan is the same.
-		target = custody.EscrowName(desired.Names.Custody, "<fingerprint of the new key>")
+		step.Target = custody.EscrowName(desired.Names.Custody, "<fingerprint of the new key>")
 	}
-	reason := "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it"
 	if c.adopted {
-		reason = "the rotation that was begun by hand goes to this key"
+		step.Reason = "the rotation that was begun by hand goes to this key"
 	}
-	return append(steps, Step{Action: ActEscrowNew, Target: target, Write: write, Reason: reason}), nil
+	return append(steps, step), nil
 }
 
 // captures are the steps that must come before others: a key that one of those overwrites or deletes is in escrow first, whatever
@@ -81,43 +80,38 @@ func captures(o Observed, desired Desired, v view, entry custody.Entry, planned,
 			for _, held := range keysIn(parameter, desired) {
 				k := keyOf(held, v.prints)
 				name := custody.EscrowName(desired.Names.Custody, k.fingerprint)
-				kept, there := o.Custody.Find(k.fingerprint)
-				if there && !kept.Key.Equal(k.Secret) {
-					return nil, escrowConflict(desired, k.fingerprint)
-				}
-				if there || names[name] {
+				_, there, err := findKey(o, desired, k)
+				switch {
+				case err != nil:
+					return nil, err
+				case there || names[name]:
 					continue
 				}
 				names[name] = true
-				action, reason, backups := ActEscrowFound, "no other parameter may hold this key: it is in escrow before this one changes", []string(nil)
+				held := custody.EscrowedKey{
+					Fingerprint: k.fingerprint, Key: k.Secret, Origin: custody.OriginCaptured, Source: parameter.Name, SourceAt: parameter.Version, RotationID: entry.RotationID,
+				}
 				if k.fingerprint == entry.Previous {
-					action, reason, backups = ActEscrowRetiring, "backups made before the rotation open with this key only"+tied(entry.Backups), entry.Backups
+					held.Backups = entry.Backups
+					found = append(found, retire(o, desired, held))
+				} else {
+					found = append(found, escrow(o, desired, ActEscrowFound, held, "no other parameter may hold this key: it is in escrow before this one changes"))
 				}
-				write, err := create(o, desired, name, custody.EscrowedKey{
-					App: desired.App, Fingerprint: k.fingerprint, Key: k.Secret, Origin: custody.OriginCaptured, Source: parameter.Name, SourceAt: parameter.Version,
-					RotationID: entry.RotationID, CapturedAt: o.Now, By: o.Caller, Backups: backups,
-				})
-				if err != nil {
-					return nil, err
-				}
-				found = append(found, Step{Action: action, Target: name, Write: write, Reason: reason})
 			}
 		}
 	}
 	return found, nil
 }
 
-func linkStep(o Observed, desired Desired, c change, retiring custody.EscrowedKey) ([]Step, error) {
-	untied := retiring.Unlinked(desired.Backups)
-	if len(untied) == 0 {
-		return nil, nil
+// linkStep binds the backups that are named to a key that is in escrow, where nothing does yet.
+func linkStep(o Observed, desired Desired, rotationID string, retiring custody.EscrowedKey) []Step {
+	unlinked := retiring.Unlinked(desired.Backups)
+	if !retiring.Held || len(unlinked) == 0 {
+		return nil
 	}
-	name := custody.BackupRefName(desired.Names.Custody, c.previous.fingerprint, fmt.Sprintf("%s.%d", c.entry.RotationID, len(retiring.BackupRefs)+1))
-	write, err := create(o, desired, name, custody.BackupRef{Fingerprint: c.previous.fingerprint, RotationID: c.entry.RotationID, Backups: untied, At: o.Now, By: o.Caller})
-	if err != nil {
-		return nil, err
-	}
-	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is in escrow already" + tied(untied)}}, nil
+	name := custody.BackupRefName(desired.Names.Custody, retiring.Fingerprint, fmt.Sprintf("%s.%d", rotationID, len(retiring.BackupRefs)+1))
+	write := create(o, desired, name, custody.BackupRef{Fingerprint: retiring.Fingerprint, RotationID: rotationID, Backups: unlinked, At: o.Now, By: o.Caller})
+	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is in escrow already" + tied(unlinked)}}
 }
 
 // later says whether a backup is named that was not when the rotation was begun.
@@ -126,33 +120,25 @@ func later(desired Desired, entry custody.Entry) bool {
 }
 
 // linkLater binds backups that were named after the rotation was begun to the key that it retires. Nothing else is to be done.
-func linkLater(o Observed, desired Desired, v view, entry custody.Entry, over Plan) (Plan, error) {
+func linkLater(o Observed, desired Desired, entry custody.Entry, plan Plan) (Plan, error) {
 	if !later(desired, entry) {
-		return tidy(o, entry, desired, over)
+		return tidy(o, entry, desired, plan)
 	}
-	if !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
+	if need := o.unread(); need != NeedNothing {
+		return Plan{Needs: need}, nil
 	}
-	if !o.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil
+	retired, _ := o.Custody.Find(entry.Previous)
+	link := linkStep(o, desired, entry.RotationID, retired)
+	if link == nil {
+		return tidy(o, entry, desired, plan)
 	}
-	retired, held := o.Custody.Find(entry.Previous)
-	untied := retired.Unlinked(desired.Backups)
-	if !held || len(untied) == 0 {
-		return tidy(o, entry, desired, over)
-	}
-	tie, err := linkStep(o, desired, change{p: v, entry: entry, previous: key{fingerprint: entry.Previous}}, retired)
+	begin, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	begin, end, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
-	plan := over
-	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", untied, entry.Previous, entry.RotationID)
-	plan.Warnings, plan.Steps = begin.warnings, slices.Concat(begin.steps, tie, end)
-	return plan, chooseTiers(plan.Steps, desired)
+	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", retired.Unlinked(desired.Backups), entry.Previous, entry.RotationID)
+	plan.Warnings = nil
+	return plan.with(desired, begin, link)
 }
 
 func tied(backups []string) string {
@@ -160,11 +146,4 @@ func tied(backups []string) string {
 		return "; no backup is tied to it (backups_waived)"
 	}
 	return fmt.Sprintf("; tied to %q", backups)
-}
-
-func escrowConflict(desired Desired, fingerprint secret.Fingerprint) *fault.Fault {
-	return &fault.Fault{
-		Code: fault.CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(desired.Names.Custody, fingerprint)),
-		Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
-	}
 }

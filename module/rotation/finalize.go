@@ -1,9 +1,7 @@
 package rotation
 
 import (
-	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -26,29 +24,15 @@ func finalize(o Observed, desired Desired, v view) (Plan, error) {
 		}
 		return tidy(o, entry, desired, plan)
 	}
-	if !known && !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
-	}
-	if !known {
-		open, ok := o.Custody.Open()
-		switch {
-		case ok && id != "":
-			return Plan{}, rotationOpen(open, id)
-		case !ok && !v.traced():
-			return nothing(PhaseIdle, id, o.SSM.Omnibus.Name, "there is no rotation to finalize", v), nil
-		case !ok:
-			return Plan{}, unexplained(o, v, entry, false)
-		}
-		entry = open
+	entry, answer, err := begun(o, v, id, "finalize")
+	if err != nil || answer != nil {
+		return *answer, err
 	}
 	if err := mayFinalize(o, desired, v, entry); err != nil {
 		return Plan{}, err
 	}
-	if !o.Custody.Complete {
-		return Plan{Needs: NeedInventory}, nil
-	}
-	if !o.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil
+	if need := o.unread(); need != NeedNothing {
+		return Plan{Needs: need}, nil
 	}
 	return removal(o, desired, v, entry)
 }
@@ -68,10 +52,8 @@ func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error
 	}
 	if !v.traced() && v.current.fingerprint != entry.Current {
 		if v.current.fingerprint == entry.Previous && entry.Stage == custody.StageOpen {
-			return &fault.Fault{
-				Code: fault.CodeNotPrepared, What: fmt.Sprintf("Rotation %s was begun but the omnibus still has the old key %s: it was cut off before anything changed.", entry.RotationID, entry.Previous),
-				Next: "Run state prepared again; it goes on with the same new key.",
-			}
+			return fault.New(fault.CodeNotPrepared, "Run state prepared again; it goes on with the same new key.",
+				"Rotation %s was begun but the omnibus still has the old key %s: it was cut off before anything changed.", entry.RotationID, entry.Previous)
 		}
 		return unexplained(o, v, entry, true)
 	}
@@ -82,10 +64,8 @@ func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error
 		return nil
 	}
 	if entry.Stage != custody.StagePrepared {
-		return &fault.Fault{
-			Code: fault.CodeNotPrepared, What: fmt.Sprintf("Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage),
-			Next: "Run state prepared again, then rotating.",
-		}
+		return fault.New(fault.CodeNotPrepared, "Run state prepared again, then rotating.",
+			"Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage)
 	}
 	return desired.Proof.ValidateComplete(o.Now, desired.App, desired.ProofMaxAge, entry, v.prints, v.current.Secret)
 }
@@ -97,45 +77,35 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Finished rotation %s: key %s is in use; %s is in escrow only.", entry.RotationID, entry.Current, entry.Previous),
 	}
-	begin, end, err := locked(o, desired, entry.RotationID)
+	begin, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, begin.steps, begin.number
+	entry.Lock = begin.number
 	var change []Step
 	if v.traced() {
 		text, err := clearOmnibus(o, entry, nil)
 		if err != nil {
 			return Plan{}, omnibusFault(o.SSM.Omnibus.Name, err)
 		}
-		change = append(change, Step{
-			Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""),
-			Reason: "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)",
-		})
+		change = []Step{putOmnibus(o, text, "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)")}
 	}
 	change = append(change, removeStandalones(o, entry)...)
-	kept, err := captures(o, desired, v, entry, nil, change)
+	before, err := captures(o, desired, v, entry, nil, change)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Steps = append(plan.Steps, kept...)
 	if entry.Stage == custody.StagePrepared {
-		entry.Stage, entry.ProvedAt = custody.StageProved, o.Now
-		if entry.Proof, err = json.Marshal(desired.Proof.Brief()); err != nil {
-			return Plan{}, err
-		}
-		entry.ProofDigest = desired.Proof.Digest()
+		entry.ProvedAt = o.Now
 		if weaker := desired.Proof.Weaker(); weaker != "" {
 			plan.Warnings = append(plan.Warnings, weaker)
 		}
-		step, err := ledgerPut(o, desired, entry, ActRecordProof, desired.Proof.Says())
+		step, err := recordProof(o, desired, &entry, custody.StageProved, desired.Proof.Says())
 		if err != nil {
 			return Plan{}, err
 		}
-		plan.Steps = append(plan.Steps, step)
-		entry.Version++
+		before = append(before, step)
 	}
-	plan.Steps = slices.Concat(plan.Steps, change)
 	if entry.Reversed() {
 		plan.Phase = PhaseAborted
 		plan.Msg = fmt.Sprintf("Aborted rotation %s: every record is under key %s again, which is in use; %s is in escrow only.", entry.RotationID, entry.Current, entry.Previous)
@@ -146,14 +116,9 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		if entry.Reversed() {
 			action, entry.Stage, entry.FinishedAt, entry.AbortedAt = ActRecordAborted, custody.StageAborted, time.Time{}, o.Now
 		}
-		record, err := ledgerPut(o, desired, entry, action, "no trace of the rotation is left in the parameters")
-		if err != nil {
-			return Plan{}, err
-		}
-		plan.Steps = append(plan.Steps, record)
+		change = append(change, ledgerPut(o, desired, entry, action, "no trace of the rotation is left in the parameters"))
 	}
-	plan.Steps = append(plan.Steps, end...)
-	return plan, chooseTiers(plan.Steps, desired)
+	return plan.with(desired, begin, before, change)
 }
 
 // clearOmnibus gives back the document of before, with only the key changed (page step 4.2), or with the old key as well.
@@ -162,27 +127,21 @@ func clearOmnibus(o Observed, entry custody.Entry, old *secret.Secret) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
+	names := []string{EntrySwitch, EntryPrevious}
 	if entry.ChunkSize != nil {
-		if _, there, err := document.Find(EntryChunkSize); err != nil {
-			return nil, err
-		} else if there && entry.ChunkSize.Omnibus != nil {
-			err = document.SetValue(EntryChunkSize, *entry.ChunkSize.Omnibus)
-			if err != nil {
-				return nil, err
-			}
-		} else if there {
-			if err := document.Remove(EntryChunkSize); err != nil {
-				return nil, err
-			}
-		}
+		names = append(names, EntryChunkSize)
 	}
-	for _, name := range []string{EntrySwitch, EntryPrevious} {
-		if _, there, err := document.Find(name); err != nil {
+	for _, name := range names {
+		_, there, err := document.Find(name)
+		switch {
+		case err != nil || !there:
+		case name == EntryChunkSize && entry.ChunkSize.Omnibus != nil:
+			err = document.SetValue(name, *entry.ChunkSize.Omnibus)
+		default:
+			err = document.Remove(name)
+		}
+		if err != nil {
 			return nil, err
-		} else if there {
-			if err := document.Remove(name); err != nil {
-				return nil, err
-			}
 		}
 	}
 	if old != nil {

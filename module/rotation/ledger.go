@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
@@ -19,12 +18,9 @@ func ledgerOpen(o Observed, desired Desired, c change) (custody.Entry, []Step, e
 	entry := custody.Entry{
 		App: desired.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.fingerprint, Current: c.current.fingerprint,
 		Backups: desired.Backups, BackupsWaived: desired.BackupsWaived, OpenedAt: o.Now, By: o.Caller, Baseline: desired.Baseline, Platform: desired.Platform,
-		ChunkSize: chunkBefore(o, desired, c.p),
+		ChunkSize: chunkBefore(o, desired, c.view),
 	}
-	write, err := create(o, desired, custody.LedgerName(desired.Names.Custody, entry.RotationID), entry)
-	if err != nil {
-		return entry, nil, err
-	}
+	write := create(o, desired, custody.LedgerName(desired.Names.Custody, entry.RotationID), entry)
 	entry.Version = 1
 	return entry, []Step{{Action: ActOpenLedger, Target: write.Name, Write: write, Reason: "no other rotation of this installation can begin until this one is over"}}, nil
 }
@@ -52,7 +48,7 @@ func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, err
 		entry.Platform = desired.Platform
 	}
 	if entry.ChunkSize == nil {
-		entry.ChunkSize = chunkBefore(o, desired, c.p)
+		entry.ChunkSize = chunkBefore(o, desired, c.view)
 	}
 	if entry.ChunkSize == c.entry.ChunkSize && entry.Platform.Equal(c.entry.Platform) {
 		return entry, nil, nil
@@ -60,9 +56,9 @@ func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, err
 	if err := validatePlatformSize(desired); err != nil {
 		return entry, nil, err
 	}
-	step, err := ledgerPut(o, desired, entry, ActUpdateLedger, "this run names another platform or chunk_size than the one that was cut off")
+	step := ledgerPut(o, desired, entry, ActUpdateLedger, "this run names another platform or chunk_size than the one that was cut off")
 	entry.Version++
-	return entry, []Step{step}, err
+	return entry, []Step{step}, nil
 }
 
 // platformLimit is the room for the option platform in a ledger entry, in bytes; the rest needs as much again.
@@ -76,22 +72,25 @@ func validatePlatformSize(desired Desired) error {
 	if err == nil && len(text) <= platformLimit {
 		return nil
 	}
-	return &fault.Fault{
-		Code: fault.CodeTooLarge, What: fmt.Sprintf("The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit),
-		Next: "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.", Cause: err,
-	}
+	return fault.New(fault.CodeTooLarge, "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.",
+		"The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit).From(err)
 }
 
-func ledgerPut(o Observed, desired Desired, entry custody.Entry, action Action, reason string) (Step, error) {
-	document, err := custody.Encode(entry)
-	if err == nil && document.Len() > standardLimit && entry.Proof != nil {
-		// Where both do not fit, the proof's digest stays: what the run returned can still be held against it.
+// ledgerPut records an entry. Where both do not fit, the proof goes and its digest stays: what the run returned can still be held
+// against it.
+func ledgerPut(o Observed, desired Desired, entry custody.Entry, action Action, reason string) Step {
+	if entry.Proof != nil && custody.Encode(entry).Len() > standardLimit {
 		entry.Proof = nil
-		document, err = custody.Encode(entry)
-	}
-	if err != nil {
-		return Step{}, err
 	}
 	name := custody.LedgerName(desired.Names.Custody, entry.RotationID)
-	return Step{Action: action, Target: name, Reason: reason, Write: &Write{Kind: Put, Name: name, Value: document, Type: "SecureString", KeyID: custodyKeyID(o, desired), After: entry.Version}}, nil
+	return Step{Action: action, Target: name, Reason: reason, Write: update(o, desired, name, entry, entry.Version)}
+}
+
+// recordProof records the proof, before what it allows is done.
+func recordProof(o Observed, desired Desired, entry *custody.Entry, stage custody.Stage, reason string) (Step, error) {
+	brief, err := json.Marshal(desired.Proof.Brief())
+	entry.Stage, entry.Proof, entry.ProofDigest = stage, brief, desired.Proof.Digest()
+	step := ledgerPut(o, desired, *entry, ActRecordProof, reason)
+	entry.Version++
+	return step, err
 }

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -34,7 +35,7 @@ func (v view) phase(o Observed, desired Desired, how string) (Phase, string) {
 	case v.traced():
 		return PhaseInconsistent, "The omnibus shows a rotation that the standalone parameters do not (or only half of one): run state prepared again."
 	case !o.SSM.Current.Exists || !v.standaloneCurrent.Equal(v.current.Secret):
-		return PhaseInconsistent, fmt.Sprintf("Omnibus (%s) and standalone parameter (%s) do not hold the same key.", v.current.fingerprint, orNone(string(v.standaloneCurrent.fingerprint)))
+		return PhaseInconsistent, fmt.Sprintf("Omnibus (%s) and standalone parameter (%s) do not hold the same key.", v.current.fingerprint, cmp.Or(v.standaloneCurrent.fingerprint, "none"))
 	case o.SSM.Previous.Exists || o.SSM.Switch.On():
 		return PhaseRotated, "The omnibus shows no rotation, but standalone parameters of one are left. State finalized of that rotation removes them; where the ledger has none, the next rotation puts their key into escrow and replaces them."
 	}

@@ -21,7 +21,7 @@ func prepare(o Observed, desired Desired, v view, prints proof.Fingerprinter) (P
 			return plan, err
 		}
 		if entry.Stage == custody.StageFinished {
-			return linkLater(o, desired, v, entry, plan)
+			return linkLater(o, desired, entry, plan)
 		}
 		return tidy(o, entry, desired, plan)
 	}
@@ -32,7 +32,7 @@ func prepare(o Observed, desired Desired, v view, prints proof.Fingerprinter) (P
 		plan := nothing(PhaseRotated, entry.RotationID, o.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already proved; state finalized is next", v)
 		plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
 		if later(desired, entry) {
-			return linkLater(o, desired, v, entry, plan)
+			return linkLater(o, desired, entry, plan)
 		}
 		return plan, nil
 	}
@@ -48,11 +48,8 @@ func prepare(o Observed, desired Desired, v view, prints proof.Fingerprinter) (P
 // alreadyOver answers for a rotation that the ledger says is over, once the parameters say so as well.
 func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 	if v.traced() && v.current.fingerprint == entry.Current {
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeInconsistent,
-			What: fmt.Sprintf("The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, v.current.fingerprint, v.previous.fingerprint),
-			Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
-		}
+		return Plan{}, fault.New(fault.CodeInconsistent, "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
+			"The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, v.current.fingerprint, v.previous.fingerprint)
 	}
 	left := entry.Left()
 	if v.current.fingerprint != left {
@@ -60,11 +57,8 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 			return Plan{Needs: NeedInventory}, nil
 		}
 		if !o.Custody.Leads(left, v.current.fingerprint) {
-			return Plan{}, &fault.Fault{
-				Code: fault.CodeInconsistent,
-				What: fmt.Sprintf("The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads there.", entry.RotationID, left, v.current.fingerprint),
-				Next: "Somebody put another key there, such as an old one with a restored state of terraform: see who wrote it (aws ssm get-parameter-history). If that was meant, name another rotation_id.",
-			}
+			return Plan{}, fault.New(fault.CodeInconsistent, "Somebody put another key there, such as an old one with a restored state of terraform: see who wrote it (aws ssm get-parameter-history). If that was meant, name another rotation_id.",
+				"The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads there.", entry.RotationID, left, v.current.fingerprint)
 		}
 	}
 	phase, how := PhaseFinalized, "finished on "+day(entry.FinishedAt)
@@ -98,26 +92,20 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 		return Plan{}, unexplained(o, v, entry, known)
 	}
 	if !desired.NewKey.IsEmpty() && !desired.NewKey.Equal(v.current.Secret) {
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, v.current.fingerprint),
-			Next: "Leave new_secret out and finish this rotation first.",
-		}
+		return Plan{}, fault.New(fault.CodeRotationOpen, "Leave new_secret out and finish this rotation first.",
+			"Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, v.current.fingerprint)
 	}
 	if desired.CaptureOnly {
-		return assemble(o, desired, change{p: v, entry: entry, opened: true, current: v.current, previous: v.previous})
+		return assemble(o, desired, change{view: v, entry: entry, opened: true, current: v.current, previous: v.previous})
 	}
 	if desired.FromEscrow != "" && desired.FromEscrow != v.current.fingerprint {
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, v.current.fingerprint, desired.FromEscrow),
-			Next: "Leave new_secret_from_escrow out and finish this rotation first.",
-		}
+		return Plan{}, fault.New(fault.CodeRotationOpen, "Leave new_secret_from_escrow out and finish this rotation first.",
+			"Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, v.current.fingerprint, desired.FromEscrow)
 	}
 	chunk := chunkWanted(desired)
 	if chunk != nil && (v.chunkSize == nil || *chunk != *v.chunkSize) {
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk),
-			Next: "Give the chunk_size that it was begun with, or none, and finish this rotation.",
-		}
+		return Plan{}, fault.New(fault.CodeRotationOpen, "Give the chunk_size that it was begun with, or none, and finish this rotation.",
+			"Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk)
 	}
 	if entry.ChunkSize != nil {
 		chunk = v.chunkSize // of this rotation, also where this run does not name it
@@ -127,9 +115,9 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, v)
 		plan.Evidence = agreement(o, desired, v.current, v.previous)
 		plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(desired.Names.Custody, v.previous.fingerprint), entry.Baseline, entry.Platform
-		return linkLater(o, desired, v, entry, plan)
+		return linkLater(o, desired, entry, plan)
 	}
-	return assemble(o, desired, change{p: v, entry: entry, opened: true, current: v.current, previous: v.previous, standalone: steps})
+	return assemble(o, desired, change{view: v, entry: entry, opened: true, current: v.current, previous: v.previous, standalone: steps})
 }
 
 // prepareAnew begins a rotation, or one that was cut off before the omnibus changed.
@@ -163,7 +151,7 @@ func prepareAnew(o Observed, desired Desired, v view, prints proof.Fingerprinter
 	if err != nil {
 		return Plan{}, err
 	}
-	c := change{p: v, entry: entry, opened: opened, current: next, previous: v.current, fresh: fresh}
+	c := change{view: v, entry: entry, opened: opened, current: next, previous: v.current, fresh: fresh}
 	c.standalone = standaloneSteps(o, desired, c.current, c.previous, chunkWanted(desired))
 	c.omnibus = true
 	return assemble(o, desired, c)
@@ -172,18 +160,12 @@ func prepareAnew(o Observed, desired Desired, v view, prints proof.Fingerprinter
 // validateAgreement wants omnibus and standalone key to be the same: with which one the Platform runs is not ours to guess.
 func validateAgreement(o Observed, v view) error {
 	if !o.SSM.Current.Exists {
-		return &fault.Fault{
-			Code: fault.CodeStandaloneMissing, What: fmt.Sprintf("There is no SSM parameter %s, which the Platform reads its key from.", o.SSM.Current.Name),
-			Next: "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
-		}
+		return fault.New(fault.CodeStandaloneMissing, "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
+			"There is no SSM parameter %s, which the Platform reads its key from.", o.SSM.Current.Name)
 	}
 	if !v.standaloneCurrent.Equal(v.current.Secret) {
-		return &fault.Fault{
-			Code: fault.CodeKeyMismatch,
-			What: fmt.Sprintf("The key in the omnibus %s has fingerprint %s, the one in %s has %s. Only one of them opens the records, and which is not ours to guess.",
-				o.SSM.Omnibus.Name, v.current.fingerprint, o.SSM.Current.Name, v.standaloneCurrent.fingerprint),
-			Next: "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
-		}
+		return fault.New(fault.CodeKeyMismatch, "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
+			"The key in the omnibus %s has fingerprint %s, the one in %s has %s. Only one of them opens the records, and which is not ours to guess.", o.SSM.Omnibus.Name, v.current.fingerprint, o.SSM.Current.Name, v.standaloneCurrent.fingerprint)
 	}
 	return nil
 }
@@ -203,10 +185,8 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 			return nothing(PhaseFinalized, kept.RotationID, o.SSM.Current.Name,
 				fmt.Sprintf("new_secret is the key in use since rotation %s", kept.RotationID), v), nil
 		}
-		return Plan{}, &fault.Fault{
-			Code: fault.CodeKeyUnchanged, What: fmt.Sprintf("new_secret is the key already in use (fingerprint %s).", v.current.fingerprint),
-			Next: "Give another key, or leave new_secret out and let the module make one.",
-		}
+		return Plan{}, fault.New(fault.CodeKeyUnchanged, "Give another key, or leave new_secret out and let the module make one.",
+			"new_secret is the key already in use (fingerprint %s).", v.current.fingerprint)
 	}
 	if _, opened := o.Custody.Open(); opened {
 		return Plan{}, nil
@@ -230,19 +210,15 @@ func newKey(o Observed, desired Desired, v view, entry custody.Entry, prints pro
 	if desired.FromEscrow != "" {
 		kept, ok := o.Custody.Find(desired.FromEscrow)
 		if !ok {
-			return key{}, false, &fault.Fault{
-				Code: fault.CodeEscrowMissing, What: fmt.Sprintf("Escrow has no key %s (new_secret_from_escrow) of %s.", desired.FromEscrow, desired.App),
-				Next: "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
-			}
+			return key{}, false, fault.New(fault.CodeEscrowMissing, "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
+				"Escrow has no key %s (new_secret_from_escrow) of %s.", desired.FromEscrow, desired.App)
 		}
 		next = kept.Key
 	}
 	if kept, ok := o.Custody.Made(entry.RotationID); ok {
 		if !next.IsEmpty() && !next.Equal(kept.Key) {
-			return key{}, false, &fault.Fault{
-				Code: fault.CodeRotationOpen, What: fmt.Sprintf("Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, kept.Fingerprint),
-				Next: "Leave new_secret out to go on with that key, or name another rotation_id.",
-			}
+			return key{}, false, fault.New(fault.CodeRotationOpen, "Leave new_secret out to go on with that key, or name another rotation_id.",
+				"Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, kept.Fingerprint)
 		}
 		next = kept.Key
 	} else if begun, ok := o.Custody.Find(entry.Current); ok && next.IsEmpty() {
@@ -251,17 +227,13 @@ func newKey(o Observed, desired Desired, v view, entry custody.Entry, prints pro
 		next, fresh = desired.MadeKey, true
 	}
 	if next.Equal(v.current.Secret) {
-		return key{}, false, &fault.Fault{
-			Code: fault.CodeKeyUnchanged, What: fmt.Sprintf("The new key is the key already in use (fingerprint %s).", v.current.fingerprint),
-			Next: "Give another key, or leave new_secret out and let the module make one.",
-		}
+		return key{}, false, fault.New(fault.CodeKeyUnchanged, "Give another key, or leave new_secret out and let the module make one.",
+			"The new key is the key already in use (fingerprint %s).", v.current.fingerprint)
 	}
 	found := keyOf(next, prints)
 	if entry.Current != "" && entry.Current != found.fingerprint {
-		return key{}, false, &fault.Fault{
-			Code: fault.CodeCustodyDamaged, What: fmt.Sprintf("The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current),
-			Next: "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
-		}
+		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
+			"The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current)
 	}
 	return found, fresh, nil
 }

@@ -2,10 +2,8 @@ package rotation
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // reverse plans the way back once records are under the new key: the two keys change places, so that the Platform re-encrypts every
@@ -21,7 +19,7 @@ func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 	if !v.whole() || !there && (v.current.fingerprint != entry.Previous || v.previous.fingerprint != entry.Current || turned && entry.Stage != custody.StageOpen) {
 		return Plan{}, unexplained(o, v, entry, true)
 	}
-	c := change{p: v, entry: entry, opened: true, current: v.previous, previous: v.current, omnibus: !there}
+	c := change{view: v, entry: entry, opened: true, current: v.previous, previous: v.current, omnibus: !there}
 	if there {
 		c.current, c.previous = v.current, v.previous
 	}
@@ -46,46 +44,33 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Rotation %s goes back: key %s is to be replaced by the old one, %s.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	begin, end, err := locked(o, desired, entry.RotationID)
+	begin, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings, plan.Steps, entry.Lock = begin.warnings, begin.steps, begin.number
+	entry.Lock = begin.number
 	var steps []Step
 	if c.omnibus {
 		text, err := rewriteOmnibus(o, desired, c)
 		if err != nil {
 			return Plan{}, omnibusFault(o.SSM.Omnibus.Name, err)
 		}
-		steps = append(steps, Step{
-			Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""),
-			Reason: "the two keys change places in one put: the Platform re-encrypts every record under the old one",
-		})
+		steps = append(steps, putOmnibus(o, text, "the two keys change places in one put: the Platform re-encrypts every record under the old one"))
 	}
 	steps = append(steps, standalone...)
-	kept, err := captures(o, desired, c.p, entry, nil, steps)
+	before, err := captures(o, desired, c.view, entry, nil, steps)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Steps = append(plan.Steps, kept...)
 	if desired.Baseline != nil || !turned {
 		entry.Baseline = desired.Baseline // an earlier one is of before the rotation, and says nothing of the way back
 	}
 	if !turned {
 		entry.Stage, entry.ReversedAt, entry.Proof, entry.ProofDigest = custody.StageOpen, o.Now, nil, ""
-		step, err := ledgerPut(o, desired, entry, ActRecordReversed, "from here on the rotation goes back to the old key")
-		if err != nil {
-			return Plan{}, err
-		}
-		plan.Steps = append(plan.Steps, step)
+		before = append(before, ledgerPut(o, desired, entry, ActRecordReversed, "from here on the rotation goes back to the old key"))
 		entry.Version++
 	}
 	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
-	record, err := ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
-	if err != nil {
-		return Plan{}, err
-	}
 	plan.Baseline = entry.Baseline
-	plan.Steps = slices.Concat(plan.Steps, steps, []Step{record}, end)
-	return plan, chooseTiers(plan.Steps, desired)
+	return plan.with(desired, begin, before, steps, []Step{ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")})
 }

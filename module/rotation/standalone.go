@@ -81,10 +81,8 @@ func chooseTiers(steps []Step, desired Desired) error {
 		if write.Tier == "Advanced" || desired.AllowAdvanced {
 			limit, next = advancedLimit, "Shorten it: there is no larger tier."
 		}
-		return &fault.Fault{
-			Code: fault.CodeTooLarge, What: fmt.Sprintf("%s would have %d bytes; its tier holds %d.", write.Name, size, limit),
-			Next: next,
-		}
+		return fault.New(fault.CodeTooLarge, next,
+			"%s would have %d bytes; its tier holds %d.", write.Name, size, limit)
 	}
 	return nil
 }

@@ -55,10 +55,8 @@ func newView(o Observed, desired Desired, prints proof.Fingerprinter) (view, err
 		return v, nil
 	}
 	if !o.SSM.Omnibus.Exists {
-		return v, &fault.Fault{
-			Code: fault.CodeOmnibusMissing, What: fmt.Sprintf("There is no SSM parameter %s.", desired.Names.Omnibus),
-			Next: "Check omnibus_parameter, the region and the account.",
-		}
+		return v, fault.New(fault.CodeOmnibusMissing, "Check omnibus_parameter, the region and the account.",
+			"There is no SSM parameter %s.", desired.Names.Omnibus)
 	}
 	return v.readOmnibus(o, desired, prints)
 }
@@ -79,10 +77,8 @@ func validateOwner(inventory custody.Inventory, desired Desired) error {
 	if other == "" {
 		return nil
 	}
-	return &fault.Fault{
-		Code: fault.CodeAppMismatch, What: fmt.Sprintf("The custody_prefix %s belongs to another installation: %s, not of %s.", desired.Names.Custody, other, desired.App),
-		Next: "Give each installation a custody_prefix of its own, such as the default.",
-	}
+	return fault.New(fault.CodeAppMismatch, "Give each installation a custody_prefix of its own, such as the default.",
+		"The custody_prefix %s belongs to another installation: %s, not of %s.", desired.Names.Custody, other, desired.App)
 }
 
 func (v view) readOmnibus(o Observed, desired Desired, prints proof.Fingerprinter) (view, error) {
@@ -99,17 +95,12 @@ func (v view) readOmnibus(o Observed, desired Desired, prints proof.Fingerprinte
 		return v, omnibusFault(o.SSM.Omnibus.Name, err)
 	}
 	if entry.SSMKey != desired.Names.Current {
-		return v, &fault.Fault{
-			Code: fault.CodeAppMismatch,
-			What: fmt.Sprintf("The omnibus %s is of another installation: its %s has ssm_key %s, expected %s.", o.SSM.Omnibus.Name, EntryCurrent, entry.SSMKey, desired.Names.Current),
-			Next: "Check app_name, config_prefix and omnibus_parameter.",
-		}
+		return v, fault.New(fault.CodeAppMismatch, "Check app_name, config_prefix and omnibus_parameter.",
+			"The omnibus %s is of another installation: its %s has ssm_key %s, expected %s.", o.SSM.Omnibus.Name, EntryCurrent, entry.SSMKey, desired.Names.Current)
 	}
 	if entry.Value == "" {
-		return v, &fault.Fault{
-			Code: fault.CodeOmnibusEntryInvalid, What: fmt.Sprintf("%s in the omnibus %s is empty.", EntryCurrent, o.SSM.Omnibus.Name),
-			Next: "Put the key that the Platform runs with there.",
-		}
+		return v, fault.New(fault.CodeOmnibusEntryInvalid, "Put the key that the Platform runs with there.",
+			"%s in the omnibus %s is empty.", EntryCurrent, o.SSM.Omnibus.Name)
 	}
 	v.current = keyOf(secret.New(entry.Value), prints)
 	return v.readTraces(o, desired, prints)

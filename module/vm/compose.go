@@ -116,10 +116,8 @@ func (v *VM) composer(containers []preflight.Container, project string) (platfor
 	}
 	made.Dir = strings.TrimRight(made.Dir, "/")
 	if made.Dir == "" {
-		return made, &fault.Fault{
-			Code: fault.CodeComposeUnavailable, What: "The Platform is down, and the directory of its compose files is not known.",
-			Next: "Set compose_dir, or start the Platform (docker compose up -d in its directory).",
-		}
+		return made, fault.New(fault.CodeComposeUnavailable, "Set compose_dir, or start the Platform (docker compose up -d in its directory).",
+			"The Platform is down, and the directory of its compose files is not known.")
 	}
 	if from.Dir == made.Dir {
 		if len(made.Files) == 0 {
@@ -147,22 +145,13 @@ func below(dir string, paths []string) []string {
 // toRun is the result: how compose is to be run from now on.
 func toRun(c preflight.Comparison, how platform.Composer, services options.Services) *platform.Compose {
 	made := &platform.Compose{
-		Project: how.Project, Dir: how.Dir, Files: how.Files, EnvFiles: how.EnvFiles, Profiles: how.Profiles, Version: c.Compose,
+		Project: how.Project, Dir: how.Dir, Files: how.Files, EnvFiles: how.EnvFiles, Profiles: list(how.Profiles), Version: c.Compose,
 		Mounts: preflight.Mounts(c.Containers), Services: map[string]platform.ComposeService{},
-		KeepsAddresses: preflight.Followers(c.Enabled, slices.Concat(services.Backends, services.Cron, services.Migrate), services.Backends),
-	}
-	if made.Profiles == nil {
-		made.Profiles = []string{}
-	}
-	if made.KeepsAddresses == nil {
-		made.KeepsAddresses = []string{}
+		KeepsAddresses: list(preflight.Followers(c.Enabled, slices.Concat(services.Backends, services.Cron, services.Migrate), services.Backends)),
 	}
 	for name, service := range c.All.Services {
 		_, enabled := c.Enabled.Services[name]
-		one := platform.ComposeService{DependsOn: service.DependsOn, Enabled: enabled && service.Replicas > 0, Image: service.Image}
-		if one.DependsOn == nil {
-			one.DependsOn = []string{}
-		}
+		one := platform.ComposeService{DependsOn: list(service.DependsOn), Enabled: enabled && service.Replicas > 0, Image: service.Image}
 		one.Running = slices.ContainsFunc(c.Containers, func(each preflight.Container) bool { return each.Service == name && each.Running })
 		made.Services[name] = one
 	}
@@ -171,3 +160,6 @@ func toRun(c preflight.Comparison, how platform.Composer, services options.Servi
 	}
 	return made
 }
+
+// list is never null in a result.
+func list[T any](of []T) []T { return append([]T{}, of...) }

@@ -74,10 +74,8 @@ func (v *VM) started(ctx context.Context) (platform.Found, error) {
 			return found, nil
 		}
 		if !v.about.Now().Before(deadline) {
-			return found, &fault.Fault{
-				Code: fault.CodePlatformNotReady, What: fmt.Sprintf("The Platform is not ready after %s (ready_timeout): %s.", time.Duration(v.about.Compose.ReadyTimeout)*time.Second, late),
-				Next: "Read the backend's log (docker logs), fix the cause, then run the same command again.",
-			}
+			return found, fault.New(fault.CodePlatformNotReady, "Read the backend's log (docker logs), fix the cause, then run the same command again.",
+				"The Platform is not ready after %s (ready_timeout): %s.", time.Duration(v.about.Compose.ReadyTimeout)*time.Second, late)
 		}
 		select {
 		case <-ctx.Done():
@@ -110,8 +108,6 @@ func (v *VM) moved(found platform.Found) error {
 	if len(differences) == 0 {
 		return nil
 	}
-	return &fault.Fault{
-		Code: fault.CodePlatformDiffers, What: "This is not the Platform that ran before. " + strings.Join(differences, " "),
-		Next: "Stop it (docker compose down), start it as it was started before (same user, directory and files), then run the same command again.",
-	}
+	return fault.New(fault.CodePlatformDiffers, "Stop it (docker compose down), start it as it was started before (same user, directory and files), then run the same command again.",
+		"%s", "This is not the Platform that ran before. "+strings.Join(differences, " "))
 }

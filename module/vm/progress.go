@@ -48,10 +48,8 @@ type progress struct {
 func (p *progress) begin(asked options.Rotation, now time.Time) error {
 	p.path, p.stall = asked.ProgressFile, time.Duration(asked.StallTimeout)*time.Second
 	if err := p.write(report{At: now.UTC(), Line: "looking at parameters and containers"}); err != nil {
-		return &fault.Fault{
-			Code: fault.CodeInvalidOptions, What: fmt.Sprintf("The option progress_file cannot be written: %v.", err),
-			Next: "Name a file in a directory that exists and may be written, or leave the option out.",
-		}
+		return fault.New(fault.CodeInvalidOptions, "Name a file in a directory that exists and may be written, or leave the option out.",
+			"The option progress_file cannot be written: %v.", err)
 	}
 	return nil
 }

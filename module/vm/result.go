@@ -28,8 +28,8 @@ type Result struct {
 
 func result(v proof.Verdict, rotationID string, calls parameters.Calls, took time.Duration) Result {
 	out := Result{
-		Msg: v.Msg, Fingerprints: secret.Fingerprints{Current: v.Current, Previous: v.Previous}, Steps: v.Checks, Warnings: v.Warnings, Progress: v.Progress,
-		Evidence: v.Evidence, Proof: v.Proof, APICalls: calls, DurationSeconds: ansible.Seconds(took),
+		Msg: v.Msg, Fingerprints: secret.Fingerprints{Current: v.Current, Previous: v.Previous}, Steps: list(v.Checks), Warnings: v.Warnings, Progress: v.Progress,
+		Evidence: list(v.Evidence), Proof: v.Proof, APICalls: calls, DurationSeconds: ansible.Seconds(took),
 	}
 	switch {
 	case v.Proof != nil:
@@ -39,13 +39,8 @@ func result(v proof.Verdict, rotationID string, calls parameters.Calls, took tim
 	case v.Msg != "":
 		out.Phase = rotation.PhasePrepared
 	}
-	if v.Checks == nil {
-		out.Steps = []proof.Check{}
-	} else {
+	if v.Checks != nil {
 		out.RotationID = rotationID
-	}
-	if v.Evidence == nil {
-		out.Evidence = []proof.Evidence{}
 	}
 	return out
 }

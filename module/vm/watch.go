@@ -258,5 +258,6 @@ func timedOut(pending *fault.Fault, timeout time.Duration, note string) *fault.F
 }
 
 func interrupted() *fault.Fault {
-	return &fault.Fault{Code: fault.CodeInterrupted, What: "The run was interrupted.", Next: "Run again: it goes on from where the parameters are."}
+	return fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.",
+		"The run was interrupted.")
 }

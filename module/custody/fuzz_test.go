@@ -26,25 +26,23 @@ func FuzzAddReadsADocumentOrSaysThatItIsDamaged(f *testing.F) {
 		f.Add(document[0], document[1])
 	}
 	f.Fuzz(func(t *testing.T, name, text string) {
-		var shelf Shelf
-		err := shelf.Add(prefix, prefix+"/"+name, secret.New(text), 1, time.Time{})
+		var inventory Inventory
+		err := inventory.Add(prefix, prefix+"/"+name, secret.New(text), 1, time.Time{})
 		if err != nil {
 			require.ErrorIs(t, err, ErrDamaged)
 			return
 		}
-		for _, deposit := range shelf.Escrow {
-			if !deposit.Held {
+		for _, held := range inventory.Escrow {
+			if !held.Held {
 				continue
 			}
-			value, err := Encode(deposit)
-			require.NoError(t, err)
-			var again Shelf
-			require.NoError(t, again.Add(prefix, EscrowName(prefix, deposit.Fingerprint), value, 1, time.Time{}))
-			found, ok := again.Find(deposit.Fingerprint)
+			var again Inventory
+			require.NoError(t, again.Add(prefix, EscrowName(prefix, held.Fingerprint), Encode(held), 1, time.Time{}))
+			found, ok := again.Find(held.Fingerprint)
 			require.True(t, ok)
-			assert.True(t, found.Key.Equal(deposit.Key), "what is written into escrow is read from it")
+			assert.True(t, found.Key.Equal(held.Key), "what is written into escrow is read from it")
 		}
-		assert.NoError(t, errors.Join(shelf.Replace(prefix, prefix+"/"+name, false, secret.Secret{}, 0)))
-		assert.NotContains(t, fmt.Sprintf("%+v", shelf.Escrow), "invented")
+		assert.NoError(t, errors.Join(inventory.Replace(prefix, prefix+"/"+name, false, secret.Secret{}, 0)))
+		assert.NotContains(t, fmt.Sprintf("%+v", inventory.Escrow), "invented")
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -35,12 +35,12 @@ func FuzzABaselineThatNobodySignedIsRefusedOrLost(f *testing.F) {
 			document["path"] = filepath.Join(t.TempDir(), "nothing")
 		}
 		_, named := Named(document)
-		b, lost, err := Recall(document, "tower", Keys{Current: secret.New("invented")}, prints)
+		b, lost, err := LoadBaseline(document, "tower", Keys{Current: secret.New("invented")}, prints)
 		assert.Equal(t, named == nil, err == nil, "what the control node takes, the VM takes, and the other way about")
 		if err != nil {
-			var fault *rotation.Fault
-			require.ErrorAs(t, err, &fault)
-			assert.Equal(t, rotation.CodeInvalidOptions, fault.Code)
+			var told *fault.Fault
+			require.ErrorAs(t, err, &told)
+			assert.Equal(t, fault.CodeInvalidOptions, told.Code)
 		}
 		assert.Nil(t, b)
 		assert.Equal(t, err == nil, lost != "")

@@ -1,4 +1,4 @@
-package rotation
+package proof
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -20,10 +21,10 @@ func FuzzAProofThatNobodySignedDoesNotFit(f *testing.F) {
 		if json.Unmarshal(text, &document) != nil || len(document) == 0 {
 			t.Skip("not a dict")
 		}
-		proof, err := ParseProof(document)
+		proof, err := Parse(document)
 		if err != nil {
-			var fault *Fault
-			require.ErrorAs(t, err, &fault)
+			var told *fault.Fault
+			require.ErrorAs(t, err, &told)
 			return
 		}
 		if proof != nil {

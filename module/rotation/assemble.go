@@ -12,7 +12,7 @@ import (
 
 // change is what prepare has decided: from which key to which, under which ledger entry, and what is left to write.
 type change struct {
-	p          view
+	view       view
 	entry      custody.Entry
 	opened     bool // the ledger has the entry already
 	fresh      bool // the new key was made by this run, so its name is known only to a run that writes
@@ -29,7 +29,7 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	}
 	plan := Plan{
 		Phase: PhasePrepared, Before: PhaseDue, RotationID: c.entry.RotationID, Current: c.current.fingerprint, Previous: c.previous.fingerprint,
-		Evidence: agreement(o, desired, c.p.standaloneCurrent, c.p.standalonePrevious), Escrow: custody.EscrowName(desired.Names.Custody, c.previous.fingerprint),
+		Evidence: agreement(o, desired, c.view.standaloneCurrent, c.view.standalonePrevious), Escrow: custody.EscrowName(desired.Names.Custody, c.previous.fingerprint),
 		Msg: fmt.Sprintf("Prepared rotation %s: key %s is replaced by %s.", c.entry.RotationID, c.previous.fingerprint, shown(c)),
 	}
 	if c.fresh {
@@ -55,7 +55,7 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	found, err := captures(o, desired, c.p, entry, escrow, change)
+	found, err := captures(o, desired, c.view, entry, escrow, change)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -99,7 +99,7 @@ func captured(desired Desired, c change, plan Plan, capture []Step, begin lockSt
 	if !c.omnibus {
 		plan.Phase, plan.Before = PhasePrepared, PhasePrepared
 	}
-	plan.Current, plan.Previous, plan.Made = c.p.current.fingerprint, c.p.previous.fingerprint, ""
+	plan.Current, plan.Previous, plan.Made = c.view.current.fingerprint, c.view.previous.fingerprint, ""
 	if len(capture) == 0 {
 		plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow already.", plan.RotationID)
 		plan.Steps = []Step{{Action: ActNothing, Target: custodyTarget(c.entry), Reason: "both keys are in escrow and the ledger is open", Done: true}}

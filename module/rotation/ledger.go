@@ -18,7 +18,7 @@ func ledgerOpen(o Observed, desired Desired, c change) (custody.Entry, []Step, e
 	entry := custody.Entry{
 		App: desired.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.fingerprint, Current: c.current.fingerprint,
 		Backups: desired.Backups, BackupsWaived: desired.BackupsWaived, OpenedAt: o.Now, By: o.Caller, Baseline: desired.Baseline, Platform: desired.Platform,
-		ChunkSize: chunkBefore(o, desired, c.p),
+		ChunkSize: chunkBefore(o, desired, c.view),
 	}
 	write := create(o, desired, custody.LedgerName(desired.Names.Custody, entry.RotationID), entry)
 	entry.Version = 1
@@ -48,7 +48,7 @@ func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, err
 		entry.Platform = desired.Platform
 	}
 	if entry.ChunkSize == nil {
-		entry.ChunkSize = chunkBefore(o, desired, c.p)
+		entry.ChunkSize = chunkBefore(o, desired, c.view)
 	}
 	if entry.ChunkSize == c.entry.ChunkSize && entry.Platform.Equal(c.entry.Platform) {
 		return entry, nil, nil

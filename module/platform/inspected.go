@@ -17,8 +17,9 @@ func sourceOf(c container.InspectResponse) source {
 	for name := range environment {
 		s.tower = s.tower || strings.HasPrefix(name, "TOWER_")
 	}
-	url, why := environment["TOWER_DB_URL"], ""
+	url := environment["TOWER_DB_URL"]
 	if s.told = !url.IsEmpty(); s.told {
+		var why string
 		if s.where, why = parseJDBC(strings.TrimSpace(url.Reveal())); why != "" {
 			s.why = fmt.Sprintf("TOWER_DB_URL in the environment of container %s is not understood: %s.", s.container, why)
 		}

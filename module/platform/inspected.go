@@ -47,18 +47,20 @@ func sourceOf(c container.InspectResponse) source {
 }
 
 func memberOf(c container.InspectResponse) member {
-	m := member{container: strings.TrimPrefix(c.Name, "/"), networks: map[string]endpoint{}}
+	m := member{container: strings.TrimPrefix(c.Name, "/"), networks: endpointsOf(c)}
 	if c.State != nil {
 		m.state = c.State.Status
 	}
-	for name, at := range endpointsOf(c) {
-		m.networks[name] = endpoint{address: at.address, names: append(at.names, c.Config.Labels[labelService], m.container)}
+	for name, at := range m.networks {
+		at.names = append(at.names, c.Config.Labels[labelService], m.container)
+		m.networks[name] = at
 	}
 	return m
 }
 
+// attachment is a container's place on a network.
 type attachment struct {
-	address, gateway string
+	address, gateway string // empty unless it runs
 	names            []string
 }
 

@@ -9,15 +9,19 @@ import (
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
-	"github.com/seqera-tools/crypto-rotation/module/internal/fixture"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+const (
+	oldKey = "OLDcanaryOLDcanaryOLDcanary01"
+	newKey = "NEWcanaryNEWcanaryNEWcanary02"
 )
 
 func TestAKeyOfEscrowIsFoundByItsFingerprintOrByOneBackup(t *testing.T) {
 	one, other := secret.Fingerprint("0000000000000001"), secret.Fingerprint("0000000000000002")
 	inventory := custody.Inventory{Escrow: []custody.EscrowedKey{
-		{Fingerprint: one, Held: true, Key: secret.New(fixture.OldKey), Backups: []string{"first", "both"}},
-		{Fingerprint: other, Held: true, Key: secret.New(fixture.NewKey), BackupRefs: []custody.BackupRef{{Backups: []string{"later", "both"}}}},
+		{Fingerprint: one, Held: true, Key: secret.New(oldKey), Backups: []string{"first", "both"}},
+		{Fingerprint: other, Held: true, Key: secret.New(newKey), BackupRefs: []custody.BackupRef{{Backups: []string{"later", "both"}}}},
 		{Fingerprint: "0000000000000003", BackupRefs: []custody.BackupRef{{Backups: []string{"of a key that is gone"}}}},
 	}}
 	for which, want := range map[string]secret.Fingerprint{string(one): one, "backup:first": one, "backup:later": other} {
@@ -37,10 +41,10 @@ func TestAKeyOfEscrowIsFoundByItsFingerprintOrByOneBackup(t *testing.T) {
 }
 
 func TestLedger_showsNoKeyInAChunkSize(t *testing.T) {
-	key := fixture.OldKey
+	key := oldKey
 	inventory := custody.Inventory{Ledger: []custody.Entry{{RotationID: "r1", ChunkSize: &custody.ChunkSize{Standalone: &key}}}}
 	text, err := json.Marshal(ledger(inventory))
 	require.NoError(t, err)
-	assert.NotContains(t, string(text), fixture.OldKey)
-	assert.Equal(t, fixture.OldKey, *inventory.Ledger[0].ChunkSize.Standalone)
+	assert.NotContains(t, string(text), oldKey)
+	assert.Equal(t, oldKey, *inventory.Ledger[0].ChunkSize.Standalone)
 }

@@ -29,12 +29,7 @@ type source struct {
 type member struct {
 	container string
 	state     string
-	networks  map[string]endpoint
-}
-
-type endpoint struct {
-	address string // empty unless it runs
-	names   []string
+	networks  map[string]attachment
 }
 
 // Database finds the database through the backend container's environment: TOWER_DB_URL (jdbc:mysql://host:port/name?…),
@@ -88,8 +83,8 @@ func (f Found) source() (source, bool) {
 	return slices.MinFunc(f.sources, func(a, b source) int { return cmp.Compare(rank(a), rank(b)) }), true
 }
 
-// resolve does what the Engine's name server does for the backend. Without an address it gives a container that goes by
-// that name but does not run.
+// resolve does what the Engine's name server does for the backend: the container that goes by that name, and its address, which is
+// empty unless it runs.
 func (f Found) resolve(from source, host string) (string, *member) {
 	var holder *member
 	for _, network := range from.networks {
@@ -98,10 +93,9 @@ func (f Found) resolve(from source, host string) (string, *member) {
 			if !shared || !slices.ContainsFunc(at.names, func(name string) bool { return strings.EqualFold(name, host) }) {
 				continue
 			}
-			if at.address != "" {
-				return at.address, nil
+			if holder = &f.members[i]; at.address != "" {
+				return at.address, holder
 			}
-			holder = &f.members[i]
 		}
 	}
 	return "", holder
@@ -113,12 +107,8 @@ func (f Found) DatabaseContainer() string {
 	if !ok || from.why != "" {
 		return ""
 	}
-	for _, one := range f.members {
-		for _, network := range from.networks {
-			if at, shared := one.networks[network]; shared && slices.ContainsFunc(at.names, func(name string) bool { return strings.EqualFold(name, from.where.Host) }) {
-				return one.container
-			}
-		}
+	if _, holder := f.resolve(from, from.where.Host); holder != nil {
+		return holder.container
 	}
 	return ""
 }
@@ -130,8 +120,8 @@ func (f Found) needsStrangers() bool {
 	if !ok || from.why != "" || net.ParseIP(from.where.Host) != nil || from.hosts[from.where.Host] != "" {
 		return false
 	}
-	address, holder := f.resolve(from, from.where.Host)
-	return address == "" && holder == nil
+	_, holder := f.resolve(from, from.where.Host)
+	return holder == nil
 }
 
 // shares says whether a listed container is on a network of the backend.

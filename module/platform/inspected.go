@@ -17,8 +17,9 @@ func sourceOf(c container.InspectResponse) source {
 	for name := range environment {
 		s.tower = s.tower || strings.HasPrefix(name, "TOWER_")
 	}
-	url, why := environment["TOWER_DB_URL"], ""
+	url := environment["TOWER_DB_URL"]
 	if s.told = !url.IsEmpty(); s.told {
+		var why string
 		if s.where, why = parseJDBC(strings.TrimSpace(url.Reveal())); why != "" {
 			s.why = fmt.Sprintf("TOWER_DB_URL in the environment of container %s is not understood: %s.", s.container, why)
 		}
@@ -46,18 +47,20 @@ func sourceOf(c container.InspectResponse) source {
 }
 
 func memberOf(c container.InspectResponse) member {
-	m := member{container: strings.TrimPrefix(c.Name, "/"), networks: map[string]endpoint{}}
+	m := member{container: strings.TrimPrefix(c.Name, "/"), networks: endpointsOf(c)}
 	if c.State != nil {
 		m.state = c.State.Status
 	}
-	for name, at := range endpointsOf(c) {
-		m.networks[name] = endpoint{address: at.address, names: append(at.names, c.Config.Labels[labelService], m.container)}
+	for name, at := range m.networks {
+		at.names = append(at.names, c.Config.Labels[labelService], m.container)
+		m.networks[name] = at
 	}
 	return m
 }
 
+// attachment is a container's place on a network.
 type attachment struct {
-	address, gateway string
+	address, gateway string // empty unless it runs
 	names            []string
 }
 

@@ -66,5 +66,5 @@ func (e *end) Write(p []byte) (int, error) {
 
 // plain leaves out escape sequences (ECMA-48: ESC [ parameters, final byte @ to ~) and control characters.
 func plain(text []byte) string {
-	return regexp.MustCompile(`\x1b(\[[^@-~\x1b]*[@-~]?|[^\[\x1b]|$)|[\x00-\x08\x0b-\x1f\x7f]`).ReplaceAllString(strings.ToValidUTF8(string(text), "\uFFFD"), "")
+	return regexp.MustCompile(`\x1b(\[[^\x40-\x7e\x1b]*[\x40-\x7e]?|[^\[\x1b]|$)|[\x00-\x08\x0b-\x1f\x7f]`).ReplaceAllString(strings.ToValidUTF8(string(text), "\uFFFD"), "")
 }

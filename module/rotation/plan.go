@@ -59,7 +59,7 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 	var plan Plan
 	switch desired.State {
 	case StatePrepared:
-		plan, err = prepare(o, desired, v, prints)
+		plan, err = prepare(o, desired, v)
 	case StateFinalized:
 		plan, err = finalize(o, desired, v)
 	case StateAborted:

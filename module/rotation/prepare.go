@@ -8,12 +8,11 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
-	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // prepare plans the state prepared. The omnibus is the point of decision: before it changes, nothing has happened
 // that a rotation would have to take back; after it, the rotation is on its way.
-func prepare(o Observed, desired Desired, v view, prints proof.Fingerprinter) (Plan, error) {
+func prepare(o Observed, desired Desired, v view) (Plan, error) {
 	entry, known := o.Custody.Entry(desired.RotationID)
 	if known && entry.Stage.Over() {
 		plan, err := alreadyOver(o, v, entry)
@@ -42,7 +41,7 @@ func prepare(o Observed, desired Desired, v view, prints proof.Fingerprinter) (P
 	if v.traced() {
 		return prepareOn(o, desired, v, entry, known)
 	}
-	return prepareAnew(o, desired, v, prints)
+	return prepareAnew(o, desired, v)
 }
 
 // alreadyOver answers for a rotation that the ledger says is over, once the parameters say so as well.
@@ -121,7 +120,7 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 }
 
 // prepareAnew begins a rotation, or one that was cut off before the omnibus changed.
-func prepareAnew(o Observed, desired Desired, v view, prints proof.Fingerprinter) (Plan, error) {
+func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	if err := validateAgreement(o, v); err != nil {
 		return Plan{}, err
 	}
@@ -147,7 +146,7 @@ func prepareAnew(o Observed, desired Desired, v view, prints proof.Fingerprinter
 			entry.RotationID = desired.MadeID
 		}
 	}
-	next, fresh, err := newKey(o, desired, v, entry, prints)
+	next, fresh, err := newKey(o, desired, v, entry)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -205,7 +204,7 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 }
 
 // newKey finds the key to rotate to. A key that a cut-off run put into escrow is used again, whatever was made since.
-func newKey(o Observed, desired Desired, v view, entry custody.Entry, prints proof.Fingerprinter) (key, bool, error) {
+func newKey(o Observed, desired Desired, v view, entry custody.Entry) (key, bool, error) {
 	next, fresh := desired.NewKey, false
 	if desired.FromEscrow != "" {
 		kept, ok := o.Custody.Find(desired.FromEscrow)
@@ -230,7 +229,7 @@ func newKey(o Observed, desired Desired, v view, entry custody.Entry, prints pro
 		return key{}, false, fault.New(fault.CodeKeyUnchanged, "Give another key, or leave new_secret out and let the module make one.",
 			"The new key is the key already in use (fingerprint %s).", v.current.fingerprint)
 	}
-	found := keyOf(next, prints)
+	found := keyOf(next, v.prints)
 	if entry.Current != "" && entry.Current != found.fingerprint {
 		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
 			"The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current)

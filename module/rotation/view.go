@@ -27,7 +27,6 @@ type view struct {
 
 	standaloneCurrent  key
 	standalonePrevious key
-	legacy             key // under the page's older name
 }
 
 type key struct {
@@ -48,7 +47,6 @@ func newView(o Observed, desired Desired, prints proof.Fingerprinter) (view, err
 	}
 	v.standaloneCurrent = keyOf(o.SSM.Current.Value, prints)
 	v.standalonePrevious = keyOf(o.SSM.Previous.Value, prints)
-	v.legacy = keyOf(o.SSM.LegacyPrevious.Value, prints)
 	if desired.Names.Omnibus == "" {
 		v.current, v.previous = v.standaloneCurrent, v.standalonePrevious
 		v.enabled = o.SSM.Switch.On()
@@ -58,7 +56,7 @@ func newView(o Observed, desired Desired, prints proof.Fingerprinter) (view, err
 		return v, fault.New(fault.CodeOmnibusMissing, "Check omnibus_parameter, the region and the account.",
 			"There is no SSM parameter %s.", desired.Names.Omnibus)
 	}
-	return v.readOmnibus(o, desired, prints)
+	return v.readOmnibus(o, desired)
 }
 
 // validateOwner refuses a custody_prefix that another installation uses as well: its ledger says nothing of this one.
@@ -81,7 +79,7 @@ func validateOwner(inventory custody.Inventory, desired Desired) error {
 		"The custody_prefix %s belongs to another installation: %s, not of %s.", desired.Names.Custody, other, desired.App)
 }
 
-func (v view) readOmnibus(o Observed, desired Desired, prints proof.Fingerprinter) (view, error) {
+func (v view) readOmnibus(o Observed, desired Desired) (view, error) {
 	document, err := omnibus.Parse([]byte(o.SSM.Omnibus.Value.Reveal()))
 	if err != nil {
 		return v, omnibusFault(o.SSM.Omnibus.Name, err)
@@ -102,11 +100,11 @@ func (v view) readOmnibus(o Observed, desired Desired, prints proof.Fingerprinte
 		return v, fault.New(fault.CodeOmnibusEntryInvalid, "Put the key that the Platform runs with there.",
 			"%s in the omnibus %s is empty.", EntryCurrent, o.SSM.Omnibus.Name)
 	}
-	v.current = keyOf(secret.New(entry.Value), prints)
-	return v.readTraces(o, desired, prints)
+	v.current = keyOf(secret.New(entry.Value), v.prints)
+	return v.readTraces(o, desired)
 }
 
-func (v view) readTraces(o Observed, desired Desired, prints proof.Fingerprinter) (view, error) {
+func (v view) readTraces(o Observed, desired Desired) (view, error) {
 	for _, name := range []string{EntryPrevious, EntrySwitch, EntryChunkSize} {
 		entry, ok, err := v.document.Find(name)
 		if err != nil {
@@ -117,7 +115,7 @@ func (v view) readTraces(o Observed, desired Desired, prints proof.Fingerprinter
 		}
 		switch name {
 		case EntryPrevious:
-			v.hasPrevious, v.previous = true, keyOf(secret.New(entry.Value), prints)
+			v.hasPrevious, v.previous = true, keyOf(secret.New(entry.Value), v.prints)
 			v.misnamed = v.misnamed || entry.SSMKey != desired.Names.Previous
 		case EntrySwitch:
 			v.hasSwitch, v.enabled = true, entry.Value == "true"

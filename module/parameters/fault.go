@@ -11,6 +11,9 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
+// firewall is where to read on when a first packet of today's TLS gets lost on its way.
+const firewall = " Where the aws command works and this does not: docs/errors.md (aws_error)."
+
 // fault tells an SDK error to the operator. Of the service's own words only those of access errors are shown: a
 // ValidationException quotes the value that it does not like. What was written it does not say: only the code that applies knows.
 func fault(err error, action string, names ...string) *rotation.Fault {
@@ -46,12 +49,12 @@ func fault(err error, action string, names ...string) *rotation.Fault {
 			}
 		}
 	case errors.Is(err, context.DeadlineExceeded):
-		f.What, f.Next = fmt.Sprintf("SSM did not carry out %s on %s in time.", action, on), "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are."
+		f.What, f.Next = fmt.Sprintf("SSM did not carry out %s on %s in time.", action, on), "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are."+firewall
 	case strings.Contains(err.Error(), "credentials"):
 		f.Code = rotation.CodeAWSCredentials
 		f.What, f.Next = "No AWS credentials were found.", "Give profile, access_key and secret_key, or an instance role; see docs/permissions.md."
 	default:
-		f.What, f.Next = fmt.Sprintf("SSM could not be reached for %s on %s.", action, on), "Check the network, region and endpoint_url, and run again."
+		f.What, f.Next = fmt.Sprintf("SSM could not be reached for %s on %s.", action, on), "Check the network, region and endpoint_url, and run again."+firewall
 	}
 	return f
 }

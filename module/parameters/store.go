@@ -108,6 +108,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 			credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())))
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
+	if errors.As(err, new(config.AssumeRoleTokenProviderNotSetError)) {
+		return nil, &rotation.Fault{
+			Code: rotation.CodeAWSCredentials, What: "The AWS profile asks for a code of MFA (mfa_serial), and nobody can type one here.",
+			Next: "Get a session first (aws sts get-session-token, aws-vault exec), and give its keys instead of the profile: in the environment, or as access_key, secret_key and session_token.", Cause: err,
+		}
+	}
 	if err != nil {
 		return nil, &rotation.Fault{
 			Code: rotation.CodeAWSCredentials, What: "The AWS configuration could not be loaded: " + err.Error() + ".",

@@ -258,7 +258,7 @@ func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := b.composed(t)
-			c.Secrets = []secret.Secret{secret.New(canary)}
+			c.Secrets = []secret.Secret{secret.New(canary), secret.New("tower")} // as the documentation's MYSQL_PASSWORD, which is in every name
 			test.write(c)
 			_, err := c.Config(t.Context())
 			assert.Equal(t, rotation.CodeComposeUnavailable, faultOf(t, err).Code)

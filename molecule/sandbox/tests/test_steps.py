@@ -91,8 +91,11 @@ def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_orde
     assert code == 0, said
     assert lab.did() == ROTATION, said
     assert (lab.world["phase"], lab.world["up"]) == ("finalized", UP)
+    compose = [one["given"] for one in lab.world["calls"] if "project_src" in one["given"]]
     # Where .env names the files, community.docker finds none and refuses.
-    assert {one["given"]["check_files_existing"] for one in lab.world["calls"] if "project_src" in one["given"]} == {False}
+    assert {one["check_files_existing"] for one in compose} == {False}
+    assert {one["pull"] for one in compose if "state" in one} == {"never"}, "an image that is pulled by the way is an upgrade"
+    assert {(one["recreate"], one["dependencies"]) for one in compose if one.get("state") == "stopped"} == {("never", False)}, "stopping makes no container"
     code, said = lab.run()
     assert (code, lab.did()) == (0, []), said
 
@@ -159,6 +162,16 @@ def test_another_database_after_the_start_stops_the_run_before_cron_sees_it(lab)
     code, said = lab.run()
     assert code == 2 and "had 20 before the Platform was stopped" in said and "Backend and cron were stopped again" in said, said
     assert lab.did()[-2:] == ["present backend db frontend", "stopped backend cron"] and "cron" not in lab.world["up"]
+
+
+def test_other_mounts_after_the_start_stop_the_run_before_cron_sees_them(lab):
+    lab.set(fails={"platform,count": {"msg": "This is not the Platform that ran before. Other mounts.", "error_code": "platform_differs"}})
+    code, said = lab.run()
+    assert code == 2 and "Other mounts." in said, said
+    assert "present cron" not in lab.did() and "finalized" not in lab.did() and "cron" not in lab.world["up"], said
+    # The module is told what to compare with, and cannot be asked otherwise after a start.
+    asked = [one["given"] for one in lab.world["calls"] if one["what"] == "platform,count"]
+    assert {one["platform"]["project"] for one in asked} == {"tower"} and all("mounts" in one["platform"] for one in asked)
 
 
 def whom(lab):

@@ -20,10 +20,10 @@ COLLECTION := build/seqera_tools-crypto_rotation-$(RELEASE).tar.gz
 PACKAGES := ./module/... ./molecule/...
 VISIBLY := .ci/tools/visibly
 
-# Rooms whose tests use module/internal bring a real SSM stand-in or database up; the others need nothing but Go.
+# Packages whose tests use module/internal bring an SSM stand-in or a database up; the others need nothing but Go.
 tests_of = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $(PACKAGES) | grep $(1) /module/internal/ | cut -d' ' -f1)
-# Rooms that start goroutines or guard something from them.
-racing = $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -w sync | grep -v /module/internal/ | cut -d' ' -f1)
+# Packages that start goroutines or guard something from them, and what runs all of them.
+racing = ./module ./module/control $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -w sync | grep -v /module/internal/ | cut -d' ' -f1)
 
 # What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -72,12 +72,12 @@ test: deps build lint test-docs test-unit test-race test-module test-cuts test-p
 test-docs: build ## the pages: links, names, commands and figures; quick
 	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet .ci/docs
 
-test-unit: ## the rooms that need nothing but Go, in seconds
+test-unit: ## the packages that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
 	  $(VISIBLY) "unit tests" go test -count=1 $(call tests_of,-v)
 
 # TestInterleave_ is one goroutine, and ten times slower under the detector; `make test-cuts` runs it.
-test-race: ## the rooms with goroutines, under the race detector
+test-race: ## the packages with goroutines, under the race detector
 	@if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then \
 	  $(REAL) $(VISIBLY) "tests under the race detector" go test -race -count=1 -timeout 30m -skip '^TestInterleave_' $(racing); \
 	else \

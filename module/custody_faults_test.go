@@ -8,17 +8,17 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // What AWS, other people and broken clocks do to a rotation: each is one clear message, and none leaves it half-done.
 
 func TestWhatAWSRefusesIsOneClearMessageAndHarmless(t *testing.T) {
-	on := func(fault moto.Fault, action, part string) func(*testing.T, *moto.Server) {
+	on := func(f moto.Fault, action, part string) func(*testing.T, *moto.Server) {
 		return func(_ *testing.T, s *moto.Server) {
 			s.On(func(_ int, call moto.Call) moto.Fault {
 				if call.Action == action && strings.Contains(fmt.Sprint(call.Names), part) {
-					return fault
+					return f
 				}
 				return moto.None
 			})
@@ -128,7 +128,7 @@ func TestCustodyThatIsNotOursIsNeverOverwritten(t *testing.T) {
 			assert.False(t, a.Failed, a.Msg)
 			damaged := test.set(t, server)
 			before := value(t, server, damaged)
-			proof := proofOf(t, "tower-template", a, newKey, rotation.ProofComplete)
+			proof := proofOf(t, "tower-template", a, newKey, proof.Complete)
 			calls := []args{finalize(args{"proof": proof}), prepare(args{"rotation_id": "another"})}
 			if strings.Contains(damaged, "/ledger/") {
 				// A rotation that is prepared is found so by two reads; escrow is looked at again before anything is removed.
@@ -154,7 +154,7 @@ func TestAnEscrowThatSomebodyRemovedIsPutBackBeforeAKeyIsRemoved(t *testing.T) {
 			server.Delete(t, name)
 		}
 	}
-	a = call(t, server, "seqera_crypto_rotation", finalize(args{"proof": proofOf(t, "tower-template", a, newKey, rotation.ProofComplete)}))
+	a = call(t, server, "seqera_crypto_rotation", finalize(args{"proof": proofOf(t, "tower-template", a, newKey, proof.Complete)}))
 	assert.False(t, a.Failed, a.Msg)
 	keysAreThere(t, server)
 	assert.Contains(t, a.text, "escrow_retiring")

@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // The central promise of custody: whatever call to SSM a run dies at, before it was carried out or before its answer came
@@ -47,7 +47,7 @@ func stories() []story {
 	}
 	finalized := func(t *testing.T, a answer) args {
 		t.Helper()
-		return finalize(args{"proof": proofOf(t, "tower-template", a, newKey, rotation.ProofComplete)})
+		return finalize(args{"proof": proofOf(t, "tower-template", a, newKey, proof.Complete)})
 	}
 	return []story{
 		{"prepared", nothing, func(*testing.T, answer) args { return prepare(nil) }},
@@ -58,7 +58,7 @@ func stories() []story {
 		{"finalized, chunk size", prepared(chunked), finalized},
 		{"aborted", prepared(chunked), func(t *testing.T, a answer) args {
 			t.Helper()
-			return prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "proof": proofOf(t, "tower-template", a, oldKey, rotation.ProofUntouched)})
+			return prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "proof": proofOf(t, "tower-template", a, oldKey, proof.Untouched)})
 		}},
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // The documents of module/omnibus/testdata: the installer's shape in some twenty layouts, before and after step 2.1.
@@ -58,7 +58,7 @@ func TestEachLayoutIsPreparedAsThePageSaysAndGivenBackByteForByteButForTheKey(t 
 // proofFor is a proof as rotating makes it on the VM, where the new key is in use.
 func proofFor(t *testing.T, prepared answer, newKey string) map[string]any {
 	t.Helper()
-	return proofOf(t, "tower-example", prepared, newKey, rotation.ProofComplete)
+	return proofOf(t, "tower-example", prepared, newKey, proof.Complete)
 }
 
 func file(t *testing.T, name string) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/internal/fixture"
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
 )
 
@@ -22,12 +23,18 @@ import (
 // moto_server. The test binary is the module when MODULE_UNDER_TEST is set.
 
 const (
-	oldKey = "OLDcanaryOLDcanaryOLDcanary01"
-	newKey = "NEWcanaryNEWcanaryNEWcanary02"
-	prefix = "/seqera-crypto-rotation/tower-template"
-	config = "/config/tower-template"
-	name   = "/seqera/sensitive-values/tower-dev/tower"
+	oldKey = fixture.OldKey
+	newKey = fixture.NewKey
+	prefix = fixture.Custody
+	config = fixture.Config
+	name   = fixture.Omnibus
 )
+
+type args = fixture.Args
+
+func document() string        { return fixture.Document() }
+func prepare(more args) args  { return fixture.Prepare(more) }
+func finalize(more args) args { return fixture.Finalize(more) }
 
 func TestMain(m *testing.M) {
 	if os.Getenv("MODULE_UNDER_TEST") != "" {
@@ -35,25 +42,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(moto.Main(m))
-}
-
-// document is an omnibus as the installer's template has it, tab-indented, with the old key.
-func document() string {
-	return strings.ReplaceAll(`{
-	"TOWER_LICENSE": {
-		"ssm_key": "/config/tower-template/tower/license",
-		"value": "a <licence> & more"
-	},
-	"TOWER_CRYPTO_SECRET": {
-		"ssm_key": "/config/tower-template/tower/crypto/secretKey",
-		"value": "KEY"
-	},
-	"TOWER_SMTP_USER": {
-		"ssm_key": "/config/tower-template/mail/smtp/user",
-		"value": "smtp",
-		"description": "The SMTP user."
-	}
-}`, "KEY", oldKey)
 }
 
 const preparedDocument = `{
@@ -79,8 +67,6 @@ const preparedDocument = `{
 		"description": "The SMTP user."
 	}
 }`
-
-type args = map[string]any
 
 type answer struct {
 	Changed      bool              `json:"changed"`
@@ -118,27 +104,6 @@ func installation(t *testing.T) *moto.Server {
 	server.Put(t, name, document())
 	server.Put(t, config+"/tower/crypto/secretKey", oldKey)
 	return server
-}
-
-func prepare(more args) args {
-	a := args{
-		"state": "prepared", "app_name": "tower-template", "omnibus_parameter": name, "rotation_id": "r1", "backups": []string{"snap-1"},
-		"new_secret": newKey, "region": "us-east-1", "access_key": "testing", "secret_key": "testing",
-	}
-	for key, value := range more {
-		if a[key] = value; value == nil {
-			delete(a, key)
-		}
-	}
-	return a
-}
-
-func finalize(more args) args {
-	a := prepare(more)
-	a["state"] = "finalized"
-	delete(a, "new_secret")
-	delete(a, "backups")
-	return a
 }
 
 // call runs the module once. No answer may hold a key, whatever was asked.
@@ -442,4 +407,14 @@ func TestWhatSomebodyWroteJustBeforeTheLockIsKept(t *testing.T) {
 	require.False(t, a.Failed, a.Msg)
 	assert.Contains(t, value(t, server, name), "a new licence")
 	assert.Contains(t, value(t, server, name), "TOWER_CRYPTO_ROTATE_KEYS")
+}
+
+func TestAKeyOfEscrowIsTriedOnADatabaseThatIsNamed(t *testing.T) {
+	server := installation(t)
+	asked := args{"app_name": "tower-template", "gather": "records", "key_from_escrow": "backup:none", "region": "us-east-1", "access_key": "testing", "secret_key": "testing"}
+	a := call(t, server, "seqera_crypto_rotation_info", asked)
+	assert.Equal(t, "invalid_options", a.ErrorCode, a.Msg)
+	asked["database"] = args{"host": "127.0.0.1", "port": 1}
+	a = call(t, server, "seqera_crypto_rotation_info", asked)
+	assert.Equal(t, "escrow_missing", a.ErrorCode, a.Msg)
 }

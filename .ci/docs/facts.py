@@ -25,7 +25,7 @@ def targets():
 
 @functools.cache
 def codes():
-    return re.findall(r'Code = "(\w+)"', (ROOT / "module" / "rotation" / "fault.go").read_text())
+    return re.findall(r'Code = "(\w+)"', (ROOT / "module" / "fault" / "fault.go").read_text())
 
 
 @functools.cache

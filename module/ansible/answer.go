@@ -9,6 +9,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // answer runs the handler and makes the result of what it returns.
@@ -94,6 +95,9 @@ func failure(err error) document {
 	object.fail(err)
 	return object
 }
+
+// Seconds is a duration as a result shows it, to a millisecond.
+func Seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
 
 // encode is json.Marshal without the escaping of < > &, which people would have to read.
 func encode(value any) ([]byte, error) {

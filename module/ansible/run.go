@@ -73,7 +73,7 @@ func write(out io.Writer, object document) int {
 	return 0
 }
 
-// fault is a failure of this room. Its text is a sentence for the operator and holds no secret.
+// fault is a failure of this package. Its text is a sentence for the operator and holds no secret.
 type fault struct{ code, text string }
 
 func (f fault) Error() string     { return f.text }

@@ -1,5 +1,5 @@
-// Package custody has the formats and rules of what must be readable in ten years: escrowed keys and their tie to
-// backups, the ledger of rotations, and the lock. It is pure; module/parameters moves its bytes to and from SSM.
+// Package custody has the formats and rules of what must be readable in ten years: escrowed keys, the backups that
+// they open, the ledger of rotations, and the lock. It is pure; module/parameters moves its bytes to and from SSM.
 //
 // Under custody_prefix (default /seqera-crypto-rotation/<app_name>), each a SecureString holding one JSON object:
 //
@@ -49,18 +49,18 @@ func (h Holder) Who() string {
 	return fmt.Sprintf("%s (process %d on %s)", h.ARN, h.PID, h.Host)
 }
 
-// Shelf is everything under custody_prefix, as listed.
-type Shelf struct {
+// Inventory is everything under custody_prefix, as listed.
+type Inventory struct {
 	Locks    []Lock
 	Ledger   []Entry
-	Escrow   []Deposit
+	Escrow   []EscrowedKey
 	Locked   bool // the lock that a ledger's entry names was read
 	Asked    bool // the escrow of the keys in use was read by name
 	Complete bool // everything was listed
 }
 
-// Add reads one parameter under prefix into the shelf. Names that are none of ours are left alone.
-func (s *Shelf) Add(prefix, name string, value secret.Secret, version int64, modified time.Time) error {
+// Add reads one parameter under prefix into the inventory. Names that are none of ours are left alone.
+func (s *Inventory) Add(prefix, name string, value secret.Secret, version int64, modified time.Time) error {
 	rest, ok := strings.CutPrefix(name, prefix+"/")
 	if !ok {
 		return nil
@@ -92,8 +92,8 @@ func (s *Shelf) Add(prefix, name string, value secret.Secret, version int64, mod
 	return nil
 }
 
-// Replace makes the shelf what it is once the parameter is written, or is gone. Keys in escrow are added, never replaced.
-func (s *Shelf) Replace(prefix, name string, exists bool, value secret.Secret, version int64) error {
+// Replace makes the inventory what it is once the parameter is written, or is gone. Keys in escrow are added, never replaced.
+func (s *Inventory) Replace(prefix, name string, exists bool, value secret.Secret, version int64) error {
 	s.Locks = slices.DeleteFunc(s.Locks, func(l Lock) bool { return LockName(prefix, l.Number) == name })
 	s.Ledger = slices.DeleteFunc(s.Ledger, func(e Entry) bool { return LedgerName(prefix, e.RotationID) == name })
 	if !exists {
@@ -102,94 +102,76 @@ func (s *Shelf) Replace(prefix, name string, exists bool, value secret.Secret, v
 	return s.Add(prefix, name, value, version, time.Time{})
 }
 
-func (s *Shelf) addEscrow(name, rest string, value secret.Secret, version int64) error {
+func (s *Inventory) addEscrow(name, rest string, value secret.Secret, version int64) error {
 	fingerprint, _, isTie := strings.Cut(rest, "/")
 	if isTie {
-		tie := Tie{}
+		tie := BackupRef{}
 		if err := decode(name, value, &tie); err != nil {
 			return err
 		}
-		deposit := s.deposit(secret.Fingerprint(fingerprint))
-		deposit.Ties = append(deposit.Ties, tie)
+		kept := s.place(secret.Fingerprint(fingerprint))
+		kept.BackupRefs = append(kept.BackupRefs, tie)
 		return nil
 	}
-	var document depositDocument
+	var document storedKey
 	if err := decode(name, value, &document); err != nil {
 		return err
 	}
 	if document.Fingerprint != secret.Fingerprint(fingerprint) {
 		return fmt.Errorf("%s: %w: it names another key", name, ErrDamaged)
 	}
-	deposit := s.deposit(document.Fingerprint)
-	ties := deposit.Ties
-	*deposit = document.deposit()
-	deposit.Ties, deposit.Version, deposit.Held = ties, version, true
+	kept := s.place(document.Fingerprint)
+	document.BackupRefs = kept.BackupRefs
+	*kept = document.EscrowedKey
+	kept.Key, kept.Version, kept.Held = secret.New(document.Key), version, true
 	return nil
 }
 
-// deposit finds or makes the place of a key: a tie may be listed before its key.
-func (s *Shelf) deposit(fingerprint secret.Fingerprint) *Deposit {
+// place finds or makes the place of a key: a reference to a backup may be listed before its key.
+func (s *Inventory) place(fingerprint secret.Fingerprint) *EscrowedKey {
 	for i := range s.Escrow {
 		if s.Escrow[i].Fingerprint == fingerprint {
 			return &s.Escrow[i]
 		}
 	}
-	s.Escrow = append(s.Escrow, Deposit{Fingerprint: fingerprint})
+	s.Escrow = append(s.Escrow, EscrowedKey{Fingerprint: fingerprint})
 	return &s.Escrow[len(s.Escrow)-1]
 }
 
-// Find gives the escrowed key with this fingerprint.
-func (s *Shelf) Find(fingerprint secret.Fingerprint) (Deposit, bool) {
-	for _, deposit := range s.Escrow {
-		if deposit.Fingerprint == fingerprint && deposit.Held {
-			return deposit, true
-		}
+func first[T any](list []T, is func(T) bool) (found T, ok bool) {
+	if at := slices.IndexFunc(list, is); at >= 0 {
+		return list[at], true
 	}
-	return Deposit{}, false
+	return found, false
+}
+
+// Find gives the escrowed key with this fingerprint.
+func (s *Inventory) Find(fingerprint secret.Fingerprint) (EscrowedKey, bool) {
+	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.Fingerprint == fingerprint })
 }
 
 // Made gives the key that was put into escrow as the new one of a rotation.
-func (s *Shelf) Made(rotationID string) (Deposit, bool) {
-	for _, deposit := range s.Escrow {
-		if deposit.Held && deposit.RotationID == rotationID && deposit.Origin != OriginCaptured {
-			return deposit, true
-		}
-	}
-	return Deposit{}, false
+func (s *Inventory) Made(rotationID string) (EscrowedKey, bool) {
+	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.RotationID == rotationID && k.Origin != OriginCaptured })
 }
 
 // Entry gives the ledger's entry of a rotation.
-func (s *Shelf) Entry(rotationID string) (Entry, bool) {
-	for _, entry := range s.Ledger {
-		if entry.RotationID == rotationID {
-			return entry, true
-		}
-	}
-	return Entry{}, false
+func (s *Inventory) Entry(rotationID string) (Entry, bool) {
+	return first(s.Ledger, func(e Entry) bool { return e.RotationID == rotationID })
 }
 
 // Lock gives the lock with this number.
-func (s *Shelf) Lock(number int) (Lock, bool) {
-	for _, lock := range s.Locks {
-		if lock.Number == number {
-			return lock, true
-		}
-	}
-	return Lock{}, false
+func (s *Inventory) Lock(number int) (Lock, bool) {
+	return first(s.Locks, func(l Lock) bool { return l.Number == number })
 }
 
 // Open gives the entry of a rotation that is not over; there is at most one.
-func (s *Shelf) Open() (Entry, bool) {
-	for _, entry := range s.Ledger {
-		if !entry.Stage.Over() {
-			return entry, true
-		}
-	}
-	return Entry{}, false
+func (s *Inventory) Open() (Entry, bool) {
+	return first(s.Ledger, func(e Entry) bool { return !e.Stage.Over() })
 }
 
 // Leads says whether rotations of the ledger that were not aborted lead from one key to another.
-func (s *Shelf) Leads(from, to secret.Fingerprint) bool {
+func (s *Inventory) Leads(from, to secret.Fingerprint) bool {
 	reached := []secret.Fingerprint{from}
 	for i := 0; i < len(reached); i++ {
 		for _, entry := range s.Ledger {
@@ -202,7 +184,7 @@ func (s *Shelf) Leads(from, to secret.Fingerprint) bool {
 }
 
 // LastRecords gives the number of records that the last finished rotation proved; nil where the ledger does not say.
-func (s *Shelf) LastRecords() *int {
+func (s *Inventory) LastRecords() *int {
 	var last Entry
 	for _, entry := range s.Ledger {
 		if entry.Stage == StageFinished && entry.FinishedAt.After(last.FinishedAt) {
@@ -219,10 +201,11 @@ func (s *Shelf) LastRecords() *int {
 	return &proof.Total
 }
 
-// Encode writes a document as SSM stores it. What it returns may hold a key, hence its type.
-func Encode(document any) (secret.Secret, error) {
-	if deposit, ok := document.(Deposit); ok {
-		document = deposit.document()
+// Encode writes a document as SSM stores it. What it returns may hold a key, hence its type. It panics on what is no document of
+// this package.
+func Encode(document any) secret.Secret {
+	if kept, ok := document.(EscrowedKey); ok {
+		document = storedKey{kept, kept.Key.Reveal()}
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -231,9 +214,9 @@ func Encode(document any) (secret.Secret, error) {
 		Format int `json:"format"`
 		Body   any `json:"body"`
 	}{Format, document}); err != nil {
-		return secret.Secret{}, errors.New("a custody document could not be encoded")
+		panic("custody: a document could not be encoded") // strings, integers and times of this century always are
 	}
-	return secret.New(strings.TrimSuffix(out.String(), "\n")), nil
+	return secret.New(strings.TrimSuffix(out.String(), "\n"))
 }
 
 func decode(name string, value secret.Secret, into any) error {

@@ -18,26 +18,24 @@ func TestDocumentsComeBackAsTheyWereWritten(t *testing.T) {
 		App: "app", RotationID: "r1", Stage: StagePrepared, Previous: "aaaa", Current: "bbbb", Backups: []string{"<snap> & co"},
 		ChunkSize: &ChunkSize{Omnibus: &was}, OpenedAt: now(), By: Holder{Host: "h", PID: 3}, Versions: map[string]int64{"/omnibus": 4},
 	}
-	deposit := Deposit{App: "app", Fingerprint: "aaaa", Key: secret.New(`k"\ey`), Origin: OriginCaptured, Source: "/omnibus", SourceAt: 3, RotationID: "r1", CapturedAt: now()}
-	tie := Tie{Fingerprint: "aaaa", RotationID: "r2", Backups: []string{"b"}, At: now()}
+	kept := EscrowedKey{App: "app", Fingerprint: "aaaa", Key: secret.New(`k"\ey`), Origin: OriginCaptured, Source: "/omnibus", SourceAt: 3, RotationID: "r1", CapturedAt: now()}
+	tie := BackupRef{Fingerprint: "aaaa", RotationID: "r2", Backups: []string{"b"}, At: now()}
 	lock := Lock{Holder: Holder{Host: "h"}, State: "prepared", AcquiredAt: now(), ExpiresAt: now().Add(Lease)}
-	var shelf Shelf
-	for name, document := range map[string]any{LedgerName("/c", "r1"): entry, EscrowName("/c", "aaaa"): deposit, TieName("/c", "aaaa", "r2"): tie, LockName("/c", 7): lock} {
-		value, err := Encode(document)
-		require.NoError(t, err)
-		require.NoError(t, shelf.Add("/c", name, value, 5, time.Time{}))
+	var inventory Inventory
+	for name, document := range map[string]any{LedgerName("/c", "r1"): entry, EscrowName("/c", "aaaa"): kept, BackupRefName("/c", "aaaa", "r2"): tie, LockName("/c", 7): lock} {
+		require.NoError(t, inventory.Add("/c", name, Encode(document), 5, time.Time{}))
 	}
 	entry.Version = 5
-	got, ok := shelf.Entry("r1")
+	got, ok := inventory.Entry("r1")
 	require.True(t, ok)
 	assert.Equal(t, entry, got)
-	held, ok := shelf.Find("aaaa")
+	held, ok := inventory.Find("aaaa")
 	require.True(t, ok)
-	deposit.Version, deposit.Held, deposit.Ties = 5, true, []Tie{tie}
-	assert.Equal(t, deposit, held)
+	kept.Version, kept.Held, kept.BackupRefs = 5, true, []BackupRef{tie}
+	assert.Equal(t, kept, held)
 	lock.Number, lock.Version = 7, 5
-	assert.Equal(t, []Lock{lock}, shelf.Locks)
-	assert.Equal(t, []string{"c"}, held.Untied([]string{"b", "c"}))
+	assert.Equal(t, []Lock{lock}, inventory.Locks)
+	assert.Equal(t, []string{"c"}, held.Unlinked([]string{"b", "c"}))
 }
 
 func TestWhatIsNotOursIsDamagedAndNeverQuoted(t *testing.T) {
@@ -46,8 +44,8 @@ func TestWhatIsNotOursIsDamagedAndNeverQuoted(t *testing.T) {
 		"wrong types": `{"format":1,"body":{"rotation_id":12,"key":"CANARY"}}`, "another rotation": `{"format":1,"body":{"rotation_id":"CANARY"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			var shelf Shelf
-			err := shelf.Add("/c", "/c/ledger/r1", secret.New(text), 1, time.Time{})
+			var inventory Inventory
+			err := inventory.Add("/c", "/c/ledger/r1", secret.New(text), 1, time.Time{})
 			require.Error(t, err)
 			require.ErrorIs(t, err, ErrDamaged)
 			assert.NotContains(t, err.Error(), "CANARY")
@@ -119,7 +117,7 @@ func TestLockNumber(t *testing.T) {
 
 // A ledger that an earlier version wrote is read as it was.
 func TestEntry_ofAnEarlierVersion(t *testing.T) {
-	var shelf Shelf
-	require.NoError(t, shelf.Add("/c", "/c/ledger/r1", secret.New(`{"format":1,"body":{"app_name":"app","rotation_id":"r1","stage":"prepared","previous":"a","current":"b","opened_at":"2026-01-01T00:00:00Z","by":{"host":"h","machine":"m","pid":1}}}`), 1, time.Time{}))
-	assert.Nil(t, shelf.Ledger[0].Platform)
+	var inventory Inventory
+	require.NoError(t, inventory.Add("/c", "/c/ledger/r1", secret.New(`{"format":1,"body":{"app_name":"app","rotation_id":"r1","stage":"prepared","previous":"a","current":"b","opened_at":"2026-01-01T00:00:00Z","by":{"host":"h","machine":"m","pid":1}}}`), 1, time.Time{}))
+	assert.Nil(t, inventory.Ledger[0].Platform)
 }

@@ -17,26 +17,32 @@ const (
 	OriginGiven    Origin = "given"    // handed over by the operator (new_secret)
 )
 
-// Deposit is one escrowed key with what is known of it, at <custody_prefix>/escrow/<fingerprint>. Created once.
-type Deposit struct {
-	Version int64 // the parameter's version as observed
-	Held    bool  // the key itself is there (a tie may be listed before its key)
+// EscrowedKey is one escrowed key with what is known of it, at <custody_prefix>/escrow/<fingerprint>. Created once.
+type EscrowedKey struct {
+	Version    int64         `json:"-"` // the parameter's version as observed
+	Held       bool          `json:"-"` // the key itself is there (a backup may be listed before its key)
+	Key        secret.Secret `json:"-"` // storedKey writes it
+	BackupRefs []BackupRef   `json:"-"` // documents of their own
 
-	App         string
-	Fingerprint secret.Fingerprint
-	Key         secret.Secret
-	Origin      Origin
-	Source      string // the SSM parameter it was captured from; empty for made and given keys
-	SourceAt    int64  // that parameter's version
-	RotationID  string // the rotation that retired (captured) or introduced (made, given) it
-	CapturedAt  time.Time
-	By          Holder
-	Backups     []string
-	Ties        []Tie
+	App         string             `json:"app_name"`
+	Fingerprint secret.Fingerprint `json:"fingerprint"`
+	Origin      Origin             `json:"origin"`
+	Source      string             `json:"source,omitempty"`         // the SSM parameter it was captured from; empty for made and given keys
+	SourceAt    int64              `json:"source_version,omitempty"` // that parameter's version
+	RotationID  string             `json:"rotation_id"`              // the rotation that retired (captured) or introduced (made, given) it
+	CapturedAt  time.Time          `json:"captured_at"`
+	By          Holder             `json:"by"`
+	Backups     []string           `json:"backups,omitempty"`
 }
 
-// Tie binds backups to a key that was captured earlier.
-type Tie struct {
+// storedKey is an EscrowedKey as it is stored: the one place where a key is written out.
+type storedKey struct {
+	EscrowedKey
+	Key string `json:"key"`
+}
+
+// BackupRef binds backups to a key that was captured earlier.
+type BackupRef struct {
 	Fingerprint secret.Fingerprint `json:"fingerprint"`
 	RotationID  string             `json:"rotation_id"`
 	Backups     []string           `json:"backups"`
@@ -44,12 +50,12 @@ type Tie struct {
 	By          Holder             `json:"by"`
 }
 
-// Untied gives those of backups that no document ties to the key yet, in their order.
-func (d Deposit) Untied(backups []string) []string {
+// Unlinked gives those of backups that no document binds to the key yet, in their order.
+func (d EscrowedKey) Unlinked(backups []string) []string {
 	var left []string
 	for _, backup := range backups {
 		known := slices.Contains(d.Backups, backup)
-		for _, tie := range d.Ties {
+		for _, tie := range d.BackupRefs {
 			known = known || slices.Contains(tie.Backups, backup)
 		}
 		if !known {
@@ -64,35 +70,7 @@ func EscrowName(prefix string, fingerprint secret.Fingerprint) string {
 	return prefix + "/escrow/" + string(fingerprint)
 }
 
-// TieName gives <prefix>/escrow/<fingerprint>/backups/<rotation_id>.
-func TieName(prefix string, fingerprint secret.Fingerprint, rotationID string) string {
+// BackupRefName gives <prefix>/escrow/<fingerprint>/backups/<rotation_id>.
+func BackupRefName(prefix string, fingerprint secret.Fingerprint, rotationID string) string {
 	return EscrowName(prefix, fingerprint) + "/backups/" + rotationID
-}
-
-// depositDocument is a Deposit as it is stored: the one place where a key is written out.
-type depositDocument struct {
-	App         string             `json:"app_name"`
-	Fingerprint secret.Fingerprint `json:"fingerprint"`
-	Key         string             `json:"key"`
-	Origin      Origin             `json:"origin"`
-	Source      string             `json:"source,omitempty"`
-	SourceAt    int64              `json:"source_version,omitempty"`
-	RotationID  string             `json:"rotation_id"`
-	CapturedAt  time.Time          `json:"captured_at"`
-	By          Holder             `json:"by"`
-	Backups     []string           `json:"backups,omitempty"`
-}
-
-func (d Deposit) document() depositDocument {
-	return depositDocument{
-		App: d.App, Fingerprint: d.Fingerprint, Key: d.Key.Reveal(), Origin: d.Origin, Source: d.Source,
-		SourceAt: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, By: d.By, Backups: d.Backups,
-	}
-}
-
-func (d depositDocument) deposit() Deposit {
-	return Deposit{
-		App: d.App, Fingerprint: d.Fingerprint, Key: secret.New(d.Key), Origin: d.Origin, Source: d.Source,
-		SourceAt: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, By: d.By, Backups: d.Backups,
-	}
 }

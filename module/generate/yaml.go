@@ -110,6 +110,9 @@ func knownNames(entries []entry) string {
 	var instead dict
 	withdrawn := options.Withdrawn()
 	for _, name := range slices.Sorted(maps.Keys(withdrawn)) {
+		if strings.Contains(name, "=") {
+			continue // a value: the modules refuse it
+		}
 		instead = append(instead, pair{contract.Prefix + name, withdrawn[name]})
 	}
 	return header + dump(dict{{contract.Prefix + "_names", slices.Compact(names)}, {contract.Prefix + "_withdrawn", instead}})

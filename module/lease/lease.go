@@ -7,13 +7,11 @@ package lease
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
-	"github.com/seqera-tools/crypto-rotation/module/parameters"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 const (
@@ -22,10 +20,10 @@ const (
 	margin     = 10 * time.Second // before its end the lease is good for no write any more
 )
 
-// Store is what the lease needs of SSM; *parameters.Store is one.
+// Store is what the lease needs of SSM; *custody.Store is one.
 type Store interface {
-	Send(ctx context.Context, write *rotation.Write) (parameters.Outcome, error)
-	Apply(ctx context.Context, write *rotation.Write) (parameters.Outcome, error)
+	CreateLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) // fails if the name exists
+	PutLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error)    // onto what this store wrote
 	Locks(ctx context.Context, prefix string, first int) ([]custody.Lock, error)
 }
 
@@ -34,33 +32,28 @@ type Lease struct {
 	store   Store
 	now     func() time.Time
 	prefix  string
+	name    string
 	number  int
+	keyID   string
 	lock    custody.Lock
-	write   rotation.Write // the lock's name and KMS key
 	looked  time.Time
 	renewed time.Time
 	lost    bool
 }
 
-// Take creates the lock that the plan's first step names. seen are the locks that the plan was made with: one of them that was
-// renewed meanwhile is alive, and we step back. A lease that comes with an error is to be released.
-func Take(ctx context.Context, store Store, now func() time.Time, prefix string, write rotation.Write, lock custody.Lock, seen []custody.Lock) (*Lease, parameters.Outcome, error) {
-	l := &Lease{store: store, now: now, prefix: prefix, write: write}
-	l.number, _ = custody.LockNumber(prefix, write.Name)
+// Take creates the lock of this name, under a KMS key. seen are the locks that the plan was made with: one of them that was renewed
+// meanwhile is alive, and we step back. A lease that comes with an error is to be released.
+func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, keyID string, lock custody.Lock, seen []custody.Lock) (*Lease, custody.Outcome, error) {
+	l := &Lease{store: store, now: now, prefix: prefix, name: name, keyID: keyID}
+	l.number, _ = custody.LockNumber(prefix, name)
 	l.lock = custody.Lock{Holder: lock.Holder, RotationID: lock.RotationID, State: lock.State, AcquiredAt: l.wall()}
 	began := l.wall()
-	create, err := l.document(rotation.Create, began)
-	if err != nil {
-		return nil, parameters.NotDone, err
+	outcome, err := store.CreateLock(ctx, name, keyID, l.document(began))
+	if fault.Is(err, fault.CodeVersionGap) {
+		return nil, outcome, fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
+			"Somebody else took the lock %s at the same moment.", name)
 	}
-	outcome, err := store.Send(ctx, create)
-	var fault *rotation.Fault
-	if errors.As(err, &fault) && fault.Code == rotation.CodeVersionGap {
-		return nil, outcome, &rotation.Fault{
-			Code: rotation.CodeLocked, What: fmt.Sprintf("Somebody else took the lock %s at the same moment.", write.Name), Next: "Wait for that run to end, then run again.",
-		}
-	}
-	if outcome != parameters.Done {
+	if outcome != custody.Done {
 		return nil, outcome, err
 	}
 	l.renewed = began
@@ -88,33 +81,31 @@ func (l *Lease) hold(ctx context.Context) error {
 	if now.Sub(l.renewed) < renewAfter {
 		return nil
 	}
-	renewal, err := l.document(rotation.Put, now)
-	if err != nil {
-		return err
-	}
 	// A run that found the lease over a moment ago may have taken it: look again behind the renewal.
-	if outcome, err := l.store.Apply(ctx, renewal); err != nil {
-		return l.gone(err, outcome)
+	if _, err := l.put(ctx, now); err != nil {
+		return err
 	}
 	l.renewed = now
 	return l.look(ctx, nil)
 }
 
 // Release marks the lock as released, so that nobody waits for its end. A lease that was lost is left alone.
-func (l *Lease) Release(ctx context.Context) (parameters.Outcome, error) {
+func (l *Lease) Release(ctx context.Context) (custody.Outcome, error) {
 	if age := l.wall().Sub(l.looked); l.lost || age > lookAfter || age < 0 {
 		if err := l.look(ctx, nil); err != nil {
-			return parameters.NotDone, err
+			return custody.NotDone, err
 		}
 	}
 	l.lock.ReleasedAt = l.wall()
-	released, err := l.document(rotation.Put, l.renewed)
-	if err != nil {
-		return parameters.NotDone, err
-	}
-	outcome, err := l.store.Apply(ctx, released)
-	if err != nil {
-		err = l.gone(err, outcome)
+	return l.put(ctx, l.renewed)
+}
+
+// put writes the lock. One that somebody wrote to or deleted is lost: only who overtakes does that.
+func (l *Lease) put(ctx context.Context, from time.Time) (custody.Outcome, error) {
+	outcome, err := l.store.PutLock(ctx, l.name, l.keyID, l.document(from))
+	if outcome == custody.Done && fault.Is(err, fault.CodeVersionGap) {
+		l.lost = true
+		err = l.overtaken()
 	}
 	return outcome, err
 }
@@ -136,9 +127,8 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 		}
 		for _, earlier := range seen {
 			if lock.Number == earlier.Number && lock.Version > earlier.Version && lock.ReleasedAt.IsZero() {
-				return &rotation.Fault{
-					Code: rotation.CodeLocked, What: fmt.Sprintf("%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who()), Next: "Wait for that run to end, then run again.",
-				}
+				return fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
+					"%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who())
 			}
 		}
 	}
@@ -146,31 +136,14 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 	return nil
 }
 
-// gone takes a lock that somebody wrote to or deleted as lost: only who overtakes does that.
-func (l *Lease) gone(err error, outcome parameters.Outcome) error {
-	var fault *rotation.Fault
-	if outcome == parameters.Done && errors.As(err, &fault) && fault.Code == rotation.CodeVersionGap {
-		l.lost = true
-		return l.overtaken()
-	}
-	return err
-}
-
 func (l *Lease) overtaken() error {
-	return &rotation.Fault{
-		Code: rotation.CodeOvertaken, What: fmt.Sprintf("The lock %s was taken over by another run.", l.write.Name),
-		Next: "This run stops here; let the other one finish, then run again.",
-	}
+	return fault.New(fault.CodeOvertaken, "This run stops here; let the other one finish, then run again.",
+		"The lock %s was taken over by another run.", l.name)
 }
 
-func (l *Lease) document(kind rotation.Kind, from time.Time) (*rotation.Write, error) {
+func (l *Lease) document(from time.Time) secret.Secret {
 	l.lock.ExpiresAt = from.Add(custody.Lease)
-	value, err := custody.Encode(l.lock)
-	write := rotation.Write{Kind: kind, Name: l.write.Name, Value: value, Type: l.write.Type, KeyID: l.write.KeyID}
-	if kind == rotation.Put {
-		write.After = 1
-	}
-	return &write, err
+	return custody.Encode(l.lock)
 }
 
 func (l *Lease) wall() time.Time { return l.now().Round(0) }

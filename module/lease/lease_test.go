@@ -9,42 +9,41 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/internal/fakessm"
 	"github.com/seqera-tools/crypto-rotation/module/parameters"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
-// room is SSM with a clock that the test moves, and a run that may hold the lock there.
-type room struct {
+// scene is SSM with a clock that the test moves, and a run that may hold the lock there.
+type scene struct {
 	ssm   *fakessm.SSM
 	store *parameters.Store
 	time  time.Time
 }
 
-func begin() *room {
-	r := &room{ssm: fakessm.New(), time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+func begin() *scene {
+	r := &scene{ssm: fakessm.New(), time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	r.ssm.Now = r.now
 	r.store = parameters.New(r.ssm)
 	return r
 }
 
-func (r *room) now() time.Time { return r.time }
+func (r *scene) now() time.Time { return r.time }
 
-func (r *room) take(ctx context.Context) (*Lease, parameters.Outcome, error) {
-	write := rotation.Write{Kind: rotation.Create, Name: custody.LockName("/c", 1), Type: "SecureString", KeyID: "alias/k"}
+func (r *scene) take(ctx context.Context) (*Lease, custody.Outcome, error) {
 	seen, _ := r.store.Locks(ctx, "/c", 1)
-	return Take(ctx, r.store, r.now, "/c", write, custody.Lock{Holder: custody.Holder{Host: "here"}, RotationID: "r1", State: "prepared"}, seen)
+	return Take(ctx, r.store, r.now, "/c", custody.LockName("/c", 1), "alias/k", custody.Lock{Holder: custody.Holder{Host: "here"}, RotationID: "r1", State: "prepared"}, seen)
 }
 
-func (r *room) held(t *testing.T) *Lease {
+func (r *scene) held(t *testing.T) *Lease {
 	t.Helper()
 	l, outcome, err := r.take(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, parameters.Done, outcome)
+	assert.Equal(t, custody.Done, outcome)
 	return l
 }
 
-func (r *room) lock(t *testing.T) custody.Lock {
+func (r *scene) lock(t *testing.T) custody.Lock {
 	t.Helper()
 	locks, err := r.store.Locks(t.Context(), "/c", 1)
 	require.NoError(t, err)
@@ -57,13 +56,6 @@ func guard(t *testing.T, l *Lease) error {
 	_, cancel, err := l.Guard(t.Context())
 	cancel()
 	return err
-}
-
-func codeOf(err error) rotation.Code {
-	if fault, ok := err.(*rotation.Fault); ok { //nolint:errorlint // this package returns faults bare
-		return fault.Code
-	}
-	return ""
 }
 
 func TestGuard_looksWhenTheLastLookIsOlderThanTenSeconds(t *testing.T) {
@@ -87,13 +79,13 @@ func TestGuard_stopsBeforeTheNextWrite(t *testing.T) {
 	r.ssm.Put("/c/lock/2", `{"format":1,"body":{}}`)
 	r.ssm.Delete("/c/lock/1")          // the new holder clears old numbers
 	r.time = r.time.Add(8 * time.Hour) // a laptop that slept: no monotonic clock saw it
-	assert.Equal(t, rotation.CodeOvertaken, codeOf(guard(t, l)))
+	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(guard(t, l)))
 	writes := r.store
-	_, before := writes.Calls()
+	before := writes.Calls().Writes
 	_, err := l.Release(t.Context())
-	assert.Equal(t, rotation.CodeOvertaken, codeOf(err))
-	assert.Equal(t, rotation.CodeOvertaken, codeOf(guard(t, l)), "for good")
-	_, after := writes.Calls()
+	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(err))
+	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(guard(t, l)), "for good")
+	after := writes.Calls().Writes
 	assert.Equal(t, before, after, "a run that was overtaken writes nothing more")
 	assert.NotContains(t, r.ssm.All(), "/c/lock/1", "numbers are not used twice")
 }
@@ -125,7 +117,7 @@ func TestGuard_renewalFails(t *testing.T) {
 	r.ssm.Hook = func(c fakessm.Call) fakessm.Fault {
 		return fakessm.Fault{Code: map[bool]string{true: "AccessDeniedException"}[c.Write]}
 	}
-	assert.Equal(t, rotation.CodeAccessDenied, codeOf(guard(t, l)))
+	assert.Equal(t, fault.CodeAccessDenied, fault.CodeOf(guard(t, l)))
 	r.ssm.Hook = nil
 	_, err := l.Release(t.Context())
 	require.NoError(t, err)
@@ -184,15 +176,15 @@ func TestTake_outcomes(t *testing.T) {
 	r.ssm.Put("/c/lock/1", `{"format":1,"body":{}}`)
 	l, outcome, err := r.take(t.Context())
 	assert.Nil(t, l)
-	assert.Equal(t, parameters.NotDone, outcome)
-	assert.Equal(t, rotation.CodeLocked, codeOf(err))
+	assert.Equal(t, custody.NotDone, outcome)
+	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err))
 
 	// Two runs came and went since the locks were listed: number 1 is free again, and there is a higher one.
 	r = begin()
 	r.ssm.Put("/c/lock/3", `{"format":1,"body":{}}`)
 	_, outcome, err = r.take(t.Context())
-	assert.Equal(t, parameters.Done, outcome)
-	assert.Equal(t, rotation.CodeOvertaken, codeOf(err))
+	assert.Equal(t, custody.Done, outcome)
+	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(err))
 
 	r = begin()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -203,8 +195,8 @@ func TestTake_outcomes(t *testing.T) {
 		return fakessm.Fault{}
 	}
 	l, outcome, err = r.take(ctx)
-	assert.Equal(t, parameters.Done, outcome)
-	assert.Equal(t, rotation.CodeInterrupted, codeOf(err))
+	assert.Equal(t, custody.Done, outcome)
+	assert.Equal(t, fault.CodeInterrupted, fault.CodeOf(err))
 	r.ssm.Hook = nil
 	_, err = l.Release(context.WithoutCancel(ctx))
 	require.NoError(t, err)
@@ -220,11 +212,11 @@ func TestTake_renewedMeanwhile(t *testing.T) {
 	r.time = r.time.Add(custody.Lease + time.Second)
 	require.NotNil(t, custody.Decide(seen, r.time).TakenFrom)
 	require.NoError(t, guard(t, first))
-	other, outcome, err := Take(t.Context(), r.store, r.now, "/c", rotation.Write{Name: "/c/lock/2", Type: "SecureString"}, custody.Lock{}, seen)
-	assert.Equal(t, parameters.Done, outcome)
-	assert.Equal(t, rotation.CodeLocked, codeOf(err))
+	other, outcome, err := Take(t.Context(), r.store, r.now, "/c", "/c/lock/2", "", custody.Lock{}, seen)
+	assert.Equal(t, custody.Done, outcome)
+	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err))
 	_, err = other.Release(t.Context())
 	require.NoError(t, err)
 	r.time = r.time.Add(11 * time.Second)
-	assert.Equal(t, rotation.CodeOvertaken, codeOf(guard(t, first)), "and the first stops, too: safe, and the next run goes on")
+	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(guard(t, first)), "and the first stops, too: safe, and the next run goes on")
 }

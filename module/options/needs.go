@@ -36,7 +36,6 @@ func RotationNeeds() []Need {
 		{Kind: All, When: "state=aborted", Of: []string{"omnibus_parameter"}},
 		{Kind: Any, When: "state=prepared", Of: []string{"new_secret", "new_secret_from_escrow", "rotation_id", "max_age_days"}, Why: ", or every run would rotate again"},
 		{Kind: None, When: "new_secret", Of: []string{"new_secret_from_escrow"}, Why: ": which key is it to be?"},
-		{Kind: All, When: "verify=logs", Of: []string{"complete_log_pattern"}},
 		{Kind: All, When: "verify=attested", Of: []string{"attested_by"}},
 	}, loginNeeds()...)
 }

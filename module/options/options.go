@@ -87,15 +87,9 @@ type Rotation struct {
 
 	// How completion is proved; each way that is named must say so.
 	//
-	// V(database) reads every record and opens it with the new key.
-	//
-	// V(logs) takes a line of cron's log that matches O(complete_log_pattern), V(attested) the word of O(attested_by): both
-	// are weaker, and the proof says so. Without V(database) no record is looked at.
-	Verify []string `json:"verify" jsonschema:"minItems=1,enum=database,enum=logs,enum=attested,default=database"`
-
-	// A regular expression (RE2) that a line of cron's log since its start must match. No such line is documented: its
-	// meaning is yours to know.
-	CompleteLogPattern string `json:"complete_log_pattern" jsonschema:"minLength=1"`
+	// V(database) reads every record and opens it with the new key. V(attested) takes the word of O(attested_by): it is weaker,
+	// and the proof says so. Without V(database) no record is looked at.
+	Verify []string `json:"verify" jsonschema:"minItems=1,enum=database,enum=attested,default=database"`
 
 	// Who looked at the Encryption tab of the Admin panel and saw no record that is left.
 	AttestedBy string `json:"attested_by" jsonschema:"minLength=1,maxLength=200"`

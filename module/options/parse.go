@@ -15,7 +15,7 @@ func ParseRotation(params map[string]any, env Env) (Rotation, error) {
 
 // ParseInfo returns the options of seqera_crypto_rotation_info. An error is an *Invalid, which lists every mistake.
 func ParseInfo(params map[string]any, env Env) (Info, error) {
-	return parse("seqera_crypto_rotation_info", params, env, InfoNeeds(), infoRules)
+	return parse("seqera_crypto_rotation_info", params, env, InfoNeeds(), func(i Info, w *walk) { placeRules(i.AppName, i.Places, w) })
 }
 
 // parse checks the options one by one, then needs and rules check them together.

@@ -2,8 +2,6 @@ package options
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 )
 
@@ -12,14 +10,7 @@ func rotationRules(r Rotation, w *walk) {
 	if r.State == "prepared" && len(r.Backups) == 0 && !w.spoilt["backups"] && !r.BackupsWaived && !w.spoilt["backups_waived"] {
 		w.invalid.add("backups", "state prepared needs backups, the identifiers of the database backups that the retiring key opens, or backups_waived: true")
 	}
-	if _, err := regexp.Compile(r.CompleteLogPattern); err != nil {
-		w.invalid.add("complete_log_pattern", "complete_log_pattern must be a regular expression as RE2 has them: "+strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-	}
 	placeRules(r.AppName, r.Places, w)
-}
-
-func infoRules(i Info, w *walk) {
-	placeRules(i.AppName, i.Places, w)
 }
 
 // maxLevels is SSM's limit of a hierarchy (PutParameter, HierarchyLevelLimitExceededException).
@@ -28,19 +19,14 @@ const maxLevels = 15
 // placeRules keep our parameters off the Platform's, and the keys in custody away from the VM: the installer's instance
 // role reads /config/<app>* and /seqera/<app>/*.
 func placeRules(app string, p Places, w *walk) {
-	taken := []string{"tower/crypto/secretKey", "tower/secret-rotation/enabled", "tower/secret-rotation/chunk-size"}
-	if slices.Contains(taken, p.PreviousKeyName) {
-		w.invalid.add("previous_key_name", fmt.Sprintf("previous_key_name must not be %q: that parameter holds something else", p.PreviousKeyName))
-	}
 	if w.spoilt["app_name"] || w.spoilt["config_prefix"] || w.spoilt["custody_prefix"] {
 		return
 	}
-	// The deepest names are <custody_prefix>/escrow/<fingerprint>/backups/<rotation_id> and <config_prefix>/<previous_key_name>.
-	deepest := strings.Count("/"+p.PreviousKeyName, "/")
+	// The deepest names are <custody_prefix>/escrow/<fingerprint>/backups/<rotation_id> and <config_prefix>/tower/crypto/secretKey.
 	for _, place := range []struct {
 		option, prefix string
 		below          int
-	}{{"custody_prefix", p.CustodyPrefix, 4}, {"config_prefix", p.ConfigPrefix, max(3, deepest)}} {
+	}{{"custody_prefix", p.CustodyPrefix, 4}, {"config_prefix", p.ConfigPrefix, 3}} {
 		if levels := strings.Count(place.prefix, "/") + place.below; levels > maxLevels {
 			w.invalid.add(place.option, fmt.Sprintf("%s makes names of %d levels, and SSM takes %d at most", place.option, levels, maxLevels))
 		}

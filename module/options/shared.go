@@ -26,12 +26,6 @@ type Places struct {
 	// Where the standalone parameters are in SSM.
 	ConfigPrefix string `json:"config_prefix" jsonschema:"maxLength=900,pattern=^(/[A-Za-z0-9_.-]+)+$,default=/config/<app_name>" jsonschema_extras:"x-trim=/,x-allowed=an SSM path: a / at the start\\, then letters\\, digits\\, _ . - and /"`
 
-	// Name of the previous key's standalone parameter below O(config_prefix).
-	//
-	// Older revisions of the Platform's page name C(tower/secret-rotation/secretKey), which the Platform does not read. A
-	// leftover of that name is cleared when the rotation is finalized.
-	PreviousKeyName string `json:"previous_key_name" jsonschema:"maxLength=100,pattern=^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$,default=tower/secret-rotation/previous-key" jsonschema_extras:"x-trim=/,x-allowed=a name below config_prefix without a / at the start: letters\\, digits\\, _ . - and /"`
-
 	// Where lock, ledger and escrow are in SSM: outside what the VM's instance role may read.
 	//
 	// Each installation needs its own. It must not be below O(config_prefix), C(/config/<app_name>) or C(/seqera/<app_name>/), which the installer's instance

@@ -64,8 +64,6 @@ func texts() []row {
 		{option: "config_prefix", given: `null`, want: `"/config/tower"`, ours: oursBaked},
 		{option: "custody_prefix", given: `null`, want: `"/seqera-crypto-rotation/tower"`, ours: oursBaked},
 		{option: "custody_prefix", given: `"/config/tower/custody"`, ours: "the Platform's VM would read the keys"},
-		{option: "previous_key_name", given: `null`, want: `"tower/secret-rotation/previous-key"`, ours: oursNull},
-		{option: "previous_key_name", given: `"tower/crypto/secretKey"`, ours: "that parameter holds something else"},
 		{option: "new_secret", given: `"abcdefghijklmnopqrstuvwxy"`, want: `"abcdefghijklmnopqrstuvwxy"`},
 		{option: "new_secret", given: `1234567890123456789012345`, want: `"1234567890123456789012345"`},
 		{option: "new_secret", given: `"short"`, ours: oursPattern},
@@ -75,8 +73,6 @@ func texts() []row {
 		{option: "new_secret_from_escrow", given: `"0123456789ABCDEF"`, ours: oursPattern},
 		{option: "backends_ready_at", given: `"2026-01-31T22:15:00Z"`, want: `"2026-01-31T22:15:00Z"`},
 		{option: "backends_ready_at", given: `"yesterday"`, ours: oursPattern},
-		{option: "complete_log_pattern", given: `"done|over"`, want: `"done|over"`},
-		{option: "complete_log_pattern", given: `"(done"`, ours: oursPattern},
 		{option: "health_url", given: `null`, want: `"http://localhost:8000/api/service-info"`, ours: oursNull},
 		{option: "health_url", given: `"localhost"`, ours: oursPattern},
 	}

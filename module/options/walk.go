@@ -171,9 +171,13 @@ func (w *walk) list(o Option, path string, raw any) (any, bool) {
 	}
 	values := make([]any, 0, len(given))
 	for _, raw := range given {
-		if value, ok := o.Items.coerce(raw, w.env); ok && o.Items.fits(value) {
+		value, ok := o.Items.coerce(raw, w.env)
+		switch instead := w.withdrawn[fmt.Sprintf("%s=%v", path, value)]; {
+		case ok && o.Items.fits(value):
 			values = append(values, value)
-		} else {
+		case instead != "":
+			w.invalid.add(path, fmt.Sprintf("%s: %v is withdrawn: %s", w.called(path), value, instead))
+		default:
 			w.invalid.add(path, "each element of "+w.called(path)+" must be "+o.Items.allowed()+", not "+o.Items.show(raw))
 		}
 	}

@@ -12,30 +12,34 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
-)
-
-// Outcome says whether a write was carried out. An error may come with each of them.
-type Outcome int
-
-// The outcomes.
-const (
-	NotDone Outcome = iota
-	Unknown         // the call was sent, and neither its answer nor a look told
-	Done
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // Apply carries out one write and reads it back.
-func (s *Store) Apply(ctx context.Context, write *rotation.Write) (Outcome, error) {
+func (s *Store) Apply(ctx context.Context, write *rotation.Write) (custody.Outcome, error) {
 	outcome, err := s.Send(ctx, write)
 	if err != nil {
 		return outcome, err
 	}
-	return Done, s.readBack(ctx, write)
+	return custody.Done, s.readBack(ctx, write)
+}
+
+// CreateLock creates a name that must not exist, and does not read it back.
+func (s *Store) CreateLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) {
+	return s.Send(ctx, &rotation.Write{Kind: rotation.Create, Name: name, Value: value, Type: "SecureString", KeyID: keyID})
+}
+
+// PutLock writes onto a lock that this store created, and reads it back.
+func (s *Store) PutLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) {
+	return s.Apply(ctx, &rotation.Write{Kind: rotation.Put, Name: name, Value: value, Type: "SecureString", KeyID: keyID, After: 1})
 }
 
 // Send carries out one write. A retried call whose first answer was lost is no other writer.
-func (s *Store) Send(ctx context.Context, write *rotation.Write) (Outcome, error) {
+func (s *Store) Send(ctx context.Context, write *rotation.Write) (custody.Outcome, error) {
 	s.writes.Add(1)
 	var err error
 	action := "ssm:PutParameter"
@@ -48,43 +52,41 @@ func (s *Store) Send(ctx context.Context, write *rotation.Write) (Outcome, error
 	}
 	var answered smithy.APIError
 	var exists *types.ParameterAlreadyExists
-	var told *rotation.Fault
+	var told *fault.Fault
 	switch {
 	case err == nil:
-		return Done, nil
+		return custody.Done, nil
 	case errors.As(err, &told): // carried out, onto what somebody else wrote
-		return Done, err
+		return custody.Done, err
 	case errors.As(err, &exists):
 		return s.isOurs(ctx, write)
 	case errors.As(err, &answered) && answered.ErrorFault() != smithy.FaultServer:
-		return NotDone, fault(err, action, write.Targets()...)
+		return custody.NotDone, asFault(err, action, write.Targets()...)
 	}
-	return s.found(ctx, write), fault(err, action, write.Targets()...)
+	return s.found(ctx, write), asFault(err, action, write.Targets()...)
 }
 
 // isOurs looks at a name that was to be created and exists: our own call may have been retried after its answer was lost.
-func (s *Store) isOurs(ctx context.Context, write *rotation.Write) (Outcome, error) {
+func (s *Store) isOurs(ctx context.Context, write *rotation.Write) (custody.Outcome, error) {
 	switch err := s.readBack(ctx, write); {
 	case err == nil:
-		return Done, nil
-	case codeOf(err) != rotation.CodeReadBack:
-		return Unknown, err
+		return custody.Done, nil
+	case !fault.Is(err, fault.CodeReadBack):
+		return custody.Unknown, err
 	}
-	return NotDone, &rotation.Fault{
-		Code: rotation.CodeVersionGap, What: fmt.Sprintf("%s appeared while this run was about to create it.", write.Name),
-		Next: "See who wrote it (aws ssm get-parameter-history), then run again.",
-	}
+	return custody.NotDone, fault.New(fault.CodeVersionGap, "See who wrote it (aws ssm get-parameter-history), then run again.",
+		"%s appeared while this run was about to create it.", write.Name)
 }
 
 // found looks once whether a call whose answer never came was carried out, also where the run was interrupted.
-func (s *Store) found(ctx context.Context, write *rotation.Write) Outcome {
+func (s *Store) found(ctx context.Context, write *rotation.Write) custody.Outcome {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	seen, err := s.Read(ctx, write.Targets()...)
 	if err == nil && s.asWritten(write, seen) {
-		return Done
+		return custody.Done
 	}
-	return Unknown
+	return custody.Unknown
 }
 
 // put writes onto the version that was observed. SSM has no compare-and-swap: the version that comes back is the only
@@ -100,7 +102,7 @@ func (s *Store) put(ctx context.Context, write *rotation.Write) error {
 	if version == after+1 || write.Kind == rotation.Create {
 		return nil
 	}
-	gap := &rotation.Fault{Code: rotation.CodeVersionGap, Next: "Compare the versions (aws ssm get-parameter-history), make sure nobody else writes there, then run again."}
+	gap := &fault.Fault{Code: fault.CodeVersionGap, Next: "Compare the versions (aws ssm get-parameter-history), make sure nobody else writes there, then run again."}
 	if version <= after {
 		gap.What = fmt.Sprintf("%s was deleted by somebody while this run was writing it, and is there again with version %d.", write.Name, version)
 		return gap
@@ -180,21 +182,19 @@ func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 		}
 		there, ours := seen[write.Name], s.written[write.Name]
 		if try == 4 || ours > 0 && there.Version > ours || write.Kind == rotation.Create && there.Exists {
-			return &rotation.Fault{
-				Code: rotation.CodeReadBack, What: fmt.Sprintf("%s does not read back as it was written.", write.Name),
-				Next: "Somebody else writes there: see aws ssm get-parameter-history, then run again.",
-			}
+			return fault.New(fault.CodeReadBack, "Somebody else writes there: see aws ssm get-parameter-history, then run again.",
+				"%s does not read back as it was written.", write.Name)
 		}
 		select {
 		case <-ctx.Done():
-			return fault(ctx.Err(), "ssm:GetParameters", write.Name)
+			return asFault(ctx.Err(), "ssm:GetParameters", write.Name)
 		case <-time.After(s.Pause << try):
 		}
 	}
 }
 
 // asWritten says whether what was seen is what the write left. Of a call whose answer was lost the version is not known.
-func (s *Store) asWritten(write *rotation.Write, seen map[string]rotation.Parameter) bool {
+func (s *Store) asWritten(write *rotation.Write, seen map[string]proof.Parameter) bool {
 	for _, name := range write.Targets() {
 		there, ours := seen[name], s.written[name]
 		if write.Kind == rotation.Delete {
@@ -209,12 +209,4 @@ func (s *Store) asWritten(write *rotation.Write, seen map[string]rotation.Parame
 		s.written[name] = there.Version
 	}
 	return true
-}
-
-func codeOf(err error) rotation.Code {
-	var fault *rotation.Fault
-	if errors.As(err, &fault) {
-		return fault.Code
-	}
-	return ""
 }

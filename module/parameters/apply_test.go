@@ -13,7 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/internal/fakessm"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -30,7 +33,7 @@ func fake() (*Store, *fakessm.SSM) {
 // A read may show what was before: one rule for all three kinds of writes.
 func TestApply_staleReads(t *testing.T) {
 	for name, write := range map[string]*rotation.Write{"create": create("/new", "x"), "put": put("after"), "delete": remove("/omnibus")} {
-		for stale, code := range map[int]rotation.Code{1: "", 4: "", 5: rotation.CodeReadBack} {
+		for stale, code := range map[int]fault.Code{1: "", 4: "", 5: fault.CodeReadBack} {
 			store, server := fake()
 			reads := 0
 			server.Hook = func(call fakessm.Call) fakessm.Fault {
@@ -40,8 +43,8 @@ func TestApply_staleReads(t *testing.T) {
 				return fakessm.Fault{Stale: !call.Write && reads <= stale}
 			}
 			outcome, err := store.Apply(t.Context(), write)
-			assert.Equal(t, Done, outcome, name)
-			assert.Equal(t, code, codeOf(err), "%s, %d stale reads", name, stale)
+			assert.Equal(t, custody.Done, outcome, name)
+			assert.Equal(t, code, fault.CodeOf(err), "%s, %d stale reads", name, stale)
 		}
 	}
 }
@@ -52,31 +55,31 @@ func TestApply_outcome(t *testing.T) {
 		for _, test := range []struct {
 			name  string
 			fault func(fakessm.Call, context.CancelFunc) fakessm.Fault
-			want  Outcome
-			code  rotation.Code
+			want  custody.Outcome
+			code  fault.Code
 		}{
 			{"refused", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault {
 				return fakessm.Fault{Code: map[bool]string{true: "AccessDeniedException"}[c.Write]}
-			}, NotDone, rotation.CodeAccessDenied},
-			{"the answer is lost", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault { return fakessm.Fault{Lose: c.Write} }, Done, rotation.CodeAWS},
+			}, custody.NotDone, fault.CodeAccessDenied},
+			{"the answer is lost", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault { return fakessm.Fault{Lose: c.Write} }, custody.Done, fault.CodeAWS},
 			{"the answer is lost, and nothing can be read", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault {
 				return fakessm.Fault{Lose: c.Write, Code: map[bool]string{false: "ExpiredTokenException"}[c.Write]}
-			}, Unknown, rotation.CodeAWS},
+			}, custody.Unknown, fault.CodeAWS},
 			{"the token expires before the read-back", func(c fakessm.Call, _ context.CancelFunc) fakessm.Fault {
 				return fakessm.Fault{Code: map[bool]string{false: "ExpiredTokenException"}[c.Write]}
-			}, Done, rotation.CodeAWSCredentials},
+			}, custody.Done, fault.CodeAWSCredentials},
 			{"interrupted before the read-back", func(c fakessm.Call, cancel context.CancelFunc) fakessm.Fault {
 				if !c.Write {
 					cancel()
 				}
 				return fakessm.Fault{}
-			}, Done, rotation.CodeInterrupted},
+			}, custody.Done, fault.CodeInterrupted},
 			{"interrupted while it is under way", func(c fakessm.Call, cancel context.CancelFunc) fakessm.Fault {
 				if c.Write {
 					cancel()
 				}
 				return fakessm.Fault{}
-			}, Done, rotation.CodeInterrupted},
+			}, custody.Done, fault.CodeInterrupted},
 		} {
 			t.Run(name+", "+test.name, func(t *testing.T) {
 				store, server := fake()
@@ -85,7 +88,7 @@ func TestApply_outcome(t *testing.T) {
 				server.Hook = func(c fakessm.Call) fakessm.Fault { return test.fault(c, cancel) }
 				outcome, err := store.Apply(ctx, write)
 				assert.Equal(t, test.want, outcome)
-				assert.Equal(t, test.code, codeOf(err))
+				assert.Equal(t, test.code, fault.CodeOf(err))
 				assert.NotContains(t, err.Error(), "Nothing was written", "who reads does not know what was written")
 			})
 		}
@@ -105,13 +108,13 @@ func TestApply_deletedMeanwhile(t *testing.T) {
 	write := put("ours")
 	write.After = 2
 	outcome, err := store.Apply(t.Context(), write)
-	assert.Equal(t, Done, outcome)
-	assert.Equal(t, rotation.CodeVersionGap, codeOf(err))
+	assert.Equal(t, custody.Done, outcome)
+	assert.Equal(t, fault.CodeVersionGap, fault.CodeOf(err))
 	assert.ErrorContains(t, err, "deleted")
 }
 
 func TestSame_comparesValues(t *testing.T) {
-	one := rotation.Parameters{Current: rotation.Parameter{Name: "/x", Exists: true, Version: 1, Value: secret.New("a")}}
+	one := rotation.Parameters{Current: rotation.Parameter{Parameter: proof.Parameter{Name: "/x", Exists: true, Version: 1, Value: secret.New("a")}}}
 	other := one
 	other.Current.Value = secret.New("b")
 	assert.True(t, Same(one, one))
@@ -124,10 +127,10 @@ func TestApply_whatIsNotOursStays(t *testing.T) {
 	write := create("/full", "x")
 	write.KeyID, write.Tier, write.Policies, write.Pattern, write.DataType = "alias/k", "Advanced", `{"Type":"Expiration"}`, "^[a-z]$", "text"
 	applied(t, store, write)
-	seen := rotation.Parameters{Omnibus: rotation.Parameter{Name: "/full", Exists: true}}
+	seen := rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/full", Exists: true}}}
 	require.NoError(t, store.Describe(t.Context(), &seen))
 	assert.Equal(t, rotation.Parameter{
-		Name: "/full", Exists: true, KeyID: "alias/k", Tier: "Advanced", Policies: `[{"Type":"Expiration"}]`, Pattern: "^[a-z]$", DataType: "text",
+		Parameter: proof.Parameter{Name: "/full", Exists: true}, KeyID: "alias/k", Tier: "Advanced", Policies: `[{"Type":"Expiration"}]`, Pattern: "^[a-z]$", DataType: "text",
 	}, seen.Omnibus)
 	kept := server.Parameter("/full")
 	assert.Equal(t, types.ParameterTierAdvanced, kept.Tier)
@@ -147,7 +150,7 @@ func TestOpen_endpointIsForSSMAlone(t *testing.T) {
 	}
 	t.Setenv("AWS_ENDPOINT_URL_STS", listen("sts"))
 	store, err := Open(t.Context(), Config{
-		Region: "us-east-1", AccessKey: "a", SecretKey: secret.New("b"), EndpointURL: listen("ssm"), ValidateCerts: true, AssumeRoleARN: "arn:aws:iam::123456789012:role/x",
+		Region: "us-east-1", AccessKey: secret.New("a"), SecretKey: secret.New("b"), EndpointURL: listen("ssm"), ValidateCerts: true, AssumeRoleARN: "arn:aws:iam::123456789012:role/x",
 	})
 	require.NoError(t, err)
 	_, err = store.Read(t.Context(), "/x")
@@ -170,11 +173,11 @@ func TestOpen_anEndpointThatNeverAnswers(t *testing.T) {
 	defer server.Close()
 	defer close(hang)
 	store, err := Open(t.Context(), Config{
-		Region: "us-east-1", AccessKey: "a", SecretKey: secret.New("b"), EndpointURL: server.URL, ValidateCerts: true, AnswerTimeout: 50 * time.Millisecond,
-	})
+		Region: "us-east-1", AccessKey: secret.New("a"), SecretKey: secret.New("b"), EndpointURL: server.URL, ValidateCerts: true,
+	}, Limits{AnswerTimeout: 50 * time.Millisecond})
 	require.NoError(t, err)
 	_, err = store.Read(t.Context(), "/x")
-	assert.Equal(t, rotation.CodeAWS, codeOf(err))
+	assert.Equal(t, fault.CodeAWS, fault.CodeOf(err))
 	assert.ErrorContains(t, err, "in time")
 	assert.EqualValues(t, 3, calls.Load())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -21,9 +22,9 @@ func TestReadPlatform_clock(t *testing.T) {
 			_, _ = w.Write([]byte(`{"Parameters": []}`))
 		}))
 		t.Cleanup(server.Close)
-		store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: "testing", SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true})
+		store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: secret.New("testing"), SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true})
 		require.NoError(t, err)
-		found, _, err := store.ReadPlatform(t.Context(), rotation.Names{Current: "/a"})
+		found, _, err := store.ReadPlatform(t.Context(), rotation.Names{Names: proof.Names{Current: "/a"}})
 		require.NoError(t, err)
 		assert.InDelta(t, ahead.Seconds(), found.Ahead.Seconds(), 1.5)
 	}

@@ -3,12 +3,11 @@ package parameters
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/aws/smithy-go"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 // firewall is where to read on when a first packet of today's TLS gets lost on its way.
@@ -16,47 +15,41 @@ const firewall = " Where the aws command works and this does not: docs/errors.md
 
 // fault tells an SDK error to the operator. Of the service's own words only those of access errors are shown: a
 // ValidationException quotes the value that it does not like. What was written it does not say: only the code that applies knows.
-func fault(err error, action string, names ...string) *rotation.Fault {
+func asFault(err error, action string, names ...string) *fault.Fault {
 	on := strings.Join(names, ", ")
-	f := &rotation.Fault{Code: rotation.CodeAWS, Cause: err}
 	var api smithy.APIError
 	switch {
 	case errors.Is(err, context.Canceled):
-		f.Code = rotation.CodeInterrupted
-		f.What, f.Next = fmt.Sprintf("%s on %s was interrupted.", action, on), "Run again: it goes on from where the parameters are."
+		return fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.", "%s on %s was interrupted.", action, on).From(err)
 	case errors.As(err, &api):
-		code := api.ErrorCode()
-		f.What, f.Next = fmt.Sprintf("%s on %s failed: %s.", action, on, code), "See docs/errors.md (aws_error)."
-		switch {
-		case strings.Contains(code, "AccessDenied") || code == "UnauthorizedOperation" || code == "UnauthorizedException":
-			f.Code = rotation.CodeAccessDenied
-			f.What = fmt.Sprintf("%s on %s is not allowed to these credentials.", action, on)
-			f.Next = "Grant it (docs/permissions.md); a SecureString also needs kms:Decrypt, and kms:Encrypt or kms:GenerateDataKey to write, on its KMS key."
-		case throttled(code):
-			f.Code = rotation.CodeThrottled
-			f.What = fmt.Sprintf("SSM throttled %s on %s for minutes.", action, on)
-			f.Next = "The quota (3 puts, 40 reads a second) is shared by the account and region: run again when it is less busy."
-		case strings.Contains(code, "ExpiredToken") || strings.Contains(code, "UnrecognizedClient") || code == "InvalidClientTokenId" || code == "SignatureDoesNotMatch":
-			f.Code = rotation.CodeAWSCredentials
-			f.What, f.Next = fmt.Sprintf("AWS refused the credentials: %s.", code), "Renew them (aws sso login, a new session token) and run again."
-		case code == "InvalidSignatureException" || code == "RequestExpired" || code == "RequestTimeTooSkewed":
-			f.Code = rotation.CodeAWSCredentials
-			f.What = fmt.Sprintf("AWS refused the signature of %s: %s.", action, code)
-			f.Next = "Signatures hold for minutes: set this machine's clock (timedatectl), check the secret key, and run again."
-		default:
-			if next := advice(code); next != "" {
-				f.Next = next
-			}
-		}
+		return answered(api.ErrorCode(), action, on).From(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		f.What, f.Next = fmt.Sprintf("SSM did not carry out %s on %s in time.", action, on), "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are."+firewall
+		return fault.New(fault.CodeAWS, "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are."+firewall,
+			"SSM did not carry out %s on %s in time.", action, on).From(err)
 	case strings.Contains(err.Error(), "credentials"):
-		f.Code = rotation.CodeAWSCredentials
-		f.What, f.Next = "No AWS credentials were found.", "Give profile, access_key and secret_key, or an instance role; see docs/permissions.md."
-	default:
-		f.What, f.Next = fmt.Sprintf("SSM could not be reached for %s on %s.", action, on), "Check the network, region and endpoint_url, and run again."+firewall
+		return fault.New(fault.CodeAWSCredentials, "Give profile, access_key and secret_key, or an instance role; see docs/permissions.md.",
+			"No AWS credentials were found.").From(err)
 	}
-	return f
+	return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and run again."+firewall, "SSM could not be reached for %s on %s.", action, on).From(err)
+}
+
+// answered is for errors that AWS sent, by their name.
+func answered(code, action, on string) *fault.Fault {
+	switch {
+	case strings.Contains(code, "AccessDenied") || code == "UnauthorizedOperation" || code == "UnauthorizedException":
+		return fault.New(fault.CodeAccessDenied, "Grant it (docs/permissions.md); a SecureString also needs kms:Decrypt, and kms:Encrypt or kms:GenerateDataKey to write, on its KMS key.",
+			"%s on %s is not allowed to these credentials.", action, on)
+	case throttled(code):
+		return fault.New(fault.CodeThrottled, "The quota (3 puts, 40 reads a second) is shared by the account and region: run again when it is less busy.",
+			"SSM throttled %s on %s for minutes.", action, on)
+	case strings.Contains(code, "ExpiredToken") || strings.Contains(code, "UnrecognizedClient") || code == "InvalidClientTokenId" || code == "SignatureDoesNotMatch":
+		return fault.New(fault.CodeAWSCredentials, "Renew them (aws sso login, a new session token) and run again.",
+			"AWS refused the credentials: %s.", code)
+	case code == "InvalidSignatureException" || code == "RequestExpired" || code == "RequestTimeTooSkewed":
+		return fault.New(fault.CodeAWSCredentials, "Signatures hold for minutes: set this machine's clock (timedatectl), check the secret key, and run again.",
+			"AWS refused the signature of %s: %s.", action, code)
+	}
+	return fault.New(fault.CodeAWS, advice(code), "%s on %s failed: %s.", action, on, code)
 }
 
 // throttled says whether a call may be carried out once there is room for it.
@@ -76,5 +69,5 @@ func advice(code string) string {
 	case code == "InvalidKeyId" || strings.HasPrefix(code, "KMS"):
 		return "The KMS key of this parameter is disabled, deleted or unknown to the region; enable it and run again."
 	}
-	return ""
+	return "See docs/errors.md (aws_error)."
 }

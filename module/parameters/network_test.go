@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -33,9 +33,9 @@ aws_secret_access_key = b
 `), 0o600))
 	t.Setenv("AWS_CONFIG_FILE", file)
 	_, err := Open(t.Context(), Config{Profile: "ops", ValidateCerts: true})
-	var fault *rotation.Fault
-	require.ErrorAs(t, err, &fault)
-	assert.Equal(t, rotation.CodeAWSCredentials, fault.Code)
+	var told *fault.Fault
+	require.ErrorAs(t, err, &told)
+	assert.Equal(t, fault.CodeAWSCredentials, told.Code)
 	assert.ErrorContains(t, err, "asks for a code of MFA (mfa_serial)")
 	assert.ErrorContains(t, err, "aws sts get-session-token")
 }
@@ -61,7 +61,7 @@ func TestOpen_firstPacket(t *testing.T) {
 				size <- int(hello[3])<<8 + int(hello[4]) // the length of a TLS record
 			}
 		}()
-		store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: "a", SecretKey: secret.New("b"), EndpointURL: "https://" + listener.Addr().String(), ValidateCerts: true})
+		store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: secret.New("a"), SecretKey: secret.New("b"), EndpointURL: "https://" + listener.Addr().String(), ValidateCerts: true})
 		require.NoError(t, err)
 		_, err = store.Read(ctx, "/x")
 		require.Error(t, err)
@@ -69,7 +69,7 @@ func TestOpen_firstPacket(t *testing.T) {
 	}
 	assert.Greater(t, first(), 1400, "if this is small without it, the page need not name a variable")
 	for _, lost := range []error{errors.New("connection reset"), context.DeadlineExceeded} {
-		assert.ErrorContains(t, fault(lost, "GetParameters", "/x"), "docs/errors.md (aws_error)")
+		assert.ErrorContains(t, asFault(lost, "GetParameters", "/x"), "docs/errors.md (aws_error)")
 	}
 	t.Setenv("GODEBUG", "tlsmlkem=0")
 	assert.Less(t, first(), 1400)

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -20,20 +22,20 @@ const batch = 10
 
 // Read gets parameters by exact name, ten a call. A name that is not there comes back with Exists false; empty names are
 // left out.
-func (s *Store) Read(ctx context.Context, names ...string) (map[string]rotation.Parameter, error) {
-	found := map[string]rotation.Parameter{}
+func (s *Store) Read(ctx context.Context, names ...string) (map[string]proof.Parameter, error) {
+	found := map[string]proof.Parameter{}
 	var wanted []string
 	for _, name := range names {
 		if name != "" && !slices.Contains(wanted, name) {
 			wanted = append(wanted, name)
-			found[name] = rotation.Parameter{Name: name}
+			found[name] = proof.Parameter{Name: name}
 		}
 	}
 	for chunk := range slices.Chunk(wanted, batch) {
 		s.reads.Add(1)
 		answer, err := s.ssm.GetParameters(ctx, &ssm.GetParametersInput{Names: chunk, WithDecryption: aws.Bool(true)})
 		if err != nil {
-			return nil, fault(err, "ssm:GetParameters", chunk...)
+			return nil, asFault(err, "ssm:GetParameters", chunk...)
 		}
 		if ahead, ok := middleware.GetAttemptSkew(answer.ResultMetadata); ok {
 			s.ahead.Store(int64(ahead))
@@ -46,22 +48,30 @@ func (s *Store) Read(ctx context.Context, names ...string) (map[string]rotation.
 }
 
 // ReadPlatform gets the Platform's parameters and, in the same call where it fits, further names.
-func (s *Store) ReadPlatform(ctx context.Context, names rotation.Names, more ...string) (rotation.Parameters, map[string]rotation.Parameter, error) {
+func (s *Store) ReadPlatform(ctx context.Context, names rotation.Names, more ...string) (rotation.Parameters, map[string]proof.Parameter, error) {
 	all := append([]string{names.Omnibus, names.Current, names.Previous, names.LegacyPrevious, names.Switch, names.ChunkSize}, more...)
 	found, err := s.Read(ctx, all...)
 	if err != nil {
 		return rotation.Parameters{}, nil, err
 	}
-	return rotation.Parameters{
-		Omnibus: found[names.Omnibus], Current: found[names.Current], Previous: found[names.Previous],
-		LegacyPrevious: found[names.LegacyPrevious], Switch: found[names.Switch], ChunkSize: found[names.ChunkSize],
-		Ahead: time.Duration(s.ahead.Load()),
-	}, found, nil
+	seen := rotation.Parameters{Ahead: time.Duration(s.ahead.Load())}
+	for i, parameter := range seen.All() {
+		parameter.Parameter = found[all[i]]
+	}
+	return seen, found, nil
 }
 
-// ReadShelf lists everything under custody_prefix. Pages may be empty and go on.
-func (s *Store) ReadShelf(ctx context.Context, prefix string) (custody.Shelf, error) {
-	shelf := custody.Shelf{Complete: true}
+// ReadStandalone gets what a backend reads at its start: one call.
+func (s *Store) ReadStandalone(ctx context.Context, names proof.Names) (proof.Parameters, error) {
+	found, err := s.Read(ctx, names.Current, names.Previous, names.Switch)
+	return proof.Parameters{
+		Current: found[names.Current], Previous: found[names.Previous], Switch: found[names.Switch], Ahead: time.Duration(s.ahead.Load()),
+	}, err
+}
+
+// ReadInventory lists everything under custody_prefix. Pages may be empty and go on.
+func (s *Store) ReadInventory(ctx context.Context, prefix string) (custody.Inventory, error) {
+	inventory := custody.Inventory{Complete: true}
 	pages := ssm.NewGetParametersByPathPaginator(s.ssm, &ssm.GetParametersByPathInput{
 		Path: aws.String(prefix), Recursive: aws.Bool(true), WithDecryption: aws.Bool(true), MaxResults: aws.Int32(batch),
 	})
@@ -69,15 +79,15 @@ func (s *Store) ReadShelf(ctx context.Context, prefix string) (custody.Shelf, er
 		s.reads.Add(1)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return custody.Shelf{}, fault(err, "ssm:GetParametersByPath", prefix+"/*")
+			return custody.Inventory{}, asFault(err, "ssm:GetParametersByPath", prefix+"/*")
 		}
 		for _, parameter := range page.Parameters {
-			if err := AddTo(&shelf, prefix, observed(parameter)); err != nil {
-				return custody.Shelf{}, err
+			if err := AddTo(&inventory, prefix, observed(parameter)); err != nil {
+				return custody.Inventory{}, err
 			}
 		}
 	}
-	return shelf, nil
+	return inventory, nil
 }
 
 // Locks reads ten locks by their numbers, from the first on: as many as one call takes.
@@ -87,25 +97,23 @@ func (s *Store) Locks(ctx context.Context, prefix string, first int) ([]custody.
 		names = append(names, custody.LockName(prefix, first+number))
 	}
 	found, err := s.Read(ctx, names...)
-	var shelf custody.Shelf
+	var inventory custody.Inventory
 	for _, name := range names {
 		if err == nil {
-			err = AddTo(&shelf, prefix, found[name])
+			err = AddTo(&inventory, prefix, found[name])
 		}
 	}
-	return shelf.Locks, err
+	return inventory.Locks, err
 }
 
-// AddTo reads one parameter as a custody document onto the shelf; one that does not exist changes nothing.
-func AddTo(shelf *custody.Shelf, prefix string, parameter rotation.Parameter) error {
+// AddTo reads one parameter as a custody document into the inventory; one that does not exist changes nothing.
+func AddTo(inventory *custody.Inventory, prefix string, parameter proof.Parameter) error {
 	if !parameter.Exists {
 		return nil
 	}
-	if err := shelf.Add(prefix, parameter.Name, parameter.Value, parameter.Version, parameter.Modified); err != nil {
-		return &rotation.Fault{
-			Code: rotation.CodeCustodyDamaged, What: "The custody document " + err.Error() + ".",
-			Next: "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.", Cause: err,
-		}
+	if err := inventory.Add(prefix, parameter.Name, parameter.Value, parameter.Version, parameter.Modified); err != nil {
+		return fault.New(fault.CodeCustodyDamaged, "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.",
+			"%s", "The custody document "+err.Error()+".").From(err)
 	}
 	return nil
 }
@@ -129,7 +137,7 @@ func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
 		s.reads.Add(1)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return fault(err, "ssm:DescribeParameters", names...)
+			return asFault(err, "ssm:DescribeParameters", names...)
 		}
 		for _, seen := range page.Parameters {
 			parameter := byName[aws.ToString(seen.Name)]
@@ -144,8 +152,8 @@ func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
 	return nil
 }
 
-func observed(p types.Parameter) rotation.Parameter {
-	return rotation.Parameter{
+func observed(p types.Parameter) proof.Parameter {
+	return proof.Parameter{
 		Name: aws.ToString(p.Name), Exists: true, Value: secret.New(aws.ToString(p.Value)), Type: string(p.Type),
 		Version: p.Version, Modified: aws.ToTime(p.LastModifiedDate),
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 func region(t *testing.T, store *Store) string {
@@ -75,9 +75,9 @@ func TestWithoutAnInstanceTheMissingRegionIsSaidSoon(t *testing.T) {
 	nowhere(t, "http://127.0.0.1:1")
 	began := time.Now()
 	_, err := Open(t.Context(), Config{ValidateCerts: true})
-	var fault *rotation.Fault
-	require.ErrorAs(t, err, &fault)
-	assert.Equal(t, rotation.CodeAWSCredentials, fault.Code)
+	var f *fault.Fault
+	require.ErrorAs(t, err, &f)
+	assert.Equal(t, fault.CodeAWSCredentials, f.Code)
 	assert.ErrorContains(t, err, "No AWS region is known")
 	assert.Less(t, time.Since(began), metadataTimeout+time.Second)
 }

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -27,24 +26,28 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // Config says which account, region and endpoint; empty fields leave the choice to the SDK's own chain (environment,
-// shared files, SSO, web identity, instance role).
+// shared files, SSO, web identity, instance role). Its fields are those of the options.
 type Config struct {
 	Region        string
 	Profile       string
-	AccessKey     string
+	AccessKey     secret.Secret
 	SecretKey     secret.Secret
 	SessionToken  secret.Secret
 	EndpointURL   string
 	AssumeRoleARN string
-	CABundle      string // path of a PEM file
+	AWSCABundle   string // path of a PEM file
 	ValidateCerts bool
-	Throttles     int           // how often a throttled call is tried; 0 for Throttles
-	AnswerTimeout time.Duration // how long one answer is waited for; 0 for AnswerTimeout
+}
+
+// Limits are for tests; zero values are the constants of the same names.
+type Limits struct {
+	Throttles     int           // how often a throttled call is tried
+	AnswerTimeout time.Duration // how long one answer is waited for
 }
 
 // API is what is used of SSM; *ssm.Client is one.
@@ -88,14 +91,15 @@ const metadataTimeout = 2 * time.Second
 
 // Open makes the clients. It makes no call that needs the network, unless a role is to be assumed or the region is
 // known to the instance alone.
-func Open(ctx context.Context, c Config) (*Store, error) {
-	client, err := httpClient(c)
+func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
+	limit := append(limits, Limits{})[0]
+	client, err := httpClient(c, cmp.Or(limit.AnswerTimeout, AnswerTimeout))
 	if err != nil {
 		return nil, err
 	}
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
-		config.WithRetryer(func() aws.Retryer { return retryer(cmp.Or(c.Throttles, Throttles)) }),
+		config.WithRetryer(func() aws.Retryer { return retryer(cmp.Or(limit.Throttles, Throttles)) }),
 	}
 	if c.Region != "" {
 		options = append(options, config.WithRegion(c.Region))
@@ -103,31 +107,27 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(c.Profile))
 	}
-	if c.AccessKey != "" {
+	if !c.AccessKey.IsEmpty() {
 		options = append(options, config.WithCredentialsProvider(
-			credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())))
+			credentials.NewStaticCredentialsProvider(c.AccessKey.Reveal(), c.SecretKey.Reveal(), c.SessionToken.Reveal())))
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if errors.As(err, new(config.AssumeRoleTokenProviderNotSetError)) {
-		return nil, &rotation.Fault{
-			Code: rotation.CodeAWSCredentials, What: "The AWS profile asks for a code of MFA (mfa_serial), and nobody can type one here.",
+		return nil, &fault.Fault{
+			Code: fault.CodeAWSCredentials, What: "The AWS profile asks for a code of MFA (mfa_serial), and nobody can type one here.",
 			Next: "Get a session first (aws sts get-session-token, aws-vault exec), and give its keys instead of the profile: in the environment, or as access_key, secret_key and session_token.", Cause: err,
 		}
 	}
 	if err != nil {
-		return nil, &rotation.Fault{
-			Code: rotation.CodeAWSCredentials, What: "The AWS configuration could not be loaded: " + err.Error() + ".",
-			Next: "Check profile, the shared config files and aws_ca_bundle.", Cause: err,
-		}
+		return nil, fault.New(fault.CodeAWSCredentials, "Check profile, the shared config files and aws_ca_bundle.",
+			"%s", "The AWS configuration could not be loaded: "+err.Error()+".").From(err)
 	}
 	if loaded.Region == "" {
 		loaded.Region = instanceRegion(ctx, loaded)
 	}
 	if loaded.Region == "" {
-		return nil, &rotation.Fault{
-			Code: rotation.CodeAWSCredentials, What: "No AWS region is known: no option, environment variable, profile or instance metadata names one.",
-			Next: "Set the option region, or AWS_REGION in the environment.",
-		}
+		return nil, fault.New(fault.CodeAWSCredentials, "Set the option region, or AWS_REGION in the environment.",
+			"No AWS region is known: no option, environment variable, profile or instance metadata names one.")
 	}
 	if c.AssumeRoleARN != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(loaded), c.AssumeRoleARN, func(o *stscreds.AssumeRoleOptions) {
@@ -161,8 +161,14 @@ func instanceRegion(ctx context.Context, loaded aws.Config) string {
 	return answer.Region
 }
 
-// Calls gives the number of SSM reads and writes so far; a retried call counts once.
-func (s *Store) Calls() (reads, writes int64) { return s.reads.Load(), s.writes.Load() }
+// Calls counts SSM reads and writes; a retried call counts once.
+type Calls struct {
+	Reads  int64 `json:"reads"`
+	Writes int64 `json:"writes"`
+}
+
+// Calls gives the calls so far.
+func (s *Store) Calls() Calls { return Calls{s.reads.Load(), s.writes.Load()} }
 
 // Caller asks who we are (sts:GetCallerIdentity, which needs no permission). Empty when that cannot be told.
 func (s *Store) Caller(ctx context.Context) string {
@@ -183,21 +189,21 @@ func (s *Store) Caller(ctx context.Context) string {
 func retryer(throttles int) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = throttles
-		o.Backoff = &patience{throttles: throttles}
+		o.Backoff = &backoff{throttles: throttles}
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TooManyUpdates": {}}})
 	})
 }
 
 // patience says how long to wait before a call is tried again, and when to give up. It is for one goroutine, as the store.
-type patience struct {
+type backoff struct {
 	throttles int
 	broken    int // connections in a row: what broke after a hundred throttled tries is not given up at once
 }
 
 // BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s: short enough that SSM's quota is not idle while somebody waits,
 // about one call a second and process while there are many. It gives the error back when it is time to give up.
-func (p *patience) BackoffDelay(attempt int, err error) (time.Duration, error) {
+func (p *backoff) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	if api := smithy.APIError(nil); errors.As(err, &api) && throttled(api.ErrorCode()) {
 		p.broken = 0
 	} else if p.broken++; attempt == 1 {
@@ -213,20 +219,18 @@ func (p *patience) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	return most/4 + rand.N(most*3/4), nil //nolint:gosec // a back-off is no secret
 }
 
-func httpClient(c Config) (aws.HTTPClient, error) {
-	client := awshttp.NewBuildableClient().WithTimeout(cmp.Or(c.AnswerTimeout, AnswerTimeout))
-	if c.CABundle == "" && c.ValidateCerts {
+func httpClient(c Config, timeout time.Duration) (aws.HTTPClient, error) {
+	client := awshttp.NewBuildableClient().WithTimeout(timeout)
+	if c.AWSCABundle == "" && c.ValidateCerts {
 		return client, nil
 	}
 	settings := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: !c.ValidateCerts} //nolint:gosec // validate_certs: false is the operator's word, as in amazon.aws
-	if c.CABundle != "" {
-		pem, err := os.ReadFile(c.CABundle)
+	if c.AWSCABundle != "" {
+		pem, err := os.ReadFile(c.AWSCABundle)
 		pool := x509.NewCertPool()
 		if err != nil || !pool.AppendCertsFromPEM(pem) {
-			return nil, &rotation.Fault{
-				Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("aws_ca_bundle %s cannot be read as PEM certificates.", c.CABundle),
-				Next: "Name a file that exists where this task runs.", Cause: err,
-			}
+			return nil, fault.New(fault.CodeInvalidOptions, "Name a file that exists where this task runs.",
+				"aws_ca_bundle %s cannot be read as PEM certificates.", c.AWSCABundle).From(err)
 		}
 		settings.RootCAs = pool
 	}

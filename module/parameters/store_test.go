@@ -11,7 +11,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -22,7 +25,7 @@ func TestMain(m *testing.M) { os.Exit(moto.Main(m)) }
 
 func open(t *testing.T, server *moto.Server) *Store {
 	t.Helper()
-	store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: "testing", SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true})
+	store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: secret.New("testing"), SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true})
 	require.NoError(t, err)
 	return store
 }
@@ -44,15 +47,15 @@ func applied(t *testing.T, store *Store, write *rotation.Write) {
 	t.Helper()
 	outcome, err := store.Apply(t.Context(), write)
 	require.NoError(t, err)
-	assert.Equal(t, Done, outcome)
+	assert.Equal(t, custody.Done, outcome)
 }
 
-func faultOf(t *testing.T, err error) rotation.Code {
+func faultOf(t *testing.T, err error) fault.Code {
 	t.Helper()
-	var fault *rotation.Fault
-	require.ErrorAs(t, err, &fault)
+	var f *fault.Fault
+	require.ErrorAs(t, err, &f)
 	assert.NotContains(t, err.Error(), canary)
-	return fault.Code
+	return f.Code
 }
 
 func TestReadsAreBatchedByTenAndTellMissingFromThere(t *testing.T) {
@@ -70,8 +73,7 @@ func TestReadsAreBatchedByTenAndTellMissingFromThere(t *testing.T) {
 	assert.Equal(t, int64(1), found["/a/1"].Version)
 	assert.Equal(t, "x", found["/a/1"].Value.Reveal())
 	assert.False(t, found["/none/x"].Exists)
-	reads, writes := store.Calls()
-	assert.Equal(t, []int64{2, 0}, []int64{reads, writes})
+	assert.Equal(t, Calls{Reads: 2}, store.Calls())
 }
 
 func TestEachWriteIsCarriedOutAndReadBack(t *testing.T) {
@@ -95,7 +97,7 @@ func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
 	})
 	require.NoError(t, err)
 	store := open(t, server)
-	seen := rotation.Parameters{Omnibus: rotation.Parameter{Name: "/omnibus", Exists: true}}
+	seen := rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/omnibus", Exists: true}}}
 	require.NoError(t, store.Describe(t.Context(), &seen))
 	assert.Equal(t, "alias/ours", seen.Omnibus.KeyID)
 	assert.Equal(t, "Advanced", seen.Omnibus.Tier)
@@ -131,11 +133,11 @@ func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
 func TestThrottlingIsWaitedOut(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")
-	for _, fault := range []moto.Fault{moto.Throttled, moto.TooMany, moto.CutBefore} {
+	for _, f := range []moto.Fault{moto.Throttled, moto.TooMany, moto.CutBefore} {
 		server.Reset()
 		server.On(func(n int, _ moto.Call) moto.Fault {
 			if n <= 3 {
-				return fault
+				return f
 			}
 			return moto.None
 		})
@@ -166,11 +168,11 @@ func TestACallWaitsItsTurnLongerThanABrokenConnectionAndNotForEver(t *testing.T)
 	server.Reset()
 	server.On(func(int, moto.Call) moto.Fault { return moto.Throttled })
 	store, err := Open(t.Context(), Config{
-		Region: "us-east-1", AccessKey: "testing", SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true, Throttles: 3,
-	})
+		Region: "us-east-1", AccessKey: secret.New("testing"), SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true,
+	}, Limits{Throttles: 3})
 	require.NoError(t, err)
 	_, err = store.Read(t.Context(), "/omnibus")
-	assert.Equal(t, rotation.CodeThrottled, faultOf(t, err))
+	assert.Equal(t, fault.CodeThrottled, faultOf(t, err))
 	assert.Len(t, server.Calls(), 3)
 }
 
@@ -179,11 +181,11 @@ func TestAnotherWriterInBetweenStopsTheRunAndIsNamed(t *testing.T) {
 	server.Put(t, "/omnibus", "before")
 	server.Put(t, "/omnibus", "somebody else's")
 	_, err := open(t, server).Apply(t.Context(), put(canary))
-	assert.Equal(t, rotation.CodeVersionGap, faultOf(t, err))
+	assert.Equal(t, fault.CodeVersionGap, faultOf(t, err))
 
 	server.Put(t, "/new", "somebody else's")
 	_, err = open(t, server).Apply(t.Context(), create("/new", canary))
-	assert.Equal(t, rotation.CodeVersionGap, faultOf(t, err))
+	assert.Equal(t, fault.CodeVersionGap, faultOf(t, err))
 	all := server.All(t)
 	assert.Equal(t, "somebody else's", aws.ToString(all["/new"].Value))
 }
@@ -197,13 +199,13 @@ func TestAWriteThatDoesNotReadBackStopsTheRun(t *testing.T) {
 		}
 	})
 	_, err := open(t, server).Apply(t.Context(), put(canary))
-	assert.Equal(t, rotation.CodeReadBack, faultOf(t, err))
+	assert.Equal(t, fault.CodeReadBack, faultOf(t, err))
 }
 
 func TestServiceErrorsAreToldApartAndNeverQuoteAValue(t *testing.T) {
 	server := moto.Start(t)
-	for fault, code := range map[moto.Fault]rotation.Code{moto.Denied: rotation.CodeAccessDenied, moto.Invalid: rotation.CodeAWS} {
-		server.On(func(int, moto.Call) moto.Fault { return fault })
+	for f, code := range map[moto.Fault]fault.Code{moto.Denied: fault.CodeAccessDenied, moto.Invalid: fault.CodeAWS} {
+		server.On(func(int, moto.Call) moto.Fault { return f })
 		_, err := open(t, server).Apply(t.Context(), create("/new", canary))
 		assert.Equal(t, code, faultOf(t, err))
 		assert.ErrorContains(t, err, "ssm:PutParameter on /new")
@@ -217,12 +219,12 @@ func TestTheShelfIsReadInPages(t *testing.T) {
 	for i := range 23 {
 		server.Put(t, "/c/lock/"+strings.Repeat("1", i+1)[:min(i+1, 9)]+string(rune('0'+i%10)), `{"format":1,"body":{"state":"prepared"}}`)
 	}
-	shelf, err := open(t, server).ReadShelf(t.Context(), "/c")
+	inventory, err := open(t, server).ReadInventory(t.Context(), "/c")
 	require.NoError(t, err)
-	assert.True(t, shelf.Complete)
-	assert.Len(t, shelf.Locks, len(server.All(t)))
+	assert.True(t, inventory.Complete)
+	assert.Len(t, inventory.Locks, len(server.All(t)))
 
 	server.Put(t, "/c/ledger/r1", canary)
-	_, err = open(t, server).ReadShelf(t.Context(), "/c")
-	assert.Equal(t, rotation.CodeCustodyDamaged, faultOf(t, err))
+	_, err = open(t, server).ReadInventory(t.Context(), "/c")
+	assert.Equal(t, fault.CodeCustodyDamaged, faultOf(t, err))
 }

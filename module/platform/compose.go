@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -117,9 +117,8 @@ func (c Composer) run(ctx context.Context, arguments ...string) (out, said []byt
 	case err == nil:
 		return stdout.Bytes(), stderr.Bytes(), nil
 	case ctx.Err() != nil:
-		return nil, nil, &rotation.Fault{
-			Code: rotation.CodeInterrupted, What: "Asking Docker Compose was interrupted.", State: nothingWritten, Next: "Run again.", Cause: context.Cause(ctx),
-		}
+		return nil, nil, fault.New(fault.CodeInterrupted, "Run again.",
+			"Asking Docker Compose was interrupted.").From(context.Cause(ctx))
 	case limited.Err() != nil:
 		return nil, nil, c.failed(fmt.Sprintf("it did not answer within %s", composeTimeout), limited.Err())
 	case errors.Is(err, exec.ErrNotFound):
@@ -157,9 +156,7 @@ func (c Composer) words(text string) string {
 	return text
 }
 
-func (c Composer) failed(why string, err error) *rotation.Fault {
-	return &rotation.Fault{
-		Code: rotation.CodeComposeUnavailable, What: fmt.Sprintf("Docker Compose cannot be asked in %s: %s.", c.Dir, strings.TrimSuffix(why, ".")), State: nothingWritten,
-		Next: fmt.Sprintf("Run docker compose config --quiet in %s as the user who started the Platform, and fix what it names. If the Platform has other files there, set compose_dir, compose_files or compose_env_files.", c.Dir), Cause: err,
-	}
+func (c Composer) failed(why string, err error) *fault.Fault {
+	return fault.New(fault.CodeComposeUnavailable, fmt.Sprintf("Run docker compose config --quiet in %s as the user who started the Platform, and fix what it names. If the Platform has other files there, set compose_dir, compose_files or compose_env_files.", c.Dir),
+		"Docker Compose cannot be asked in %s: %s.", c.Dir, strings.TrimSuffix(why, ".")).From(err)
 }

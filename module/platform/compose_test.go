@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -261,7 +261,7 @@ func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
 			c.Secrets = []secret.Secret{secret.New(canary), secret.New("tower")} // as the documentation's MYSQL_PASSWORD, which is in every name
 			test.write(c)
 			_, err := c.Config(t.Context())
-			assert.Equal(t, rotation.CodeComposeUnavailable, faultOf(t, err).Code)
+			assert.Equal(t, fault.CodeComposeUnavailable, faultOf(t, err).Code)
 			assert.ErrorContains(t, err, test.says)
 			assert.NotContains(t, err.Error(), canary)
 			c.Secrets = nil
@@ -280,7 +280,7 @@ func TestAComposeThatHangsIsGivenUpWithAllItsChildren(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	_, err := Composer{Dir: bin}.Version(ctx)
-	assert.Equal(t, rotation.CodeInterrupted, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeInterrupted, faultOf(t, err).Code)
 	assert.Less(t, time.Since(began), 4*time.Second)
 	pid, err := os.ReadFile(mark)
 	require.NoError(t, err)
@@ -291,6 +291,6 @@ func TestAComposeThatHangsIsGivenUpWithAllItsChildren(t *testing.T) {
 
 	t.Setenv("PATH", filepath.Join(bin, "nowhere"))
 	_, err = Composer{Dir: bin}.Version(t.Context())
-	assert.Equal(t, rotation.CodeComposeUnavailable, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeComposeUnavailable, faultOf(t, err).Code)
 	assert.ErrorContains(t, err, "no command docker")
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 func TestAnEngineThatCannotBeAskedIsToldApartByWhy(t *testing.T) {
@@ -52,11 +52,11 @@ func TestAnEngineThatCannotBeAskedIsToldApartByWhy(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := Connect(t.Context(), test.host)
-			fault := faultOf(t, err)
-			assert.Equal(t, rotation.CodeDockerUnavailable, fault.Code)
-			assert.Contains(t, fault.What, test.host)
-			assert.Contains(t, fault.What, test.says)
-			assert.Contains(t, fault.Next, test.next)
+			f := faultOf(t, err)
+			assert.Equal(t, fault.CodeDockerUnavailable, f.Code)
+			assert.Contains(t, f.What, test.host)
+			assert.Contains(t, f.What, test.says)
+			assert.Contains(t, f.Next, test.next)
 		})
 	}
 }
@@ -76,24 +76,24 @@ func TestASocketThatMayNotBeOpenedAsksForMoreRights(t *testing.T) {
 		require.NoError(t, syscall.Setfsuid(65534))
 		defer func() { _ = syscall.Setfsuid(0) }()
 	}
-	fault := diagnose(t.Context(), "unix://"+path, "unix", path, os.ErrInvalid)
-	assert.Contains(t, fault.What, "permission denied")
-	assert.Contains(t, fault.Next, "become: true")
+	f := diagnose(t.Context(), "unix://"+path, "unix", path, os.ErrInvalid)
+	assert.Contains(t, f.What, "permission denied")
+	assert.Contains(t, f.Next, "become: true")
 }
 
 func TestAnEngineThatHangsIsNotOneThatIsAbsent(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
-	fault := diagnose(t.Context(), "tcp://x", "tcp", listener.Addr().String(), context.DeadlineExceeded)
-	assert.Contains(t, fault.What, "does not answer within 10s")
+	f := diagnose(t.Context(), "tcp://x", "tcp", listener.Addr().String(), context.DeadlineExceeded)
+	assert.Contains(t, f.What, "does not answer within 10s")
 }
 
 func TestAnInterruptedRunIsNotAFaultOfTheEngine(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := Connect(ctx, "tcp://127.0.0.1:1")
-	assert.Equal(t, rotation.CodeInterrupted, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeInterrupted, faultOf(t, err).Code)
 }
 
 func TestALogIsShownWithoutTheTerminalsColours(t *testing.T) {

@@ -9,18 +9,18 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// source is what one backend says of the database. The URL may hold a login, so it is a secret too.
+// source is what one backend says of the database.
 type source struct {
 	container string
 	running   bool
-	tower     bool // its environment has settings of the Platform
-	url       secret.Secret
-	user      string
-	password  secret.Secret
+	tower     bool              // its environment has settings of the Platform
+	told      bool              // it has a TOWER_DB_URL
+	where     proof.Database    // of TOWER_DB_URL, with the login that the environment has
+	why       string            // it cannot be told
 	networks  []string          // sorted
 	hosts     map[string]string // /etc/hosts: extra_hosts of compose
 }
@@ -42,19 +42,15 @@ type endpoint struct {
 // on the network that it shares with the backend, reachable from the VM; any other host (RDS) stays as it is. User and
 // password are empty where the environment has none. Its errors are faults: database_unknown, and database_unavailable
 // where the host is a container that does not run.
-func (f Found) Database() (rotation.Database, error) {
+func (f Found) Database() (proof.Database, error) {
 	from, ok := f.source()
 	if !ok {
 		return unknown(fmt.Sprintf("The compose project %s has no backend container to ask for the database.", f.Platform.Project))
 	}
-	if from.url.IsEmpty() {
-		return unknown(fmt.Sprintf("The environment of container %s has no TOWER_DB_URL.", from.container))
+	if from.why != "" {
+		return unknown(from.why)
 	}
-	where, why := parseJDBC(strings.TrimSpace(from.url.Reveal()))
-	if why != "" {
-		return unknown(fmt.Sprintf("TOWER_DB_URL in the environment of container %s is not understood: %s.", from.container, why))
-	}
-	where.User, where.Password = from.user, from.password
+	where := from.where
 	if address, ok := from.hosts[where.Host]; ok {
 		where.Host = address
 		return where, nil
@@ -64,19 +60,15 @@ func (f Found) Database() (rotation.Database, error) {
 	case address != "":
 		where.Host = address
 	case holder != nil:
-		return rotation.Database{}, &rotation.Fault{
-			Code: rotation.CodeDatabaseUnavailable, What: fmt.Sprintf("The database's container %s has no address: it is %s.", holder.container, holder.state),
-			State: nothingWritten, Next: "Start it (docker start " + holder.container + "), or set the option database.",
-		}
+		return proof.Database{}, fault.New(fault.CodeDatabaseUnavailable, "Start it (docker start "+holder.container+"), or set the option database.",
+			"The database's container %s has no address: it is %s.", holder.container, holder.state)
 	}
 	return where, nil
 }
 
-func unknown(what string) (rotation.Database, error) {
-	return rotation.Database{}, &rotation.Fault{
-		Code: rotation.CodeDatabaseUnknown, What: what, State: nothingWritten,
-		Next: "Set the option database (host, port, name, user, password).",
-	}
+func unknown(what string) (proof.Database, error) {
+	return proof.Database{}, fault.New(fault.CodeDatabaseUnknown, "Set the option database (host, port, name, user, password).",
+		"%s", what)
 }
 
 // source prefers a backend that runs and says where the database is; any other will do.
@@ -86,7 +78,7 @@ func (f Found) source() (source, bool) {
 	}
 	rank := func(s source) int {
 		switch {
-		case s.url.IsEmpty():
+		case !s.told:
 			return 2
 		case !s.running:
 			return 1
@@ -118,16 +110,12 @@ func (f Found) resolve(from source, host string) (string, *member) {
 // DatabaseContainer is the container that the backend's database is in; empty where that is none of the project.
 func (f Found) DatabaseContainer() string {
 	from, ok := f.source()
-	if !ok {
-		return ""
-	}
-	where, why := parseJDBC(strings.TrimSpace(from.url.Reveal()))
-	if why != "" {
+	if !ok || from.why != "" {
 		return ""
 	}
 	for _, one := range f.members {
 		for _, network := range from.networks {
-			if at, shared := one.networks[network]; shared && slices.ContainsFunc(at.names, func(name string) bool { return strings.EqualFold(name, where.Host) }) {
+			if at, shared := one.networks[network]; shared && slices.ContainsFunc(at.names, func(name string) bool { return strings.EqualFold(name, from.where.Host) }) {
 				return one.container
 			}
 		}
@@ -139,14 +127,10 @@ func (f Found) DatabaseContainer() string {
 // several.
 func (f Found) needsStrangers() bool {
 	from, ok := f.source()
-	if !ok {
+	if !ok || from.why != "" || net.ParseIP(from.where.Host) != nil || from.hosts[from.where.Host] != "" {
 		return false
 	}
-	where, why := parseJDBC(strings.TrimSpace(from.url.Reveal()))
-	if why != "" || net.ParseIP(where.Host) != nil || from.hosts[where.Host] != "" {
-		return false
-	}
-	address, holder := f.resolve(from, where.Host)
+	address, holder := f.resolve(from, from.where.Host)
 	return address == "" && holder == nil
 }
 
@@ -163,5 +147,3 @@ func (f Found) shares(c container.Summary) bool {
 	}
 	return false
 }
-
-func (s source) isPlatform() bool { return s.tower }

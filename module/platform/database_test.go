@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -91,14 +91,14 @@ func TestADatabaseThatCannotBeFoundIsSaidWithoutSecrets(t *testing.T) {
 	tests := []struct {
 		name       string
 		containers []container.InspectResponse
-		code       rotation.Code
+		code       fault.Code
 		says       string
 	}{
-		{"no backend", []container.InspectResponse{inspected("d", "db")}, rotation.CodeDatabaseUnknown, "has no backend container"},
-		{"no URL", []container.InspectResponse{inspected("b-1", "backend", "TOWER_DB_PASSWORD="+canary)}, rotation.CodeDatabaseUnknown, "container b-1 has no TOWER_DB_URL"},
-		{"an URL with a password", []container.InspectResponse{inspected("b-1", "backend", "TOWER_DB_URL=jdbc:mysql://u:"+canary+"@a,b/tower")}, rotation.CodeDatabaseUnknown, "several hosts"},
-		{"another kind", []container.InspectResponse{inspected("b-1", "backend", "TOWER_DB_URL=jdbc:oracle:"+canary)}, rotation.CodeDatabaseUnknown, "jdbc:mysql://"},
-		{"a container that is down", []container.InspectResponse{on(inspected("b", "backend", plainE), "net", "1.2.3.4"), stopped(on(inspected("tower-db-1", "db"), "net", ""))}, rotation.CodeDatabaseUnavailable, "docker start tower-db-1"},
+		{"no backend", []container.InspectResponse{inspected("d", "db")}, fault.CodeDatabaseUnknown, "has no backend container"},
+		{"no URL", []container.InspectResponse{inspected("b-1", "backend", "TOWER_DB_PASSWORD="+canary)}, fault.CodeDatabaseUnknown, "container b-1 has no TOWER_DB_URL"},
+		{"an URL with a password", []container.InspectResponse{inspected("b-1", "backend", "TOWER_DB_URL=jdbc:mysql://u:"+canary+"@a,b/tower")}, fault.CodeDatabaseUnknown, "several hosts"},
+		{"another kind", []container.InspectResponse{inspected("b-1", "backend", "TOWER_DB_URL=jdbc:oracle:"+canary)}, fault.CodeDatabaseUnknown, "jdbc:mysql://"},
+		{"a container that is down", []container.InspectResponse{on(inspected("b", "backend", plainE), "net", "1.2.3.4"), stopped(on(inspected("tower-db-1", "db"), "net", ""))}, fault.CodeDatabaseUnavailable, "docker start tower-db-1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestTheDatabaseIsNeverThatOfAnotherRole(t *testing.T) {
 	const elsewhere = "TOWER_DB_URL=jdbc:mysql://groundswell:3306/other"
 	containers := []container.InspectResponse{inspected("tower-groundswell-1", "groundswell", elsewhere), inspected("tower-cron-1", "cron", elsewhere)}
 	_, err := describe("tower", containers, usual()).Database()
-	assert.Equal(t, rotation.CodeDatabaseUnknown, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeDatabaseUnknown, faultOf(t, err).Code)
 	got, err := describe("tower", append(containers, inspected("tower-backend-1", "backend", "TOWER_DB_URL=jdbc:mysql://x.rds.amazonaws.com:3306/tower")), usual()).Database()
 	require.NoError(t, err)
 	assert.Equal(t, "x.rds.amazonaws.com", got.Host)

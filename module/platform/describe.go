@@ -9,32 +9,32 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // describe turns inspected containers into services, in the order of service, then container.
 func describe(project string, inspected []container.InspectResponse, services Services) Found {
-	found := Found{Platform: rotation.Platform{Project: project, Services: []rotation.Service{}}}
+	found := Found{Platform: proof.Platform{Project: project, Services: []proof.Service{}}}
 	for _, c := range inspected {
 		service := serviceOf(c, services)
 		found.Platform.Services = append(found.Platform.Services, service)
 		found.members = append(found.members, memberOf(c))
 		found.containers = append(found.containers, containerOf(c, services))
 		// Backends alone: another container, such as Groundswell's, may have a TOWER_DB_URL of its own.
-		if service.Role == rotation.RoleBackend {
+		if service.Role == proof.RoleBackend {
 			found.sources = append(found.sources, sourceOf(c))
 		}
 	}
 	found.Platform.Mounts = preflight.Mounts(found.containers)
-	slices.SortFunc(found.Platform.Services, func(a, b rotation.Service) int {
+	slices.SortFunc(found.Platform.Services, func(a, b proof.Service) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Container, b.Container))
 	})
 	return found
 }
 
-func serviceOf(c container.InspectResponse, services Services) rotation.Service {
+func serviceOf(c container.InspectResponse, services Services) proof.Service {
 	name := c.Config.Labels[labelService]
-	service := rotation.Service{
+	service := proof.Service{
 		Name: name, Role: roleOf(name, services), Container: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image, RestartCount: c.RestartCount,
 	}
 	if s := c.State; s != nil {
@@ -47,16 +47,16 @@ func serviceOf(c container.InspectResponse, services Services) rotation.Service 
 	return service
 }
 
-func roleOf(name string, services Services) rotation.Role {
+func roleOf(name string, services Services) proof.Role {
 	switch {
 	case slices.Contains(services.Backends, name):
-		return rotation.RoleBackend
+		return proof.RoleBackend
 	case slices.Contains(services.Cron, name):
-		return rotation.RoleCron
+		return proof.RoleCron
 	case slices.Contains(services.Migrate, name):
-		return rotation.RoleMigrate
+		return proof.RoleMigrate
 	}
-	return rotation.RoleOther
+	return proof.RoleOther
 }
 
 // at reads the Engine's time; 0001-01-01 is its way of saying never.

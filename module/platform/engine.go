@@ -14,7 +14,7 @@ import (
 
 	"github.com/docker/docker/client"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 const connectTimeout = 10 * time.Second
@@ -56,7 +56,7 @@ func Connect(ctx context.Context, host string) (*Engine, error) {
 func (e *Engine) Close() { _ = e.client.Close() }
 
 // diagnose dials once more: the client's own error does not say why a connection failed.
-func diagnose(ctx context.Context, host, network, address string, err error) *rotation.Fault {
+func diagnose(ctx context.Context, host, network, address string, err error) *fault.Fault {
 	connection, refused := (&net.Dialer{}).DialContext(ctx, network, address)
 	var dns *net.DNSError
 	switch {
@@ -78,26 +78,20 @@ func diagnose(ctx context.Context, host, network, address string, err error) *ro
 	}
 }
 
-func unavailable(host, why, next string, err error) *rotation.Fault {
-	return &rotation.Fault{
-		Code: rotation.CodeDockerUnavailable, What: fmt.Sprintf("The Docker Engine at %s cannot be asked: %s.", host, why),
-		State: nothingWritten, Next: next, Cause: err,
-	}
+func unavailable(host, why, next string, err error) *fault.Fault {
+	return fault.New(fault.CodeDockerUnavailable, next,
+		"The Docker Engine at %s cannot be asked: %s.", host, why).From(err)
 }
 
 // broken is a question that the Engine, once connected, did not answer.
-func (e *Engine) broken(ctx context.Context, what string, err error) *rotation.Fault {
+func (e *Engine) broken(ctx context.Context, what string, err error) *fault.Fault {
 	if ctx.Err() != nil {
 		return e.interrupted(ctx)
 	}
 	return unavailable(e.host, what, "Look at its log (journalctl -u docker) and run again.", err)
 }
 
-func (e *Engine) interrupted(ctx context.Context) *rotation.Fault {
-	return &rotation.Fault{
-		Code: rotation.CodeInterrupted, What: fmt.Sprintf("Asking the Docker Engine at %s was interrupted.", e.host),
-		State: nothingWritten, Next: "Run again.", Cause: context.Cause(ctx),
-	}
+func (e *Engine) interrupted(ctx context.Context) *fault.Fault {
+	return fault.New(fault.CodeInterrupted, "Run again.",
+		"Asking the Docker Engine at %s was interrupted.", e.host).From(context.Cause(ctx))
 }
-
-const nothingWritten = "Nothing was written."

@@ -21,7 +21,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // bench is a real Engine with one image, whose containers print, serve on port 3306 or exit.
@@ -176,13 +177,13 @@ func TestTheEngineShowsTheProjectAsItIs(t *testing.T) {
 	b.make(t, "other-1", part{project: "other", service: "backend", net: shared})
 	found := b.find(t, b.mark+"-tower")
 	assert.Equal(t, b.mark+"-tower", found.Platform.Project)
-	names, roles, states := []string{}, []rotation.Role{}, []string{}
+	names, roles, states := []string{}, []proof.Role{}, []string{}
 	for _, service := range found.Platform.Services {
 		names, roles, states = append(names, strings.TrimPrefix(service.Container, b.mark+"-tower-")), append(roles, service.Role), append(states, service.State)
 		assert.Equal(t, b.image, service.Image)
 	}
 	assert.Equal(t, []string{"backend-1", "cron-1", "db-1", "migrate-1"}, names, "in order, without the one-off")
-	assert.Equal(t, []rotation.Role{rotation.RoleBackend, rotation.RoleCron, rotation.RoleOther, rotation.RoleMigrate}, roles)
+	assert.Equal(t, []proof.Role{proof.RoleBackend, proof.RoleCron, proof.RoleOther, proof.RoleMigrate}, roles)
 	assert.Equal(t, []string{"running", "created", "running", "exited"}, states)
 	backend, cron, migrate := found.Platform.Services[0], found.Platform.Services[1], found.Platform.Services[3]
 	assert.True(t, backend.StartedAt.After(before) && backend.FinishedAt.IsZero(), "%+v", backend)
@@ -213,7 +214,7 @@ func TestTheDatabasesAddressIsReachableFromTheVM(t *testing.T) {
 	reached(t, b.mark+"-tower") // the backend need not run
 	b.stop(t, b.mark+"-tower-db-1")
 	_, err := b.find(t, b.mark+"-tower").Database()
-	assert.Equal(t, rotation.CodeDatabaseUnavailable, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeDatabaseUnavailable, faultOf(t, err).Code)
 	assert.ErrorContains(t, err, "docker start "+b.mark+"-tower-db-1")
 }
 
@@ -233,12 +234,12 @@ func TestTheEnginesProjectIsChosenWithoutBeingNamed(t *testing.T) {
 	shared := b.network(t)
 	tower := []string{"TOWER_DB_URL=jdbc:mysql://db/tower"}
 	_, err := b.Find(t.Context(), b.among())
-	assert.Equal(t, rotation.CodePlatformNotFound, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodePlatformNotFound, faultOf(t, err).Code)
 	assert.ErrorContains(t, err, "may be down")
 
 	b.make(t, "web", part{project: "web", service: "backend" + b.mark, net: shared})
 	_, err = b.Find(t.Context(), b.among())
-	assert.Equal(t, rotation.CodePlatformNotFound, faultOf(t, err).Code, "some backend, but not of a Platform")
+	assert.Equal(t, fault.CodePlatformNotFound, faultOf(t, err).Code, "some backend, but not of a Platform")
 	require.ErrorContains(t, err, `"`+b.mark+`-web" has a backend, but not the Platform's settings`)
 
 	b.make(t, "one-backend", part{project: "one", service: "backend" + b.mark, net: shared, env: tower})
@@ -250,7 +251,7 @@ func TestTheEnginesProjectIsChosenWithoutBeingNamed(t *testing.T) {
 	b.make(t, "two-backend", part{project: "two", service: "backend" + b.mark, net: shared, env: tower})
 	b.make(t, "two-cron", part{project: "two", service: "cron" + b.mark, net: shared, env: tower})
 	_, err = b.Find(t.Context(), b.among())
-	assert.Equal(t, rotation.CodePlatformAmbiguous, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodePlatformAmbiguous, faultOf(t, err).Code)
 	assert.ErrorContains(t, err, b.mark+"-one, "+b.mark+"-two")
 }
 
@@ -286,5 +287,5 @@ func TestAnEngineThatIsAskedAfterTheEndOfTheRunIsNotBlamed(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := b.Find(ctx, b.among())
-	assert.Equal(t, rotation.CodeInterrupted, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeInterrupted, faultOf(t, err).Code)
 }

@@ -11,8 +11,9 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // Labels that docker compose puts on its containers (compose's pkg/api/labels.go).
@@ -35,7 +36,7 @@ type Query struct {
 
 // Found is a compose project with what its containers are. Of their environment it keeps where the database is.
 type Found struct {
-	Platform rotation.Platform
+	Platform proof.Platform
 
 	sources []source // of the backends: where they say the database is
 	members []member // who may be meant by the name of the database's host
@@ -62,7 +63,7 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if len(found.Platform.Services) == 0 {
 		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
 	}
-	if query.Project == "" && !found.Platform.Has(rotation.RoleCron) && !slices.ContainsFunc(found.sources, source.isPlatform) {
+	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, func(s source) bool { return s.tower }) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
 	if !found.needsStrangers() {
@@ -172,10 +173,8 @@ func choose(list []container.Summary, query Query) (string, error) {
 }
 
 func ambiguous(projects []string) error {
-	return &rotation.Fault{
-		Code: rotation.CodePlatformAmbiguous, What: fmt.Sprintf("Several compose projects look like a Platform: %s.", strings.Join(projects, ", ")),
-		State: nothingWritten, Next: "Name the one that is meant with compose_project.",
-	}
+	return fault.New(fault.CodePlatformAmbiguous, "Name the one that is meant with compose_project.",
+		"Several compose projects look like a Platform: %s.", strings.Join(projects, ", "))
 }
 
 func which(projects map[string]bool, is func(string) bool) []string {
@@ -200,9 +199,7 @@ func noProject(services Services) string {
 	return fmt.Sprintf("No compose project has containers of a service %s and of a service %s.", strings.Join(services.Backends, " or "), strings.Join(services.Cron, " or "))
 }
 
-func notFound(what string) *rotation.Fault {
-	return &rotation.Fault{
-		Code: rotation.CodePlatformNotFound, What: what, State: nothingWritten,
-		Next: "The project may be down: containers that were taken down cannot be found; start it with docker compose up -d. Otherwise set compose_project or services.",
-	}
+func notFound(what string) *fault.Fault {
+	return fault.New(fault.CodePlatformNotFound, "The project may be down: containers that were taken down cannot be found; start it with docker compose up -d. Otherwise set compose_project or services.",
+		"%s", what)
 }

@@ -8,21 +8,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 func usual() Services {
 	return Services{Migrate: []string{"migrate"}, Backends: []string{"backend"}, Cron: []string{"cron"}}
 }
 
-func faultOf(t *testing.T, err error) *rotation.Fault {
+func faultOf(t *testing.T, err error) *fault.Fault {
 	t.Helper()
-	var fault *rotation.Fault
-	require.ErrorAs(t, err, &fault)
-	assert.NotEmpty(t, fault.What)
-	assert.NotEmpty(t, fault.State)
-	assert.NotEmpty(t, fault.Next)
-	return fault
+	var f *fault.Fault
+	require.ErrorAs(t, err, &f)
+	assert.NotEmpty(t, f.What)
+	assert.NotEmpty(t, f.Next)
+	return f
 }
 
 // listed is what ContainerList says of compose containers, given as project/service; a service with ! is a one-off.
@@ -44,20 +44,20 @@ func TestTheProjectIsTheOneThatHasABackendAndACron(t *testing.T) {
 		list  []container.Summary
 		query Query
 		want  string
-		code  rotation.Code
+		code  fault.Code
 		says  string
 	}{
 		{"the only one", listed([2]string{"tower", "backend"}, [2]string{"tower", "cron"}, [2]string{"web", "nginx"}), Query{}, "tower", "", ""},
 		{"cron is not there yet", listed([2]string{"tower", "backend"}, [2]string{"other", "cron"}), Query{}, "tower", "", ""},
-		{"a cron alone is not a Platform", listed([2]string{"other", "cron"}), Query{}, "", rotation.CodePlatformNotFound, "may be down"},
-		{"several backends without cron", listed([2]string{"b", "backend"}, [2]string{"a", "backend"}), Query{}, "", rotation.CodePlatformNotFound, "a, b"},
+		{"a cron alone is not a Platform", listed([2]string{"other", "cron"}), Query{}, "", fault.CodePlatformNotFound, "may be down"},
+		{"several backends without cron", listed([2]string{"b", "backend"}, [2]string{"a", "backend"}), Query{}, "", fault.CodePlatformNotFound, "a, b"},
 		{"a one-off is not a service", listed([2]string{"tower", "backend"}, [2]string{"tower", "!cron"}, [2]string{"x", "!backend"}), Query{}, "tower", "", ""},
-		{"none", listed([2]string{"web", "nginx"}), Query{}, "", rotation.CodePlatformNotFound, "may be down"},
-		{"nothing at all", nil, Query{}, "", rotation.CodePlatformNotFound, "may be down"},
-		{"two", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{}, "", rotation.CodePlatformAmbiguous, "a, b. Nothing was written. Name the one that is meant with compose_project."},
+		{"none", listed([2]string{"web", "nginx"}), Query{}, "", fault.CodePlatformNotFound, "may be down"},
+		{"nothing at all", nil, Query{}, "", fault.CodePlatformNotFound, "may be down"},
+		{"two", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{}, "", fault.CodePlatformAmbiguous, "a, b. Name the one that is meant with compose_project."},
 		{"two, one named", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{Project: "b"}, "b", "", ""},
-		{"the one named is not there", listed([2]string{"web", "nginx"}), Query{Project: "tower"}, "", rotation.CodePlatformNotFound, `"tower"; there are: web`},
-		{"the one named has one-offs alone", listed([2]string{"tower", "!migrate"}), Query{Project: "tower"}, "", rotation.CodePlatformNotFound, "there are no compose projects here"},
+		{"the one named is not there", listed([2]string{"web", "nginx"}), Query{Project: "tower"}, "", fault.CodePlatformNotFound, `"tower"; there are: web`},
+		{"the one named has one-offs alone", listed([2]string{"tower", "!migrate"}), Query{Project: "tower"}, "", fault.CodePlatformNotFound, "there are no compose projects here"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,13 +88,13 @@ func TestOfSeveralProjectsTheOneOfTheDirectoryIsTaken(t *testing.T) {
 	assert.Equal(t, "b", got)
 	query.Dir = "/home/c"
 	_, err = choose(list, query)
-	assert.Equal(t, rotation.CodePlatformAmbiguous, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodePlatformAmbiguous, faultOf(t, err).Code)
 
 	// Started once more under another name, in part: it writes to the same database.
 	list = append(list[:4:4], listed([2]string{"b2", "backend"})...)
 	list[4].Labels[labelDir], query.Dir = "/home/b", "/home/b"
 	_, err = choose(list, query)
-	assert.Equal(t, rotation.CodePlatformAmbiguous, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodePlatformAmbiguous, faultOf(t, err).Code)
 	assert.ErrorContains(t, err, "look like a Platform: b, b2.")
 }
 
@@ -131,8 +131,8 @@ func TestStateTimesAndHealthAreTheEngines(t *testing.T) {
 		Status: "exited", ExitCode: 137, StartedAt: "2026-01-02T03:04:05.123456789Z", FinishedAt: "0001-01-01T00:00:00Z",
 		Health: &container.Health{Status: container.Unhealthy},
 	}
-	assert.Equal(t, rotation.Service{
-		Name: "backend", Role: rotation.RoleBackend, Container: "tower-backend-1", Image: "image", State: "exited", ExitCode: 137, RestartCount: 3, Health: "unhealthy",
+	assert.Equal(t, proof.Service{
+		Name: "backend", Role: proof.RoleBackend, Container: "tower-backend-1", Image: "image", State: "exited", ExitCode: 137, RestartCount: 3, Health: "unhealthy",
 		StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC),
 	}, serviceOf(c, usual()))
 	c.State.Health.Status = container.NoHealthcheck

@@ -2,30 +2,30 @@ package platform
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-
-	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // sourceOf keeps of a backend's environment what says where the database is, and nothing else.
 func sourceOf(c container.InspectResponse) source {
 	s := source{container: strings.TrimPrefix(c.Name, "/"), running: c.State != nil && c.State.Running, hosts: map[string]string{}}
-	for _, entry := range c.Config.Env {
-		name, value, _ := strings.Cut(entry, "=")
+	environment := environmentOf(c.Config.Env)
+	for name := range environment {
 		s.tower = s.tower || strings.HasPrefix(name, "TOWER_")
-		switch name {
-		case "TOWER_DB_URL":
-			s.url = secret.New(value)
-		case "TOWER_DB_USER":
-			s.user = value
-		case "TOWER_DB_PASSWORD":
-			s.password = secret.New(value)
-		}
 	}
+	url, why := environment["TOWER_DB_URL"], ""
+	if s.told = !url.IsEmpty(); s.told {
+		if s.where, why = parseJDBC(strings.TrimSpace(url.Reveal())); why != "" {
+			s.why = fmt.Sprintf("TOWER_DB_URL in the environment of container %s is not understood: %s.", s.container, why)
+		}
+	} else {
+		s.why = fmt.Sprintf("The environment of container %s has no TOWER_DB_URL.", s.container)
+	}
+	s.where.User, s.where.Password = environment["TOWER_DB_USER"].Reveal(), environment["TOWER_DB_PASSWORD"]
 	attached, gateway := endpointsOf(c), ""
 	s.networks = slices.Sorted(maps.Keys(attached))
 	for _, name := range s.networks {

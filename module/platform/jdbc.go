@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 const mysqlPort = 3306
@@ -14,34 +14,34 @@ const mysqlPort = 3306
 // parseJDBC understands jdbc:mysql://host[:port]/name[?params] and jdbc:mariadb://…, as MySQL's Connector/J and MariaDB's
 // document them, with one host. A login in the URL is not used. If it does not understand, it says why in words that quote
 // nothing, because a password may be in there.
-func parseJDBC(text string) (rotation.Database, string) {
+func parseJDBC(text string) (proof.Database, string) {
 	rest, ok := strings.CutPrefix(text, "jdbc:mysql://")
 	if !ok {
 		rest, ok = strings.CutPrefix(text, "jdbc:mariadb://")
 	}
 	if !ok {
-		return rotation.Database{}, "it does not begin with jdbc:mysql:// or jdbc:mariadb://"
+		return proof.Database{}, "it does not begin with jdbc:mysql:// or jdbc:mariadb://"
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	slash := strings.LastIndexByte(rest, '/')
 	if slash < 0 || slash == len(rest)-1 {
-		return rotation.Database{}, "it does not name a database after the host"
+		return proof.Database{}, "it does not name a database after the host"
 	}
 	name, err := url.PathUnescape(rest[slash+1:])
 	if err != nil {
-		return rotation.Database{}, "the name of the database is not well escaped"
+		return proof.Database{}, "the name of the database is not well escaped"
 	}
 	authority := rest[:slash]
 	authority = authority[strings.LastIndexByte(authority, '@')+1:] // what stands before the last @ is a login
 	if strings.ContainsAny(authority, ",()=") {
-		return rotation.Database{}, "it names several hosts, or a host in a form of its own"
+		return proof.Database{}, "it names several hosts, or a host in a form of its own"
 	}
 	host, port, why := hostAndPort(authority)
 	if why != "" {
-		return rotation.Database{}, why
+		return proof.Database{}, why
 	}
 	params, _ := url.ParseQuery(query) // what it cannot read, Connector/J would not read as TLS either
-	return rotation.Database{Host: host, Port: port, Name: name, TLS: tlsOf(params)}, ""
+	return proof.Database{Host: host, Port: port, Name: name, TLS: tlsOf(params)}, ""
 }
 
 func hostAndPort(authority string) (host string, port int, why string) {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 func TestTheURLOfTheDatabaseIsUnderstoodAsItsDriverDoes(t *testing.T) {
@@ -60,7 +60,7 @@ func TestTheURLOfTheDatabaseIsUnderstoodAsItsDriverDoes(t *testing.T) {
 				return
 			}
 			assert.Empty(t, why)
-			assert.Equal(t, rotation.Database{Host: test.host, Port: test.port, Name: test.name, TLS: test.tls}, got)
+			assert.Equal(t, proof.Database{Host: test.host, Port: test.port, Name: test.name, TLS: test.tls}, got)
 		})
 	}
 }

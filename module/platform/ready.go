@@ -14,14 +14,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 const readyTimeout = 5 * time.Second
 
 // Ready asks the health URL once, for 5 seconds at most. 200 is ready, and 301 to https too, as the installer's reverse
 // proxy answers; redirects are not followed. client may be nil: then no proxy is asked and no connection stays open.
-func Ready(ctx context.Context, client *http.Client, address string, now func() time.Time) rotation.Readiness {
+func Ready(ctx context.Context, client *http.Client, address string, now func() time.Time) proof.Readiness {
 	result := ask(ctx, client, address, now)
 	if result.Status != 0 {
 		result.Ready, result.Detail = judge(result.Status, result.location)
@@ -30,7 +30,7 @@ func Ready(ctx context.Context, client *http.Client, address string, now func() 
 }
 
 // Healthy asks a backend itself, as Ready does; 200 alone is healthy.
-func Healthy(ctx context.Context, client *http.Client, address string, now func() time.Time) rotation.Readiness {
+func Healthy(ctx context.Context, client *http.Client, address string, now func() time.Time) proof.Readiness {
 	result := ask(ctx, client, address, now)
 	if result.Status != 0 {
 		result.Ready, result.Detail = result.Status == http.StatusOK, fmt.Sprintf("status %d", result.Status)
@@ -40,7 +40,7 @@ func Healthy(ctx context.Context, client *http.Client, address string, now func(
 
 // answer is what came back, not judged yet.
 type answer struct {
-	rotation.Readiness
+	proof.Readiness
 	location string
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/docker/docker/api/types/mount"
 
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -47,7 +47,7 @@ func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others [
 	}
 	for _, c := range list {
 		role := roleOf(c.Labels[labelService], query.Services)
-		if isService(c) && c.Labels[labelProject] != query.Project && (role == rotation.RoleBackend || role == rotation.RoleCron) {
+		if isService(c) && c.Labels[labelProject] != query.Project && (role == proof.RoleBackend || role == proof.RoleCron) {
 			others = append(others, preflight.Container{
 				Name: nameOf(c), Service: c.Labels[labelService], Project: c.Labels[labelProject], Role: role, Image: c.Image, Dir: c.Labels[labelDir],
 			})

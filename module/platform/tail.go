@@ -28,18 +28,6 @@ func (e *Engine) Tail(ctx context.Context, name string, lines int) (string, erro
 	return plain(out.kept), nil
 }
 
-// Search gives the first line of a container's log, both streams, since a time, that matches; empty when none does. Of a line
-// longer than 64 KiB the end is looked at. The caller scrubs the secrets it knows.
-func (e *Engine) Search(ctx context.Context, name string, since time.Time, pattern *regexp.Regexp) (string, error) {
-	search := finder{pattern: pattern}
-	options := container.LogsOptions{Since: fmt.Sprintf("%d.%09d", since.Unix(), since.Nanosecond())}
-	if err := e.log(ctx, name, options, &search); err != nil {
-		return "", err
-	}
-	search.look() // a last line without its end
-	return search.found, nil
-}
-
 // log copies both streams of a container's log.
 func (e *Engine) log(ctx context.Context, name string, options container.LogsOptions, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
@@ -65,32 +53,6 @@ func (e *Engine) log(ctx context.Context, name string, options container.LogsOpt
 	return nil
 }
 
-// finder looks at each line that is written to it until one matches.
-type finder struct {
-	pattern *regexp.Regexp
-	line    end
-	found   string
-}
-
-func (f *finder) Write(p []byte) (int, error) {
-	for rest := p; f.found == "" && len(rest) > 0; {
-		line, after, ended := bytes.Cut(rest, []byte("\n"))
-		_, _ = f.line.Write(line)
-		if rest = after; ended {
-			f.look()
-		}
-	}
-	return len(p), nil
-}
-
-func (f *finder) look() {
-	text := plain(f.line.kept)
-	f.line.kept = f.line.kept[:0]
-	if f.found == "" && text != "" && f.pattern.MatchString(text) {
-		f.found = text
-	}
-}
-
 // end keeps the end of what is written to it.
 type end struct{ kept []byte }
 
@@ -104,24 +66,5 @@ func (e *end) Write(p []byte) (int, error) {
 
 // plain leaves out escape sequences (ECMA-48: ESC [ parameters, final byte @ to ~) and control characters.
 func plain(text []byte) string {
-	var out strings.Builder
-	escape := 0 // 1 after ESC, 2 inside the parameters
-	for _, r := range string(text) {
-		switch {
-		case r == 0x1b:
-			escape = 1
-		case escape == 1:
-			escape = 0
-			if r == '[' {
-				escape = 2
-			}
-		case escape == 2:
-			if r >= '@' && r <= '~' {
-				escape = 0
-			}
-		case r == '\n' || r == '\t' || (r >= ' ' && r != 0x7f):
-			out.WriteRune(r)
-		}
-	}
-	return out.String()
+	return regexp.MustCompile(`\x1b(\[[^@-~\x1b]*[@-~]?|[^\[\x1b]|$)|[\x00-\x08\x0b-\x1f\x7f]`).ReplaceAllString(strings.ToValidUTF8(string(text), "\uFFFD"), "")
 }

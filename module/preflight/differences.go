@@ -1,12 +1,13 @@
 package preflight
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -73,7 +74,7 @@ func unique(sentences []string) []string {
 // elsewhere: the containers were made by compose in another directory.
 func (c Comparison) elsewhere() []string {
 	for _, one := range c.Containers {
-		if one.Dir != "" && one.Dir != c.Dir && (one.Role == rotation.RoleBackend || one.Role == rotation.RoleCron) {
+		if one.Dir != "" && one.Dir != c.Dir && (one.Role == proof.RoleBackend || one.Role == proof.RoleCron) {
 			return []string{fmt.Sprintf("The Platform was started in the directory %s, not in %s. Cause: compose_dir is another directory than the one it was started in. Set compose_dir to %s.", one.Dir, c.Dir, one.Dir)}
 		}
 	}
@@ -82,7 +83,7 @@ func (c Comparison) elsewhere() []string {
 
 // secondPlatform: another project has what a start would make once more.
 func (c Comparison) secondPlatform() []string {
-	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role == rotation.RoleBackend || one.Role == rotation.RoleCron }) {
+	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role == proof.RoleBackend || one.Role == proof.RoleCron }) {
 		return nil
 	}
 	var projects []string
@@ -124,19 +125,14 @@ func (c Comparison) service(name string) []string {
 		}
 	}
 	for _, event := range c.Events {
-		if event.Action == "Creating" && serviceOf(event.Container, c.Containers) == nil && c.runs(name) && created(event.Container, name, c.Project) {
+		if event.Action == "Creating" && !slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Name == event.Container }) && c.runs(name) && created(event.Container, name, c.Project) {
 			say(fmt.Sprintf("Service %s would get another container (%s).", name, event.Container))
 		}
 	}
 	return found
 }
 
-func orNone(ports []string) string {
-	if len(ports) == 0 {
-		return "none"
-	}
-	return strings.Join(ports, ", ")
-}
+func orNone(names []string) string { return cmp.Or(strings.Join(names, ", "), "none") }
 
 func created(container, service, project string) bool {
 	number, ok := strings.CutPrefix(container, project+"-"+service+"-")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -53,14 +53,14 @@ func config(t *testing.T, edits ...string) Config {
 func same(t *testing.T, edits ...string) Comparison {
 	t.Helper()
 	c := Comparison{Project: "ec2-user", Dir: "/home/ec2-user", Home: "/home/ec2-user", Compose: "2.40.3", Images: map[string]string{}, Database: "ec2-user-db-1"}
-	roles := map[string]rotation.Role{"backend": rotation.RoleBackend, "cron": rotation.RoleCron, "migrate": rotation.RoleMigrate}
+	roles := map[string]proof.Role{"backend": proof.RoleBackend, "cron": proof.RoleCron, "migrate": proof.RoleMigrate}
 	for name, service := range config(t).Services {
 		c.Images[service.Image] = "sha256:" + service.Image
 		if name == "proxy" {
 			continue
 		}
 		one := Container{
-			Name: "ec2-user-" + name + "-1", Service: name, Project: c.Project, Role: rotation.RoleOther, Running: name != "migrate", Dir: c.Dir, Compose: c.Compose, Image: service.Image,
+			Name: "ec2-user-" + name + "-1", Service: name, Project: c.Project, Role: proof.RoleOther, Running: name != "migrate", Dir: c.Dir, Compose: c.Compose, Image: service.Image,
 			ImageIDs: []string{"sha256:" + service.Image}, Environment: map[string]secret.Secret{"PATH": secret.New("/bin")}, FromImage: map[string]secret.Secret{"PATH": secret.New("/bin")},
 			Mounts: service.Mounts, Ports: service.Ports,
 		}
@@ -165,7 +165,7 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 		},
 		{name: "a second Platform (case 2)", edit: func(_ *testing.T, c *Comparison) {
 			c.Containers, c.Events, c.Project = nil, nil, "seqera"
-			c.Strangers = []Container{{Project: "other", Role: rotation.RoleCron}, {Project: "other", Role: rotation.RoleBackend}}
+			c.Strangers = []Container{{Project: "other", Role: proof.RoleCron}, {Project: "other", Role: proof.RoleBackend}}
 		}, want: []string{"A second Platform would start: project seqera has no backend and no cron, but project other runs them. Set compose_project to other."}},
 		{name: "the Platform is down"},
 		{name: "the Platform is down, and the files mount another directory than before", edits: []string{`"/home/ec2-user/`, `"/root/`}, edit: func(_ *testing.T, c *Comparison) {
@@ -222,7 +222,7 @@ func TestTheInstallersFurtherServicesAreNoDifference(t *testing.T) {
 		c.Images[service.Image] = "sha256:" + service.Image
 		for n := range service.Replicas {
 			one := Container{
-				Name: fmt.Sprintf("ec2-user-%s-%d", name, n+1), Service: name, Project: c.Project, Role: rotation.RoleOther, Running: true, Dir: c.Dir, Image: service.Image,
+				Name: fmt.Sprintf("ec2-user-%s-%d", name, n+1), Service: name, Project: c.Project, Role: proof.RoleOther, Running: true, Dir: c.Dir, Image: service.Image,
 				Environment: service.Environment, Mounts: service.Mounts, Ports: service.Ports,
 			}
 			if name == "reverseproxy" {

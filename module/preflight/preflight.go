@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -16,7 +16,7 @@ type Container struct {
 	Name     string
 	Service  string
 	Project  string
-	Role     rotation.Role
+	Role     proof.Role
 	Running  bool
 	ExitCode int
 
@@ -48,7 +48,7 @@ type Event struct{ Container, Action string }
 
 // Down says whether the Platform is down, or half of it: a backend or cron is not there or does not run.
 func Down(containers []Container) bool {
-	for _, role := range []rotation.Role{rotation.RoleBackend, rotation.RoleCron} {
+	for _, role := range []proof.Role{proof.RoleBackend, proof.RoleCron} {
 		of := slices.DeleteFunc(slices.Clone(containers), func(c Container) bool { return c.Role != role })
 		if len(of) == 0 || slices.ContainsFunc(of, func(c Container) bool { return !c.Running }) {
 			return true
@@ -69,15 +69,6 @@ func Mounts(containers []Container) map[string][]string {
 		slices.Sort(found[c.Service])
 	}
 	return found
-}
-
-func serviceOf(name string, containers []Container) *Container {
-	for i := range containers {
-		if containers[i].Name == name {
-			return &containers[i]
-		}
-	}
-	return nil
 }
 
 func list(names []string) string {

@@ -1,6 +1,8 @@
 package preflight
 
-import "strings"
+import (
+	"strings"
+)
 
 // settings is what a scan of the Platform's tower.yml finds. It is no YAML parser: it knows block mappings, dotted keys and
 // comments, which is how that file is written; in flow style it finds the names, and no application name.

@@ -1,13 +1,14 @@
 package preflight
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // Facts are what the checks of Unsuitable need to know. What could not be learned is empty, and becomes a warning.
@@ -40,7 +41,7 @@ type Sessions struct {
 type Verdict struct {
 	Problems []string
 	Warnings []string
-	Evidence []rotation.Evidence
+	Evidence []proof.Evidence
 }
 
 func (v *Verdict) problem(format string, args ...any) {
@@ -57,11 +58,11 @@ func (v *Verdict) check(name, holds string, do func()) {
 	do()
 	switch {
 	case len(v.Problems) > problems:
-		v.Evidence = append(v.Evidence, rotation.Evidence{Check: name, Detail: strings.Join(v.Problems[problems:], " ")})
+		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, Detail: strings.Join(v.Problems[problems:], " ")})
 	case len(v.Warnings) > warnings:
-		v.Evidence = append(v.Evidence, rotation.Evidence{Check: name, OK: true, Detail: strings.Join(v.Warnings[warnings:], " ")})
+		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, OK: true, Detail: strings.Join(v.Warnings[warnings:], " ")})
 	default:
-		v.Evidence = append(v.Evidence, rotation.Evidence{Check: name, OK: true, Detail: holds})
+		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, OK: true, Detail: holds})
 	}
 }
 
@@ -90,17 +91,10 @@ func (f Facts) version(v *Verdict) {
 	major, minor, ok := release(said)
 	switch {
 	case !ok:
-		v.warn("The version of this Platform is not known: neither service-info nor the tag of %s tells it. Rotation requires %d.%d or later.", orUnknown(f.Image), leastMajor, leastMinor)
+		v.warn("The version of this Platform is not known: neither service-info nor the tag of %s tells it. Rotation requires %d.%d or later.", cmp.Or(f.Image, "its image"), leastMajor, leastMinor)
 	case major < leastMajor || major == leastMajor && minor < leastMinor:
 		v.problem("This Platform is %s (by %s), and rotation requires %d.%d or later. Upgrade it first: an older one would lose every credential.", said, where, leastMajor, leastMinor)
 	}
-}
-
-func orUnknown(image string) string {
-	if image == "" {
-		return "its image"
-	}
-	return image
 }
 
 // tag is that of an image's reference, empty where it has none.
@@ -133,7 +127,7 @@ func release(text string) (major, minor int, ok bool) {
 
 func (f Facts) holders() []Container {
 	return slices.DeleteFunc(slices.Clone(f.Containers), func(c Container) bool {
-		return c.Role != rotation.RoleBackend && c.Role != rotation.RoleCron
+		return c.Role != proof.RoleBackend && c.Role != proof.RoleCron
 	})
 }
 
@@ -188,7 +182,7 @@ func (f Facts) overrides(v *Verdict) {
 func Overriding(containers []Container, configPrefix string, ours []string) []string {
 	environments := map[string]bool{}
 	for _, c := range containers {
-		if c.Role == rotation.RoleBackend || c.Role == rotation.RoleCron {
+		if c.Role == proof.RoleBackend || c.Role == proof.RoleCron {
 			for _, name := range micronaut(c) {
 				environments[name] = true
 			}
@@ -242,35 +236,26 @@ func (f Facts) roles(v *Verdict) {
 	for _, c := range f.Containers {
 		environments := micronaut(c)
 		cron, ha := slices.Contains(environments, "cron"), slices.Contains(environments, "ha")
-		if c.Role == rotation.RoleCron {
+		if c.Role == proof.RoleCron {
 			crons = append(crons, c.Name)
 		}
 		switch {
-		case c.Role == rotation.RoleOther:
-			if len(environments) > 0 && hasTower(c) {
+		case c.Role == proof.RoleOther:
+			if len(environments) > 0 && slices.ContainsFunc(slices.Collect(maps.Keys(c.Environment)), func(name string) bool { return strings.HasPrefix(name, "TOWER_") }) {
 				v.problem("Container %s is one of the Platform's (it has TOWER settings and MICRONAUT_ENVIRONMENTS), and the option services does not name its service %s. Name it under backends or cron.", c.Name, c.Service)
 			}
-		case c.Role != rotation.RoleCron && c.Role != rotation.RoleBackend:
+		case c.Role != proof.RoleCron && c.Role != proof.RoleBackend:
 		case len(environments) == 0:
 			v.warn("Container %s has no MICRONAUT_ENVIRONMENTS, so its role is told by the name of its service alone.", c.Name)
-		case c.Role == rotation.RoleCron && (!cron || ha):
+		case c.Role == proof.RoleCron && (!cron || ha):
 			v.problem("Service %s is named as cron, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
-		case c.Role == rotation.RoleBackend && (cron || !ha):
+		case c.Role == proof.RoleBackend && (cron || !ha):
 			v.problem("Service %s is named as a backend, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
 		}
 	}
 	if len(crons) > 1 {
 		v.problem("There are %d cron containers (%s), and the Platform allows one. Stop all but one.", len(crons), list(crons))
 	}
-}
-
-func hasTower(c Container) bool {
-	for name := range c.Environment {
-		if strings.HasPrefix(name, "TOWER_") {
-			return true
-		}
-	}
-	return false
 }
 
 func (f Facts) health(v *Verdict) {

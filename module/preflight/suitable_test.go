@@ -6,13 +6,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 const towerYML = "/home/ec2-user/target/tower.yml"
 
-func holder(service string, role rotation.Role, environment ...string) Container {
+func holder(service string, role proof.Role, environment ...string) Container {
 	c := Container{
 		Name: "ec2-user-" + service + "-1", Service: service, Role: role, Running: true, Addresses: []string{"172.18.0.5"},
 		Environment: map[string]secret.Secret{"TOWER_ENABLE_AWS_SSM": secret.New("true")}, Mounts: []Mount{{Source: towerYML, Target: "/tower.yml"}},
@@ -29,9 +29,9 @@ func able() Facts {
 		App: "tower-template", Version: "26.1.3", Image: "x/backend:v26.1.3", Asked: 1, Sessions: &Sessions{Database: "db:3306/tower", Own: "172.18.0.1", Hosts: []string{"172.18.0.5"}},
 		Settings: map[string]string{towerYML: "micronaut:\n  application:\n    name: tower-template\n"},
 		Containers: []Container{
-			holder("backend", rotation.RoleBackend, "MICRONAUT_ENVIRONMENTS=prod,redis,ha,,,"), holder("cron", rotation.RoleCron, "MICRONAUT_ENVIRONMENTS=prod,redis,cron,,,"),
-			{Name: "ec2-user-wave-lite-1", Service: "wave-lite", Role: rotation.RoleOther, Environment: map[string]secret.Secret{"MICRONAUT_ENVIRONMENTS": secret.New("lite")}},
-			{Name: "ec2-user-groundswell-1", Service: "groundswell", Role: rotation.RoleOther, Environment: map[string]secret.Secret{"TOWER_DB_URL": secret.New("jdbc:mysql://db")}},
+			holder("backend", proof.RoleBackend, "MICRONAUT_ENVIRONMENTS=prod,redis,ha,,,"), holder("cron", proof.RoleCron, "MICRONAUT_ENVIRONMENTS=prod,redis,cron,,,"),
+			{Name: "ec2-user-wave-lite-1", Service: "wave-lite", Role: proof.RoleOther, Environment: map[string]secret.Secret{"MICRONAUT_ENVIRONMENTS": secret.New("lite")}},
+			{Name: "ec2-user-groundswell-1", Service: "groundswell", Role: proof.RoleOther, Environment: map[string]secret.Secret{"TOWER_DB_URL": secret.New("jdbc:mysql://db")}},
 		},
 	}
 }
@@ -77,7 +77,7 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 		{name: "another application, by the environment", edit: set(1, "MICRONAUT_APPLICATION_NAME=other"), problems: []string{"Container ec2-user-cron-1 has the application name other (by MICRONAUT_APPLICATION_NAME)"}},
 		{name: "a name with a placeholder", edit: func(f *Facts) { f.Settings[towerYML] = "micronaut.application.name: ${NAME:tower}\n" }, warnings: []string{"is not known"}},
 		{name: "names exchanged (V12)", edit: func(f *Facts) {
-			f.Containers[0].Role, f.Containers[1].Role = rotation.RoleCron, rotation.RoleBackend
+			f.Containers[0].Role, f.Containers[1].Role = proof.RoleCron, proof.RoleBackend
 		}, problems: []string{"Service backend is named as cron", "Service cron is named as a backend"}},
 		{name: "cron in the env file of both", edit: set(0, "MICRONAUT_ENVIRONMENTS=prod,ha,cron"), problems: []string{"Service backend is named as a backend"}},
 		{name: "no environments", edit: unset(0, "MICRONAUT_ENVIRONMENTS"), warnings: []string{"its role is told by the name of its service alone"}},
@@ -87,7 +87,7 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 			f.Containers = append(f.Containers, second)
 		}, problems: []string{"There are 2 cron containers (ec2-user-cron-1 and ec2-user-cron-2)"}},
 		{name: "a Platform container that nobody names (V12)", edit: func(f *Facts) {
-			f.Containers = append(f.Containers, holder("tower-api", rotation.RoleOther, "MICRONAUT_ENVIRONMENTS=prod,redis,ha"))
+			f.Containers = append(f.Containers, holder("tower-api", proof.RoleOther, "MICRONAUT_ENVIRONMENTS=prod,redis,ha"))
 		}, problems: []string{"does not name its service tower-api"}},
 		{name: "an unhealthy backend", edit: func(f *Facts) { f.Unhealthy = map[string]string{"ec2-user-backend-1": "status 503"} }, problems: []string{"Backend ec2-user-backend-1 is not healthy: status 503."}},
 		{name: "no backend was asked", edit: func(f *Facts) { f.Asked = 0 }, warnings: []string{"No backend was asked"}},
@@ -134,7 +134,7 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 }
 
 func TestNamesThatOverrideOursAreThoseOfEachEnvironmentAndTheDottedOnes(t *testing.T) {
-	containers := []Container{holder("backend", rotation.RoleBackend, "MICRONAUT_ENVIRONMENTS=prod,ha,"), holder("x", rotation.RoleOther, "MICRONAUT_ENVIRONMENTS=lite")}
+	containers := []Container{holder("backend", proof.RoleBackend, "MICRONAUT_ENVIRONMENTS=prod,ha,"), holder("x", proof.RoleOther, "MICRONAUT_ENVIRONMENTS=lite")}
 	assert.Equal(t, []string{
 		"/config/app/tower.crypto.secretKey", "/config/app_ha/tower/crypto/secretKey", "/config/app_ha/tower.crypto.secretKey", "/config/app_prod/tower/crypto/secretKey", "/config/app_prod/tower.crypto.secretKey",
 	}, Overriding(containers, "/config/app", []string{"/config/app/tower/crypto/secretKey", ""}))

@@ -14,7 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -26,7 +27,7 @@ const (
 )
 
 // Baseline is what a scan saw before a rotation: which content each record had, and which opened. It holds neither key nor
-// plaintext. It is bound to what it says by an HMAC under the key that was in use (rotation.Prints.MACKey).
+// plaintext. It is bound to what it says by an HMAC under the key that was in use (proof.Fingerprinter.MACKey).
 //
 // It proves of a record that no credential accounts for that it was rewritten since. That the rewriting was cron's, with
 // the new key, holds only if nobody wrote with the old key after the baseline was taken: take it while no backend runs.
@@ -64,7 +65,7 @@ type known struct {
 }
 
 // Baseline makes one of the last scan, which must have succeeded. Its text goes to w as well.
-func (s *Scanner) Baseline(app string, prints rotation.Prints, takenAt time.Time, w io.Writer) (*Baseline, error) {
+func (s *Scanner) Baseline(app string, prints proof.Fingerprinter, takenAt time.Time, w io.Writer) (*Baseline, error) {
 	counted, err := s.count(false)
 	if err != nil {
 		return nil, err
@@ -104,7 +105,7 @@ func (b *Baseline) header() []byte {
 	return append(text, '\n')
 }
 
-func (b *Baseline) mac(prints rotation.Prints, key secret.Secret) string {
+func (b *Baseline) mac(prints proof.Fingerprinter, key secret.Secret) string {
 	mac := hmac.New(sha256.New, prints.MACKey(key, b.App))
 	_, _ = mac.Write([]byte("baseline/" + b.Digest))
 	return hex.EncodeToString(mac.Sum(nil))
@@ -187,18 +188,16 @@ func (b *Baseline) proves() bool { return len(b.rows) > 0 }
 
 // fits refuses a baseline that is of another database: none of its records is here, or the schema has another name. The
 // address may differ: a container gets a new one at each start.
-func (b *Baseline) fits(known int, db *DB) error {
+func (b *Baseline) validate(known int, db *DB) error {
 	if !b.taken() {
 		return nil
 	}
 	switch {
 	case !strings.HasSuffix(b.Database, "/"+db.name):
-		return &rotation.Fault{
-			Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("The option baseline is not of the database %s: it is of %s.", db.identity, b.Database),
-			State: nothingWritten, Next: "Hand on the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
-		}
+		return fault.New(fault.CodeInvalidOptions, "Hand on the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
+			"The option baseline is not of the database %s: it is of %s.", db.identity, b.Database)
 	case len(b.rows) > 0 && known == 0:
-		return rotation.RecordsMissing(fmt.Sprintf("The database %s has none of the %d records that the baseline of %s has.", db.identity, len(b.rows), stamp(b.TakenAt)))
+		return proof.RecordsMissing(fmt.Sprintf("The database %s has none of the %d records that the baseline of %s has.", db.identity, len(b.rows), stamp(b.TakenAt)))
 	}
 	return nil
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -43,7 +44,7 @@ func remembered(keys Keys, baseline *Baseline, records map[string]was) *Scanner 
 	s := NewScanner(&DB{identity: "db:3306/tower", name: "tower"}, keys, Options{Baseline: baseline})
 	s.records.begin()
 	for id, one := range records {
-		r := s.meet([]byte(id))
+		r := s.upsert([]byte(id))
 		r.class, r.version, r.digest, r.stale = one.class, one.version, digestOf([]byte(one.secure)), false
 		if one.class != orphaned {
 			owner := s.links.add(whoIs([]byte(id), 1, []byte("salt")))
@@ -74,7 +75,7 @@ func handedOn(t *testing.T, b *Baseline) map[string]any {
 
 func recalled(t *testing.T, document map[string]any) *Baseline {
 	t.Helper()
-	b, lost, err := Recall(document, "app", keys(), quick{})
+	b, lost, err := LoadBaseline(document, "app", keys(), quick{})
 	require.NoError(t, err)
 	require.Empty(t, lost)
 	return b
@@ -92,9 +93,9 @@ func TestWhatChangedSinceTheBaselineIsAccountedFor(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []int{8, 2, 0, 2, 4, 2}, []int{got.Total, got.Current, got.Previous, got.Unreadable, got.Orphaned, got.Rewritten})
 	assert.Equal(t, []string{"a", "c"}, got.NotRewritten, "another version of the same content is not rewritten")
-	assert.Equal(t, &rotation.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: 7, Created: 2, Removed: 1}, got.Before)
+	assert.Equal(t, &proof.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: 7, Created: 2, Removed: 1}, got.Before)
 	assert.Equal(t, got.Total, got.Before.Total+got.Before.Created-got.Before.Removed)
-	assert.ElementsMatch(t, []rotation.Unread{{ID: "lost", Before: true}, {ID: "mine", Changed: true}}, got.Unread)
+	assert.ElementsMatch(t, []proof.Unread{{ID: "lost", Before: true}, {ID: "mine", Changed: true}}, got.Unread)
 	assert.Equal(t, []string{"lost", "mine"}, got.UnreadableIDs)
 }
 
@@ -119,11 +120,11 @@ func TestABaselineOfAnotherDatabaseIsRefused(t *testing.T) {
 	there := map[string]was{"a": {orphaned, 0, "1"}}
 	for name, test := range map[string]struct {
 		change func(*Baseline)
-		code   rotation.Code
+		code   fault.Code
 		says   string
 	}{
-		"another schema":           {func(b *Baseline) { b.Database = "db:3306/other" }, rotation.CodeInvalidOptions, "is not of the database db:3306/tower"},
-		"not one record in common": {func(b *Baseline) { b.rows[0].name[0]++ }, rotation.CodeRecordsMissing, "The database db:3306/tower has none of the 1 records"},
+		"another schema":           {func(b *Baseline) { b.Database = "db:3306/other" }, fault.CodeInvalidOptions, "is not of the database db:3306/tower"},
+		"not one record in common": {func(b *Baseline) { b.rows[0].name[0]++ }, fault.CodeRecordsMissing, "The database db:3306/tower has none of the 1 records"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := recalled(t, handedOn(t, before(t, there)))
@@ -161,7 +162,7 @@ func TestABaselineInAFileIsTheSame(t *testing.T) {
 		then["record "+strconv.Itoa(i)] = was{orphaned, int64(i), strconv.Itoa(i)}
 	}
 	path := filepath.Join(t.TempDir(), "made", "app.baseline.gz")
-	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).Keep("app", quick{}, noon(), path)
+	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).WriteBaseline("app", quick{}, noon(), path)
 	require.NoError(t, err)
 	require.NoError(t, unkept)
 	assert.Empty(t, b.Records, "too many to be handed on")
@@ -186,7 +187,7 @@ func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 	}
 	dir := t.TempDir()
 	kept := func(name string, records map[string]was) map[string]any {
-		b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, records).Keep("app", quick{}, noon(), filepath.Join(dir, name))
+		b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, records).WriteBaseline("app", quick{}, noon(), filepath.Join(dir, name))
 		require.NoError(t, err)
 		require.NoError(t, unkept)
 		return handedOn(t, b)
@@ -251,7 +252,7 @@ func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 		"template: records that are an empty list": {map[string]any{"digest": "0123", "total": 4.0, "records": []any{}, "path": ""}, -1, lost, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, gone, err := Recall(test.document, "app", keys(), quick{})
+			b, gone, err := LoadBaseline(test.document, "app", keys(), quick{})
 			require.NoError(t, err)
 			assert.Contains(t, gone, test.lost)
 			if test.total < 0 {
@@ -281,10 +282,10 @@ func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 		"records without the rest": {"records": []any{"a 0 e3b0c44298fc u -"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := Recall(document, "app", keys(), quick{})
-			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+			_, _, err := LoadBaseline(document, "app", keys(), quick{})
+			assert.Equal(t, fault.CodeInvalidOptions, faultOf(t, err).Code)
 			_, err = Named(document)
-			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+			assert.Equal(t, fault.CodeInvalidOptions, faultOf(t, err).Code)
 		})
 	}
 }
@@ -297,7 +298,7 @@ func TestAFullDiskTakesNoBaselineAway(t *testing.T) {
 		}
 		path := filepath.Join(t.TempDir(), "app.baseline.gz")
 		scanner := remembered(Keys{Current: keys().Previous}, nil, then)
-		good, unkept, err := scanner.Keep("app", quick{}, noon(), path)
+		good, unkept, err := scanner.WriteBaseline("app", quick{}, noon(), path)
 		require.NoError(t, err)
 		require.NoError(t, unkept)
 		size, err := os.Stat(path)
@@ -306,7 +307,7 @@ func TestAFullDiskTakesNoBaselineAway(t *testing.T) {
 			var usual syscall.Rlimit
 			require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &usual))
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(room), Max: usual.Max}))
-			b, unkept, err := scanner.Keep("app", quick{}, noon(), path)
+			b, unkept, err := scanner.WriteBaseline("app", quick{}, noon(), path)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &usual))
 			require.NoError(t, err, "a warning, no failure")
 			require.ErrorContains(t, unkept, "too large")
@@ -322,7 +323,7 @@ func TestAFullDiskTakesNoBaselineAway(t *testing.T) {
 }
 
 func TestABaselineThatCannotBeKeptIsHandedOnAllTheSame(t *testing.T) {
-	b, unkept, err := remembered(keys(), nil, map[string]was{"a": {orphaned, 0, ""}}).Keep("app", quick{}, noon(), "/dev/null/x/app")
+	b, unkept, err := remembered(keys(), nil, map[string]was{"a": {orphaned, 0, ""}}).WriteBaseline("app", quick{}, noon(), "/dev/null/x/app")
 	require.NoError(t, err)
 	require.Error(t, unkept)
 	assert.Empty(t, b.Path)
@@ -333,7 +334,7 @@ func TestABaselineThatIsLostOrWasChangedIsNoticedAndNotUsed(t *testing.T) {
 	then := map[string]was{"a": {orphaned, 0, "1"}, "b": {current, 3, "1"}}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "b.gz")
-	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).Keep("app", quick{}, noon(), path)
+	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).WriteBaseline("app", quick{}, noon(), path)
 	require.NoError(t, err)
 	require.NoError(t, unkept)
 	packed, err := os.ReadFile(path)
@@ -370,7 +371,7 @@ func TestABaselineThatIsLostOrWasChangedIsNoticedAndNotUsed(t *testing.T) {
 		"of another installation":      {handedOn(t, elsewhere), `"elsewhere", not "app"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, lost, err := Recall(test.document, "app", keys(), quick{})
+			got, lost, err := LoadBaseline(test.document, "app", keys(), quick{})
 			require.NoError(t, err)
 			assert.Nil(t, got)
 			assert.Contains(t, lost, test.words)
@@ -392,7 +393,7 @@ func TestABaselineIsReadAsAnsibleHandsItOn(t *testing.T) {
 		return document
 	}
 	assert.Equal(t, 1, recalled(t, good()).Total)
-	none, lost, err := Recall(nil, "app", keys(), quick{})
+	none, lost, err := LoadBaseline(nil, "app", keys(), quick{})
 	require.NoError(t, err)
 	assert.Nil(t, none)
 	assert.Empty(t, lost)
@@ -402,8 +403,8 @@ func TestABaselineIsReadAsAnsibleHandsItOn(t *testing.T) {
 		t.Run(fmt.Sprint(name, " is ", value), func(t *testing.T) {
 			bad := good()
 			bad[name] = value
-			_, _, err := Recall(bad, "app", keys(), quick{})
-			assert.Equal(t, rotation.CodeInvalidOptions, faultOf(t, err).Code)
+			_, _, err := LoadBaseline(bad, "app", keys(), quick{})
+			assert.Equal(t, fault.CodeInvalidOptions, faultOf(t, err).Code)
 		})
 	}
 	named, err := Named(map[string]any{"path": "/b", "digest": "d", "total": "3", "taken_at": "2026-01-02T12:00:00Z"})
@@ -416,23 +417,23 @@ func TestABaselineIsReadAsAnsibleHandsItOn(t *testing.T) {
 
 func TestABaselineSparesDerivationsAndNeverMakesARecordCurrentInAProof(t *testing.T) {
 	all := seeds(t, 6, 2)
-	scanner := NewScanner(shelve(all), Keys{Current: keys().Previous}, Options{})
+	scanner := NewScanner(inMemory(all), Keys{Current: keys().Previous}, Options{})
 	_, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
 	b, err := scanner.Baseline("app", quick{}, noon(), io.Discard)
 	require.NoError(t, err)
 
-	rotating := NewScanner(shelve(all), keys(), Options{Baseline: recalled(t, handedOn(t, b))})
+	rotating := NewScanner(inMemory(all), keys(), Options{Baseline: recalled(t, handedOn(t, b))})
 	got, err := rotating.Scan(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []int{6, 6}, []int{got.Total, got.Previous})
 	assert.Zero(t, rotating.derived.Load(), "neither an id nor a key: what is unchanged is under the previous key")
 
 	for carry, derivations := range map[bool]int64{true: 0, false: 6} {
-		same, lost, err := Recall(handedOn(t, b), "app", Keys{Current: keys().Previous}, quick{})
+		same, lost, err := LoadBaseline(handedOn(t, b), "app", Keys{Current: keys().Previous}, quick{})
 		require.NoError(t, err)
 		require.Empty(t, lost)
-		again := NewScanner(shelve(all), Keys{Current: keys().Previous}, Options{Baseline: same, Carry: carry})
+		again := NewScanner(inMemory(all), Keys{Current: keys().Previous}, Options{Baseline: same, Carry: carry})
 		got, err = again.Scan(t.Context())
 		require.NoError(t, err)
 		assert.Equal(t, []int{6, 6}, []int{got.Total, got.Current})

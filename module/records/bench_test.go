@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/internal/dbserver"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -129,7 +129,7 @@ func TestMeasured(t *testing.T) {
 		t.Skip("it is a part of make bench-records")
 	}
 	debug.SetGCPercent(asMain)
-	where := rotation.Database{User: "reader", Password: secret.New(password), TLS: "preferred"}
+	where := proof.Database{User: "reader", Password: secret.New(password), TLS: "preferred"}
 	var rows int
 	_, err := fmt.Sscan(asked, &where.Host, &where.Port, &where.Name, &rows)
 	require.NoError(t, err)

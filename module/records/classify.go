@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // class is what a record is; each is exactly one.
@@ -42,7 +41,7 @@ type record struct {
 
 // look reads and judges the records that are stale, page by page, on all workers. It holds no snapshot meanwhile: a
 // derivation costs some 13 ms, and a server must not keep old versions of its rows for as long as thousands of them last.
-func (s *Scanner) look(ctx context.Context) error {
+func (s *Scanner) judgeStale(ctx context.Context) error {
 	s.looked.Store(0)
 	s.toLook.Store(int64(s.unseenOrStale()))
 	if s.toLook.Load() == 0 {
@@ -83,7 +82,7 @@ func (s *Scanner) stale(at int) (names []name, next int) {
 
 // classify judges rows on all workers and remembers what it found, also when it was interrupted.
 func (s *Scanner) classify(ctx context.Context, rows []row) error {
-	return s.spread(ctx, len(rows), func(i int) error {
+	return s.onAllWorkers(ctx, len(rows), func(i int) error {
 		one, _ := s.records.find(rows[i].name)
 		if one == nil {
 			return nil // its id changed its form under us: the next pass meets it
@@ -109,7 +108,9 @@ func (s *Scanner) judge(before record, now *row) (record, error) {
 		return one, nil
 	}
 	if was, known := s.options.Baseline.class(one.name, one.digest); known && s.tells(was) {
-		one.class, one.carried = s.nowIs(was), true
+		if one.class, one.carried = was, true; was == current {
+			one.class = s.options.Baseline.under
+		}
 		return one, nil
 	}
 	// What was rewritten is under the current key.
@@ -133,13 +134,6 @@ func (s *Scanner) tells(was class) bool {
 	default:
 		return false
 	}
-}
-
-func (s *Scanner) nowIs(was class) class {
-	if was == current {
-		return s.options.Baseline.under
-	}
-	return was
 }
 
 // open tries the keys in turn.
@@ -169,24 +163,15 @@ func (s *Scanner) opens(try class, secure, salt []byte) (bool, error) {
 			return false, nil
 		}
 	}
-	key, err := s.unlock(from, salt)
+	s.derived.Add(1)
+	key, err := s.deriveKey([]byte(from.Reveal()), salt)
+	defer clear(key[:])
 	if err != nil {
 		return false, err
 	}
-	defer clear(key[:])
-	return isUnder(key, secure), nil
-}
-
-func (s *Scanner) unlock(from secret.Secret, salt []byte) (*sealed.Key, error) {
-	s.derived.Add(1)
-	key, err := s.deriveKey([]byte(from.Reveal()), salt)
-	return &key, err
-}
-
-func isUnder(key *sealed.Key, secure []byte) bool {
-	plain, err := sealed.OpenObject(*key, secure)
+	plain, err := sealed.OpenObject(key, secure)
 	clear(plain)
-	return err == nil
+	return err == nil, nil
 }
 
 // learn leans towards the key that opened a record, so that the next new one is tried with it first.

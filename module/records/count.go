@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 const (
@@ -13,10 +13,10 @@ const (
 )
 
 // count adds up what is known of the records. Its error is a fault for a baseline of another database.
-func (s *Scanner) count(exact bool) (rotation.Records, error) {
+func (s *Scanner) count(exact bool) (proof.Records, error) {
 	s.records.sort()
 	s.settle()
-	r := rotation.Records{Database: s.db.identity, Total: len(s.records.rows), Exact: exact, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}
+	r := proof.Records{Database: s.db.identity, Total: len(s.records.rows), Exact: exact, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}
 	b := s.options.Baseline
 	created, known, carried := 0, 0, 0
 	for _, at := range s.records.index {
@@ -35,11 +35,11 @@ func (s *Scanner) count(exact bool) (rotation.Records, error) {
 		}
 		s.tally(&r, one, was, before)
 	}
-	if err := b.fits(known, s.db); err != nil {
-		return rotation.Records{}, err
+	if err := b.validate(known, s.db); err != nil {
+		return proof.Records{}, err
 	}
 	if b.taken() {
-		r.Before = &rotation.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: b.Total, Created: created, Removed: b.Total - known}
+		r.Before = &proof.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: b.Total, Created: created, Removed: b.Total - known}
 	}
 	slices.Sort(r.UnreadableIDs)
 	slices.Sort(r.NotRewritten)
@@ -49,7 +49,7 @@ func (s *Scanner) count(exact bool) (rotation.Records, error) {
 	return r, nil
 }
 
-func (s *Scanner) tally(r *rotation.Records, one *record, was known, before bool) {
+func (s *Scanner) tally(r *proof.Records, one *record, was known, before bool) {
 	b := s.options.Baseline
 	switch one.class {
 	case unseen:
@@ -63,7 +63,7 @@ func (s *Scanner) tally(r *rotation.Records, one *record, was known, before bool
 		if len(r.Unread) < kept {
 			id := s.id(one.name)
 			r.UnreadableIDs = append(r.UnreadableIDs, id)
-			r.Unread = append(r.Unread, rotation.Unread{ID: id, Before: before && was.class == unreadable, Changed: before && was.digest != one.digest})
+			r.Unread = append(r.Unread, proof.Unread{ID: id, Before: before && was.class == unreadable, Changed: before && was.digest != one.digest})
 		}
 	case orphaned:
 		r.Orphaned++
@@ -76,7 +76,7 @@ func (s *Scanner) tally(r *rotation.Records, one *record, was known, before bool
 }
 
 // notes says what the numbers do not.
-func (s *Scanner) notes(r rotation.Records) []string {
+func (s *Scanner) notes(r proof.Records) []string {
 	list := slices.Clone(s.db.schema.notes)
 	b := s.options.Baseline
 	if b.taken() && !b.proves() {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -26,7 +26,7 @@ const (
 	readOnly = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 	// A minute for a statement, on the server itself, and ten seconds for a table that a migration holds. MariaDB and MySQL call
 	// the first by different names; each takes the other's comment for one.
-	patience = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
+	sessionLimits = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
 )
 
 // DB is the Platform's database, opened for reading alone, on one connection: it is kept from look to look for as long as it
@@ -42,7 +42,7 @@ type DB struct {
 
 // Open connects and looks the schema up; a user that may SELECT is enough. Its errors are faults: database_unavailable,
 // database_login_refused, database_schema, interrupted; they name address and user, never the password.
-func Open(ctx context.Context, where rotation.Database) (*DB, error) {
+func Open(ctx context.Context, where proof.Database) (*DB, error) {
 	settings, err := settingsFor(where)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func Open(ctx context.Context, where rotation.Database) (*DB, error) {
 	db.pool.SetMaxOpenConns(1)
 	limited, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if db.schema, err = lookAt(limited, db.pool, db.identity); err != nil {
+	if db.schema, err = readSchema(limited, db.pool, db.identity); err != nil {
 		_ = db.pool.Close()
 		return nil, db.fault(ctx, err)
 	}
@@ -94,7 +94,7 @@ func (d *DB) snapshot(ctx context.Context, read func(*sql.Conn) error) (err erro
 	return read(connection)
 }
 
-func settingsFor(where rotation.Database) (*mysql.Config, error) {
+func settingsFor(where proof.Database) (*mysql.Config, error) {
 	settings := mysql.NewConfig()
 	settings.Net, settings.Addr = "tcp", net.JoinHostPort(where.Host, strconv.Itoa(where.Port))
 	settings.User, settings.Passwd, settings.DBName = where.User, where.Password.Reveal(), where.Name
@@ -117,7 +117,7 @@ func (r reading) Connect(ctx context.Context) (driver.Conn, error) {
 		_ = connection.Close()
 		return nil, errors.New("the driver cannot set up a session")
 	}
-	for _, statement := range []string{readOnly, patience} {
+	for _, statement := range []string{readOnly, sessionLimits} {
 		if _, err := session.ExecContext(ctx, statement, nil); err != nil {
 			_ = connection.Close()
 			return nil, err

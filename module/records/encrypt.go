@@ -4,16 +4,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/go-sql-driver/mysql"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // encrypt says how the connection is encrypted. Its error is a fault, about ca_file.
-func encrypt(settings *mysql.Config, where rotation.Database) error {
+func encrypt(settings *mysql.Config, where proof.Database) error {
 	if where.CAFile != "" && where.TLS != "verify-ca" {
 		return caFault(where.CAFile, "it is used with tls: verify-ca alone, and tls is "+where.TLS)
 	}
@@ -62,11 +62,9 @@ func authorities(path string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-func caFault(path, why string) *rotation.Fault {
-	return &rotation.Fault{
-		Code: rotation.CodeInvalidOptions, What: fmt.Sprintf("The option database.ca_file (%s) is of no use: %s.", path, why), State: nothingWritten,
-		Next: "Name a PEM file on the VM with the certificate authorities of the database, together with tls: verify-ca.",
-	}
+func caFault(path, why string) *fault.Fault {
+	return fault.New(fault.CodeInvalidOptions, "Name a PEM file on the VM with the certificate authorities of the database, together with tls: verify-ca.",
+		"The option database.ca_file (%s) is of no use: %s.", path, why)
 }
 
 // distrusted says why a certificate was not taken, or nothing.

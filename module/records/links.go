@@ -116,7 +116,7 @@ func (s *Scanner) refresh(known *link, salt []byte, deleted bool) {
 
 // derive computes what the records of credentials are called, on all workers, and links them.
 func (s *Scanner) derive(ctx context.Context, fresh []credential) error {
-	err := s.spread(ctx, len(fresh), func(i int) error {
+	err := s.onAllWorkers(ctx, len(fresh), func(i int) error {
 		id, err := s.identify(sealed.Path(fresh[i].user, fresh[i].id), fresh[i].salt)
 		s.derived.Add(1)
 		if err == nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -26,22 +27,22 @@ func testLogins(t *testing.T, s *server) {
 	tests := []struct {
 		name   string
 		before string // as root
-		where  func(*rotation.Database)
-		code   rotation.Code
+		where  func(*proof.Database)
+		code   fault.Code
 		says   string
 		after  string
 	}{
-		{"a wrong password", none, func(d *rotation.Database) { d.Password = secret.New("wrong" + newKey) }, rotation.CodeDatabaseLoginRefused, `refused user "reader"`, none},
-		{"no password", none, func(d *rotation.Database) { d.Password = secret.Secret{} }, rotation.CodeDatabaseLoginRefused, `refused user "reader"`, none},
-		{"an unknown user", none, func(d *rotation.Database) { d.User = "nobody" }, rotation.CodeDatabaseLoginRefused, `refused user "nobody"`, none},
-		{"somebody else's schema", none, func(d *rotation.Database) { d.Name = "mysql" }, rotation.CodeDatabaseLoginRefused, "SELECT on this schema is enough", none},
-		{"a locked account", "ALTER USER reader@'%' ACCOUNT LOCK", nil, rotation.CodeDatabaseLoginRefused, `refused user "reader"`, "ALTER USER reader@'%' ACCOUNT UNLOCK"},
-		{"too many connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 1; FLUSH USER_RESOURCES", nil, rotation.CodeDatabaseUnavailable, "takes no more connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 0; FLUSH USER_RESOURCES"},
-		{"a server without TLS", none, func(d *rotation.Database) { d.TLS = "required" }, rotation.CodeDatabaseUnavailable, "does not speak TLS", none},
-		{"a closed port", none, func(d *rotation.Database) { d.Host, d.Port = "127.0.0.1", 1 }, rotation.CodeDatabaseUnavailable, "nothing listens there", none},
-		{"an unknown host", none, func(d *rotation.Database) { d.Host = "no-such-host.invalid" }, rotation.CodeDatabaseUnavailable, "does not know the host", none},
-		{"a schema that is not there", "GRANT SELECT ON nowhere.* TO reader@'%'", func(d *rotation.Database) { d.Name = "nowhere" }, rotation.CodeDatabaseSchema, "no database of that name", "REVOKE SELECT ON nowhere.* FROM reader@'%'"},
-		{"a user without rights on the tables", "REVOKE SELECT ON SCHEMA.* FROM reader@'%'; GRANT SELECT ON SCHEMA.tw_secret TO reader@'%'", nil, rotation.CodeDatabaseSchema, "may the user SELECT from it", "GRANT SELECT ON SCHEMA.* TO reader@'%'"},
+		{"a wrong password", none, func(d *proof.Database) { d.Password = secret.New("wrong" + newKey) }, fault.CodeDatabaseLoginRefused, `refused user "reader"`, none},
+		{"no password", none, func(d *proof.Database) { d.Password = secret.Secret{} }, fault.CodeDatabaseLoginRefused, `refused user "reader"`, none},
+		{"an unknown user", none, func(d *proof.Database) { d.User = "nobody" }, fault.CodeDatabaseLoginRefused, `refused user "nobody"`, none},
+		{"somebody else's schema", none, func(d *proof.Database) { d.Name = "mysql" }, fault.CodeDatabaseLoginRefused, "SELECT on this schema is enough", none},
+		{"a locked account", "ALTER USER reader@'%' ACCOUNT LOCK", nil, fault.CodeDatabaseLoginRefused, `refused user "reader"`, "ALTER USER reader@'%' ACCOUNT UNLOCK"},
+		{"too many connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 1; FLUSH USER_RESOURCES", nil, fault.CodeDatabaseUnavailable, "takes no more connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 0; FLUSH USER_RESOURCES"},
+		{"a server without TLS", none, func(d *proof.Database) { d.TLS = "required" }, fault.CodeDatabaseUnavailable, "does not speak TLS", none},
+		{"a closed port", none, func(d *proof.Database) { d.Host, d.Port = "127.0.0.1", 1 }, fault.CodeDatabaseUnavailable, "nothing listens there", none},
+		{"an unknown host", none, func(d *proof.Database) { d.Host = "no-such-host.invalid" }, fault.CodeDatabaseUnavailable, "does not know the host", none},
+		{"a schema that is not there", "GRANT SELECT ON nowhere.* TO reader@'%'", func(d *proof.Database) { d.Name = "nowhere" }, fault.CodeDatabaseSchema, "no database of that name", "REVOKE SELECT ON nowhere.* FROM reader@'%'"},
+		{"a user without rights on the tables", "REVOKE SELECT ON SCHEMA.* FROM reader@'%'; GRANT SELECT ON SCHEMA.tw_secret TO reader@'%'", nil, fault.CodeDatabaseSchema, "may the user SELECT from it", "GRANT SELECT ON SCHEMA.* TO reader@'%'"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -59,10 +60,10 @@ func testLogins(t *testing.T, s *server) {
 			if err == nil && test.name == "a server without TLS" {
 				t.Skip("this server speaks TLS")
 			}
-			fault := faultOf(t, err)
-			assert.Equal(t, test.code, fault.Code)
+			f := faultOf(t, err)
+			assert.Equal(t, test.code, f.Code)
 			assert.ErrorContains(t, err, test.says)
-			assert.Contains(t, fault.What, where.Name)
+			assert.Contains(t, f.What, where.Name)
 		})
 	}
 	t.Run("a server that never says a word", func(t *testing.T) {
@@ -71,7 +72,7 @@ func testLogins(t *testing.T, s *server) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		_, err := Open(ctx, where)
-		assert.Equal(t, rotation.CodeDatabaseUnavailable, faultOf(t, err).Code)
+		assert.Equal(t, fault.CodeDatabaseUnavailable, faultOf(t, err).Code)
 		assert.ErrorContains(t, err, "does not answer in time")
 	})
 }
@@ -93,34 +94,34 @@ func TestEveryFaultSaysWhatToDoAndShowsNoPassword(t *testing.T) {
 	cancel()
 	for name, test := range map[string]struct {
 		err  error
-		code rotation.Code
+		code fault.Code
 	}{
-		"access denied":        {sent(1045), rotation.CodeDatabaseLoginRefused},
-		"no rights on schema":  {sent(1044), rotation.CodeDatabaseLoginRefused},
-		"no rights on table":   {sent(1142), rotation.CodeDatabaseLoginRefused},
-		"socket users only":    {sent(1698), rotation.CodeDatabaseLoginRefused},
-		"not from this host":   {sent(1130), rotation.CodeDatabaseLoginRefused},
-		"expired":              {sent(1820), rotation.CodeDatabaseLoginRefused},
-		"locked":               {sent(3118), rotation.CodeDatabaseLoginRefused},
-		"TLS demanded":         {sent(3159), rotation.CodeDatabaseLoginRefused},
-		"unknown login method": {mysql.ErrUnknownPlugin, rotation.CodeDatabaseLoginRefused},
-		"unknown schema":       {sent(1049), rotation.CodeDatabaseSchema},
-		"too many":             {sent(1040), rotation.CodeDatabaseUnavailable},
-		"a statement too long": {sent(1969), rotation.CodeDatabaseUnavailable},
-		"the same of MySQL":    {sent(3024), rotation.CodeDatabaseUnavailable},
-		"a table that is held": {sent(1205), rotation.CodeDatabaseUnavailable},
-		"anything else":        {sent(1412), rotation.CodeDatabaseUnavailable},
-		"cut":                  {mysql.ErrInvalidConn, rotation.CodeDatabaseUnavailable},
-		"too late":             {context.DeadlineExceeded, rotation.CodeDatabaseUnavailable},
-		"whatever":             {errors.New("x"), rotation.CodeDatabaseUnavailable},
-		"a fault already":      {internal("x"), rotation.CodeInternal},
+		"access denied":        {sent(1045), fault.CodeDatabaseLoginRefused},
+		"no rights on schema":  {sent(1044), fault.CodeDatabaseLoginRefused},
+		"no rights on table":   {sent(1142), fault.CodeDatabaseLoginRefused},
+		"socket users only":    {sent(1698), fault.CodeDatabaseLoginRefused},
+		"not from this host":   {sent(1130), fault.CodeDatabaseLoginRefused},
+		"expired":              {sent(1820), fault.CodeDatabaseLoginRefused},
+		"locked":               {sent(3118), fault.CodeDatabaseLoginRefused},
+		"TLS demanded":         {sent(3159), fault.CodeDatabaseLoginRefused},
+		"unknown login method": {mysql.ErrUnknownPlugin, fault.CodeDatabaseLoginRefused},
+		"unknown schema":       {sent(1049), fault.CodeDatabaseSchema},
+		"too many":             {sent(1040), fault.CodeDatabaseUnavailable},
+		"a statement too long": {sent(1969), fault.CodeDatabaseUnavailable},
+		"the same of MySQL":    {sent(3024), fault.CodeDatabaseUnavailable},
+		"a table that is held": {sent(1205), fault.CodeDatabaseUnavailable},
+		"anything else":        {sent(1412), fault.CodeDatabaseUnavailable},
+		"cut":                  {mysql.ErrInvalidConn, fault.CodeDatabaseUnavailable},
+		"too late":             {context.DeadlineExceeded, fault.CodeDatabaseUnavailable},
+		"whatever":             {errors.New("x"), fault.CodeDatabaseUnavailable},
+		"a fault already":      {internal("x"), fault.CodeInternal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			fault := faultOf(t, db.fault(ctx, test.err))
-			assert.Equal(t, test.code, fault.Code)
-			if test.code != rotation.CodeInternal {
-				assert.Contains(t, fault.What, "db:3306/tower")
-				assert.Equal(t, rotation.CodeInterrupted, faultOf(t, db.fault(over, test.err)).Code)
+			f := faultOf(t, db.fault(ctx, test.err))
+			assert.Equal(t, test.code, f.Code)
+			if test.code != fault.CodeInternal {
+				assert.Contains(t, f.What, "db:3306/tower")
+				assert.Equal(t, fault.CodeInterrupted, faultOf(t, db.fault(over, test.err)).Code)
 			}
 		})
 	}

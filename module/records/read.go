@@ -44,7 +44,7 @@ func (s *Scanner) list(ctx context.Context, connection asker) error {
 			if count++; count == listPage {
 				last = string(id)
 			}
-			if one := s.meet(id); one.version != version.Int64 {
+			if one := s.upsert(id); one.version != version.Int64 {
 				one.stale = true
 			}
 		}
@@ -67,7 +67,7 @@ func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 			if err := rows.Scan(&id, &version, &secure); err != nil {
 				return "", false, err
 			}
-			one := s.meet(id)
+			one := s.upsert(id)
 			one.stale = one.stale || one.version != version.Int64 || one.digest != digestOf(secure)
 			count, size = count+1, size+len(secure)
 			// The driver reads what is left of a page; a page of large records is left early.
@@ -90,7 +90,7 @@ func ended(rows *sql.Rows) error {
 }
 
 // meet finds the record that a pass came to, or begins a new one.
-func (s *Scanner) meet(id []byte) *record {
+func (s *Scanner) upsert(id []byte) *record {
 	n, plain := nameOf(id)
 	if known := s.records.see(n); known != nil {
 		return known
@@ -105,7 +105,7 @@ func (s *Scanner) meet(id []byte) *record {
 }
 
 // each makes one pass over a table: read reads the page after a key and gives the page's last key and whether there is more.
-func (r *roll[T]) each(read func(after *string) (last string, more bool, err error)) error {
+func (r *table[T]) each(read func(after *string) (last string, more bool, err error)) error {
 	r.begin()
 	var after *string
 	for {

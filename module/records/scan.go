@@ -5,16 +5,18 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // looks is how often a scan reads a database anew that changes under it.
-const looks = 10
+const maxScans = 10
 
 // Keys are the keys that a record may be under. Previous is empty outside a rotation.
 type Keys struct{ Current, Previous secret.Secret }
@@ -37,10 +39,10 @@ type Scanner struct {
 	keys    Keys
 	options Options
 
-	links     roll[link]
+	links     table[link]
 	owners    []int32 // of links.rows, by the record that they account for
 	longSalts map[name][]byte
-	records   roll[record]
+	records   table[record]
 	odd       map[name]string // ids that are not made from their names
 	strangers int             // credentials that cannot account for a record
 	fresh     int             // records met that were not known
@@ -81,10 +83,10 @@ func NewScanner(db *DB, keys Keys, options Options) *Scanner {
 // Poll reads which records are new or have another version, judges those, and counts. Where nothing changed it costs one
 // query and no derivation. What it counts is not of one instant: before a rotation is called complete, Scan.
 // Its errors are those of Scan.
-func (s *Scanner) Poll(ctx context.Context) (rotation.Records, error) {
+func (s *Scanner) Poll(ctx context.Context) (proof.Records, error) {
 	err := s.poll(ctx)
 	if err != nil {
-		return rotation.Records{}, s.db.fault(ctx, err)
+		return proof.Records{}, s.db.fault(ctx, err)
 	}
 	return s.count(false)
 }
@@ -107,12 +109,12 @@ func (s *Scanner) poll(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.lookAtStale(ctx)
+	return s.judgeAndCount(ctx)
 }
 
-func (s *Scanner) lookAtStale(ctx context.Context) error {
+func (s *Scanner) judgeAndCount(ctx context.Context) error {
 	before := s.unseenOrStale()
-	err := s.look(ctx)
+	err := s.judgeStale(ctx)
 	s.changes += before - s.unseenOrStale()
 	return err
 }
@@ -121,10 +123,10 @@ func (s *Scanner) lookAtStale(ctx context.Context) error {
 // padding is right and the plaintext is a JSON object, since AES-CBC authenticates nothing. The keys are derived outside the
 // snapshot: what it finds unknown or changed is judged, and then all is read once more, until a snapshot holds nothing that
 // was not judged. Its errors are faults: those of Open. After one, scan again: what was learnt is kept.
-func (s *Scanner) Scan(ctx context.Context) (rotation.Records, error) {
+func (s *Scanner) Scan(ctx context.Context) (proof.Records, error) {
 	exact, err := s.scan(ctx)
 	if err != nil {
-		return rotation.Records{}, s.db.fault(ctx, err)
+		return proof.Records{}, s.db.fault(ctx, err)
 	}
 	return s.count(exact)
 }
@@ -135,7 +137,7 @@ func (s *Scanner) scan(ctx context.Context) (exact bool, err error) {
 			return false, err
 		}
 	}
-	for range looks {
+	for range maxScans {
 		unlinked := 0
 		err := s.db.snapshot(ctx, func(c *sql.Conn) (err error) {
 			if unlinked, err = s.credentials(ctx, c, false); err != nil {
@@ -155,7 +157,7 @@ func (s *Scanner) scan(ctx context.Context) (exact bool, err error) {
 		if unlinked == 0 && s.unseenOrStale() == 0 {
 			return true, nil
 		}
-		if err := s.lookAtStale(ctx); err != nil {
+		if err := s.judgeAndCount(ctx); err != nil {
 			return false, err
 		}
 	}
@@ -171,38 +173,34 @@ func (s *Scanner) Looked() (done, of int) { return int(s.looked.Load()), int(s.t
 // Changes counts the records that were found new or changed since the scanner was made.
 func (s *Scanner) Changes() int { return s.changes }
 
-// spread runs work for 0…n-1 on all workers and stops early when one fails or ctx ends. A panic becomes an error: the
-// protocol's recover does not reach these goroutines, and stderr is not for stack traces.
-func (s *Scanner) spread(ctx context.Context, n int, work func(i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+// onAllWorkers runs work for 0…n-1 and stops early when one fails or ctx ends. A panic becomes an error: the protocol's recover does
+// not reach these goroutines, and stderr is not for stack traces.
+func (s *Scanner) onAllWorkers(ctx context.Context, n int, work func(i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	var group sync.WaitGroup
 	for range min(s.options.Workers, n) {
-		group.Go(func() {
+		group.Go(func() (err error) {
 			defer func() {
 				if recovered := recover(); recovered != nil {
-					cancel(internal(fmt.Sprintf("a worker failed: %v", recovered)))
+					err = internal(fmt.Sprintf("a worker failed: %v", recovered))
 				}
 			}()
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= n {
-					return
+					return nil
 				}
 				if err := work(i); err != nil {
-					cancel(internal(err.Error()))
+					return internal(err.Error())
 				}
 			}
+			return ctx.Err()
 		})
 	}
-	group.Wait()
-	return context.Cause(ctx)
+	return group.Wait()
 }
 
-func internal(what string) *rotation.Fault {
-	return &rotation.Fault{
-		Code: rotation.CodeInternal, What: "Reading the records failed: " + what + ".", State: nothingWritten,
-		Next: "This is a mistake of this tool or of its build; please report it with this message.",
-	}
+func internal(what string) *fault.Fault {
+	return fault.New(fault.CodeInternal, "This is a mistake of this tool or of its build; please report it with this message.",
+		"%s", "Reading the records failed: "+what+".")
 }

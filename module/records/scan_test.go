@@ -14,8 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/internal/dbserver"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // One server of each kind for all that need a real one.
@@ -65,7 +66,7 @@ func testMany(t *testing.T, s *server) {
 	oneIsEnough(t, s)
 	p := fresh(t, s)
 	p.credentials(t, many, 7)
-	assert.Equal(t, rotation.Records{
+	assert.Equal(t, proof.Records{
 		Database: net.JoinHostPort(s.host, strconv.Itoa(s.Port)) + "/" + p.schema, Total: many, Current: many, Exact: true,
 		UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{},
 	}, p.scan(t, Keys{Current: keys().Previous}, Options{Page: 70}))
@@ -138,7 +139,7 @@ func testPolls(t *testing.T, s *server) {
 	p := fresh(t, s)
 	ids := p.credentials(t, 12, 3)
 	scanner := NewScanner(p.open(t), keys(), Options{Page: 5})
-	poll := func(derivations int64) rotation.Records {
+	poll := func(derivations int64) proof.Records {
 		t.Helper()
 		before := scanner.derived.Load()
 		got, err := scanner.Scan(t.Context())
@@ -229,7 +230,7 @@ func testSchema(t *testing.T, s *server) {
 	} {
 		p.exec(t, change.statement)
 		_, err := Open(t.Context(), s.Reader(p.schema))
-		assert.Equal(t, rotation.CodeDatabaseSchema, faultOf(t, err).Code)
+		assert.Equal(t, fault.CodeDatabaseSchema, faultOf(t, err).Code)
 		assert.ErrorContains(t, err, change.missing)
 	}
 }
@@ -290,9 +291,9 @@ func testCut(t *testing.T, s *server) {
 	scanner := NewScanner(p.openAt(t, wire.through(s.Reader(p.schema))), keys(), Options{Page: 2})
 	wire.at(6, "FROM tw_secret", wire.cut) // in the snapshot of the scan: count, list, three pages that are judged, confirm
 	_, err := scanner.Scan(t.Context())
-	fault := faultOf(t, err)
-	assert.Equal(t, rotation.CodeDatabaseUnavailable, fault.Code)
-	assert.Contains(t, fault.What, "broke")
+	f := faultOf(t, err)
+	assert.Equal(t, fault.CodeDatabaseUnavailable, f.Code)
+	assert.Contains(t, f.What, "broke")
 	before := scanner.derived.Load()
 	got, err := scanner.Scan(t.Context())
 	require.NoError(t, err, "the next scan makes a new connection")
@@ -316,7 +317,7 @@ func testInterrupted(t *testing.T, s *server) {
 	ctx, cancel := context.WithCancel(t.Context())
 	wire.at(2, "FROM tw_secret", cancel)
 	_, err := scanner.Scan(ctx)
-	assert.Equal(t, rotation.CodeInterrupted, faultOf(t, err).Code)
+	assert.Equal(t, fault.CodeInterrupted, faultOf(t, err).Code)
 	got, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 6, got.Previous)

@@ -8,20 +8,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 func TestAScanGivesTheSameWhateverItsWorkersAndPages(t *testing.T) {
-	db := shelve(seeds(t, 7, 3))
+	db := inMemory(seeds(t, 7, 3))
 	for _, options := range []Options{{}, {Workers: 1}, {Workers: 7, Page: 3}, {Workers: 100, Page: 1}} {
 		got, err := NewScanner(db, keys(), options).Scan(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, rotation.Records{Database: "memory:0/tower", Total: 7, Previous: 7, Exact: true, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}, got)
+		assert.Equal(t, proof.Records{Database: "memory:0/tower", Total: 7, Previous: 7, Exact: true, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}, got)
 	}
 }
 
 func TestTheSameKeyTwiceIsTriedOnce(t *testing.T) {
-	scanner := NewScanner(shelve(seeds(t, 4, 1)), Keys{Current: keys().Current, Previous: keys().Current}, Options{})
+	scanner := NewScanner(inMemory(seeds(t, 4, 1)), Keys{Current: keys().Current, Previous: keys().Current}, Options{})
 	got, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, 4, got.Unreadable)
@@ -29,20 +30,20 @@ func TestTheSameKeyTwiceIsTriedOnce(t *testing.T) {
 }
 
 func TestAWorkerThatPanicsIsAFaultAndNotATraceOnStderr(t *testing.T) {
-	scanner := NewScanner(shelve(nil), keys(), Options{Workers: 3})
-	err := scanner.spread(t.Context(), 10, func(i int) error {
+	scanner := NewScanner(inMemory(nil), keys(), Options{Workers: 3})
+	err := scanner.onAllWorkers(t.Context(), 10, func(i int) error {
 		if i == 4 {
 			panic("four")
 		}
 		return nil
 	})
-	assert.Equal(t, rotation.CodeInternal, faultOf(t, err).Code)
-	err = scanner.spread(t.Context(), 10, func(int) error { return errors.New("five") })
+	assert.Equal(t, fault.CodeInternal, faultOf(t, err).Code)
+	err = scanner.onAllWorkers(t.Context(), 10, func(int) error { return errors.New("five") })
 	require.ErrorContains(t, err, "five")
 }
 
 func TestAPollOfWhatDidNotChangeAsksOnceAndDerivesNothing(t *testing.T) {
-	scanner := NewScanner(shelve(seeds(t, 9, 2)), keys(), Options{})
+	scanner := NewScanner(inMemory(seeds(t, 9, 2)), keys(), Options{})
 	first, err := scanner.Poll(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, []int{9, 9, 9}, []int{first.Total, first.Previous, scanner.Changes()})
@@ -60,7 +61,7 @@ func TestAPollOfWhatDidNotChangeAsksOnceAndDerivesNothing(t *testing.T) {
 }
 
 func TestNoTextOfAScannerShowsAKey(t *testing.T) {
-	scanner := NewScanner(shelve(seeds(t, 2, 2)), keys(), Options{})
+	scanner := NewScanner(inMemory(seeds(t, 2, 2)), keys(), Options{})
 	_, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
 	text := fmt.Sprintf("%v %+v %#v", scanner, scanner, scanner.keys)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
 // The published schema (Wave's entities until December 2022).
@@ -24,13 +24,13 @@ type schema struct {
 }
 
 // table is what the server says of one without opening it.
-type table struct {
+type tableInfo struct {
 	columns []string
 	rows    sql.NullInt64 // estimated
 }
 
 // lookAt wants the published tables and columns, and notes what else looks as if it held secrets.
-func lookAt(ctx context.Context, connection asker, identity string) (schema, error) {
+func readSchema(ctx context.Context, connection asker, identity string) (schema, error) {
 	tables, err := readTables(ctx, connection)
 	if err != nil {
 		return schema{}, err
@@ -38,17 +38,15 @@ func lookAt(ctx context.Context, connection asker, identity string) (schema, err
 	missing := absent(tables, tableCredentials, "id", "user_id", "salt")
 	missing = append(missing, absent(tables, tableSecrets, "id", "secure", "version")...)
 	if len(missing) > 0 {
-		return schema{}, &rotation.Fault{
-			Code: rotation.CodeDatabaseSchema, What: fmt.Sprintf("The database %s does not show %s.", identity, strings.Join(missing, ", ")), State: nothingWritten,
-			Next: "Check the option database: is this the Platform's schema, migrated, and may the user SELECT from it? Only records of the published schema can be proved.",
-		}
+		return schema{}, fault.New(fault.CodeDatabaseSchema, "Check the option database: is this the Platform's schema, migrated, and may the user SELECT from it? Only records of the published schema can be proved.",
+			"The database %s does not show %s.", identity, strings.Join(missing, ", "))
 	}
 	return schema{deleted: slices.Contains(tables[tableCredentials].columns, "deleted"), notes: notes(tables)}, nil
 }
 
 // readTables gives the tables whose names speak of secrets, credentials or encryption, or that have a column as the published
 // tables keep secrets in. The server shows only those on which the user has rights.
-func readTables(ctx context.Context, connection asker) (map[string]table, error) {
+func readTables(ctx context.Context, connection asker) (map[string]tableInfo, error) {
 	rows, err := connection.QueryContext(ctx, `SELECT c.table_name, LOWER(c.column_name), t.table_rows
 		FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
 		WHERE c.table_schema = DATABASE() AND (LOWER(c.table_name) REGEXP 'secret|credential|encrypt|crypto|rotat' OR c.table_name IN
@@ -58,19 +56,19 @@ func readTables(ctx context.Context, connection asker) (map[string]table, error)
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	tables := map[string]table{}
+	tables := map[string]tableInfo{}
 	for rows.Next() {
 		var name, column string
 		var count sql.NullInt64
 		if err := rows.Scan(&name, &column, &count); err != nil {
 			return nil, err
 		}
-		tables[name] = table{append(tables[name].columns, column), count}
+		tables[name] = tableInfo{append(tables[name].columns, column), count}
 	}
 	return tables, rows.Err()
 }
 
-func absent(tables map[string]table, name string, columns ...string) []string {
+func absent(tables map[string]tableInfo, name string, columns ...string) []string {
 	found, ok := tables[name]
 	if !ok {
 		return []string{"table " + name}
@@ -86,7 +84,7 @@ func absent(tables map[string]table, name string, columns ...string) []string {
 
 // notes names what the scan does not look at, in the order of names: where the Platform keeps what is not published, its own
 // users can tell from columns and numbers.
-func notes(tables map[string]table) []string {
+func notes(tables map[string]tableInfo) []string {
 	published := []string{"id", "secure", "version", "date_created", "last_updated"}
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(tables)) {

@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/internal/dbserver"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -82,7 +83,7 @@ func named(t *testing.T, dsn string) *server {
 	return s
 }
 
-func (s *server) Reader(schema string) rotation.Database {
+func (s *server) Reader(schema string) proof.Database {
 	where := s.Server.Reader(schema)
 	where.Host = s.host
 	return where
@@ -148,7 +149,7 @@ func (p *platform) open(t *testing.T) *DB {
 	return p.openAt(t, p.server.Reader(p.schema))
 }
 
-func (p *platform) openAt(t *testing.T, where rotation.Database) *DB {
+func (p *platform) openAt(t *testing.T, where proof.Database) *DB {
 	t.Helper()
 	db, err := Open(t.Context(), where)
 	require.NoError(t, err)
@@ -156,7 +157,7 @@ func (p *platform) openAt(t *testing.T, where rotation.Database) *DB {
 	return db
 }
 
-func (p *platform) scan(t *testing.T, keys Keys, options Options) rotation.Records {
+func (p *platform) scan(t *testing.T, keys Keys, options Options) proof.Records {
 	t.Helper()
 	scanner := NewScanner(p.open(t), keys, options)
 	got, err := scanner.Scan(t.Context())
@@ -220,15 +221,14 @@ func random() []byte {
 	return b
 }
 
-func faultOf(t *testing.T, err error) *rotation.Fault {
+func faultOf(t *testing.T, err error) *fault.Fault {
 	t.Helper()
-	var fault *rotation.Fault
-	require.ErrorAs(t, err, &fault)
-	assert.NotEmpty(t, fault.What)
-	assert.NotEmpty(t, fault.State)
-	assert.NotEmpty(t, fault.Next)
+	var f *fault.Fault
+	require.ErrorAs(t, err, &f)
+	assert.NotEmpty(t, f.What)
+	assert.NotEmpty(t, f.Next)
 	for _, hidden := range []string{oldKey, newKey, password} {
 		assert.NotContains(t, err.Error(), hidden)
 	}
-	return fault
+	return f
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/internal/dbserver"
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
 )
 
 // authority signs certificates into files.
@@ -79,18 +79,18 @@ func testTLS(t *testing.T, kind dbserver.Kind) {
 	s.Schema(t, "tower")
 	for name, test := range map[string]struct {
 		tls, file string
-		code      rotation.Code
+		code      fault.Code
 		says      string
 	}{
 		"required":                            {"required", "", "", ""},
 		"preferred":                           {"preferred", "", "", ""},
-		"disabled":                            {"disabled", "", rotation.CodeDatabaseLoginRefused, "refused user"},
+		"disabled":                            {"disabled", "", fault.CodeDatabaseLoginRefused, "refused user"},
 		"verify-ca, signed by it":             {"verify-ca", ours.file("ours.pem"), "", ""},
-		"verify-ca, signed by another":        {"verify-ca", other.file("other.pem"), rotation.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
-		"verify-ca, by the system's list":     {"verify-ca", "", rotation.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
-		"verify-ca, a file that is not there": {"verify-ca", ours.file("none.pem"), rotation.CodeInvalidOptions, "cannot be read: no such file"},
-		"verify-ca, a file without any":       {"verify-ca", ours.file("empty.pem"), rotation.CodeInvalidOptions, "no certificate in it"},
-		"a file that is not used":             {"required", ours.file("ours.pem"), rotation.CodeInvalidOptions, "with tls: verify-ca alone"},
+		"verify-ca, signed by another":        {"verify-ca", other.file("other.pem"), fault.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
+		"verify-ca, by the system's list":     {"verify-ca", "", fault.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
+		"verify-ca, a file that is not there": {"verify-ca", ours.file("none.pem"), fault.CodeInvalidOptions, "cannot be read: no such file"},
+		"verify-ca, a file without any":       {"verify-ca", ours.file("empty.pem"), fault.CodeInvalidOptions, "no certificate in it"},
+		"a file that is not used":             {"required", ours.file("ours.pem"), fault.CodeInvalidOptions, "with tls: verify-ca alone"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			where := s.Reader("tower")

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // wire stands between the scanner and the server: it keeps what is asked, and can act, or cut, just before a question.
@@ -41,7 +41,7 @@ func (s *server) wire(t *testing.T) *wire {
 }
 
 // through gives the same database by way of the wire.
-func (w *wire) through(where rotation.Database) rotation.Database {
+func (w *wire) through(where proof.Database) proof.Database {
 	where.Host, where.Port, where.TLS = "127.0.0.1", w.listener.Addr().(*net.TCPAddr).Port, "disabled"
 	return where
 }

@@ -8,50 +8,49 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // spared is what a look found in which no record was under the new key.
-func spared(t *testing.T) *Proof {
+func spared(t *testing.T) *proof.Proof {
 	t.Helper()
-	wish := wishFor(StateRotating)
-	w := prepared(t).world(t)
-	w.Platform, w.Records = stopped(), &Records{Exact: true, Database: "db", Total: 3, Previous: 3}
-	proof, why := Untouched(w, wish, quick{})
-	require.NotNil(t, proof, why)
-	return proof
+	o := prepared(t).observed(t)
+	made, why := proof.ProveUntouched(proof.Observed{
+		Now: noon, Parameters: o.SSM.Standalone(), Records: &proof.Records{Exact: true, Database: "db", Total: 3, Previous: 3},
+		Platform: &proof.Platform{Services: []proof.Service{{Role: proof.RoleBackend, State: "exited"}, {Role: proof.RoleCron, State: "created"}}},
+	}, proof.Asked{App: "app", RotationID: "r1"}, quick{})
+	require.NotNil(t, made, why)
+	return made
 }
 
-func stopped() *Platform {
-	return &Platform{Project: "p", Services: []Service{{Name: "backend", Role: RoleBackend, Container: "b", State: "exited"}, {Name: "cron", Role: RoleCron, Container: "c", State: "created"}}}
-}
-
-func abortWish(proof *Proof) Wish {
-	wish := wishFor(StateAborted)
-	wish.Proof = proof
-	return wish
+func toAbort(made *proof.Proof) Desired {
+	desired := desiredFor(StateAborted)
+	desired.Proof = made
+	return desired
 }
 
 func TestAbortedGivesBackWhatWasThereWhereverItIsCut(t *testing.T) {
 	before := idle()
-	proof := spared(t)
-	whole, err := Make(prepared(t).world(t), abortWish(proof), quick{})
+	made := spared(t)
+	whole, err := Make(prepared(t).observed(t), toAbort(made), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, PhaseAborted, whole.Phase)
 	assert.Greater(t, len(whole.Steps), 6)
 	for cut := range len(whole.Steps) + 1 {
 		s := prepared(t)
-		plan, err := Make(s.world(t), abortWish(proof), quick{})
+		plan, err := Make(s.observed(t), toAbort(made), quick{})
 		require.NoError(t, err)
 		for _, step := range plan.Steps[:cut] {
 			s.carry(t, step)
 			needsNoKeyThatIsGone(t, s)
 		}
-		wish := abortWish(proof)
+		desired := toAbort(made)
 		if cut > 2 {
-			wish.Proof = nil // once it is in the ledger it need not be handed on again
+			desired.Proof = nil // once it is in the ledger it need not be handed on again
 		}
-		again, err := Make(s.world(t), wish, quick{})
+		again, err := Make(s.observed(t), desired, quick{})
 		require.NoError(t, err, "cut after %d steps", cut)
 		for _, step := range again.Steps {
 			s.carry(t, step)
@@ -63,15 +62,15 @@ func TestAbortedGivesBackWhatWasThereWhereverItIsCut(t *testing.T) {
 		for _, name := range []string{names().Previous, names().Switch, names().ChunkSize} {
 			assert.False(t, s.get(name).Exists, "cut after %d steps: %s", cut, name)
 		}
-		last, err := Make(s.world(t), abortWish(nil), quick{})
+		last, err := Make(s.observed(t), toAbort(nil), quick{})
 		require.NoError(t, err)
 		assert.False(t, last.Writes())
 		assert.Equal(t, PhaseAborted, last.Phase)
-		redone, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+		redone, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
 		require.NoError(t, err)
 		assert.False(t, redone.Writes(), "an aborted rotation is not done again under its name")
 		assert.Equal(t, PhaseAborted, redone.Phase)
-		_, err = Make(s.world(t), wishFor(StateFinalized), quick{})
+		_, err = Make(s.observed(t), desiredFor(StateFinalized), quick{})
 		require.NoError(t, err)
 	}
 }
@@ -90,36 +89,40 @@ func needsNoKeyThatIsGone(t *testing.T, s store) {
 func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 	key := secret.New(oldKey)
 	for name, test := range map[string]struct {
-		proof func(*Proof) *Proof
-		code  Code
+		proof func(*proof.Proof) *proof.Proof
+		code  fault.Code
 		words string
 	}{
-		"none":                      {func(*Proof) *Proof { return nil }, CodeProofMissing, "no proof"},
-		"of completion":             {func(*Proof) *Proof { return proofOf() }, CodeProofMismatch, "every record"},
-		"of another rotation":       {func(p *Proof) *Proof { p.RotationID = "r0"; p.Sign(quick{}, key); return p }, CodeProofMismatch, `"r0"`},
-		"edited":                    {func(p *Proof) *Proof { p.Proved++; return p }, CodeProofMismatch, "mac"},
-		"made with the new key":     {func(p *Proof) *Proof { p.Sign(quick{}, secret.New(newKeyed)); return p }, CodeProofMismatch, "mac"},
-		"of more than a quarter of": {func(p *Proof) *Proof { p.MadeAt = noon.Add(-16 * time.Minute); p.Sign(quick{}, key); return p }, CodeProofTooOld, "longer than 15m0s"},
+		"none":                  {func(*proof.Proof) *proof.Proof { return nil }, fault.CodeProofMissing, "no proof"},
+		"of completion":         {func(*proof.Proof) *proof.Proof { return proofOf() }, fault.CodeProofMismatch, "every record"},
+		"of another rotation":   {func(p *proof.Proof) *proof.Proof { p.RotationID = "r0"; p.Sign(quick{}, key); return p }, fault.CodeProofMismatch, `"r0"`},
+		"edited":                {func(p *proof.Proof) *proof.Proof { p.Proved++; return p }, fault.CodeProofMismatch, "mac"},
+		"made with the new key": {func(p *proof.Proof) *proof.Proof { p.Sign(quick{}, secret.New(newKeyed)); return p }, fault.CodeProofMismatch, "mac"},
+		"of more than a quarter of": {func(p *proof.Proof) *proof.Proof {
+			p.MadeAt = noon.Add(-16 * time.Minute)
+			p.Sign(quick{}, key)
+			return p
+		}, fault.CodeProofTooOld, "longer than 15m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := prepared(t)
-			_, err := Make(s.world(t), abortWish(test.proof(spared(t))), quick{})
+			_, err := Make(s.observed(t), toAbort(test.proof(spared(t))), quick{})
 			require.Error(t, err)
-			assert.Equal(t, test.code, codeOf(err))
+			assert.Equal(t, test.code, fault.CodeOf(err))
 			assert.ErrorContains(t, err, test.words)
 		})
 	}
-	entry, _ := func() (custody.Entry, bool) { w := prepared(t).world(t); return w.Custody.Entry("r1") }()
-	assert.ErrorContains(t, spared(t).fits(noon, wishFor(StateFinalized), entry, quick{}, secret.New(newKeyed)), "not that every one is", "nor does it finalize")
+	entry, _ := func() (custody.Entry, bool) { o := prepared(t).observed(t); return o.Custody.Entry("r1") }()
+	assert.ErrorContains(t, spared(t).ValidateComplete(noon, "app", 0, entry, quick{}, secret.New(newKeyed)), "not that every one is", "nor does it finalize")
 }
 
 func TestARotationThatIsProvedOrFinishedIsNotAborted(t *testing.T) {
 	proved := prepared(t)
-	proved.runUntil(t, wishFor(StateFinalized), ActRecordProof)
+	proved.runUntil(t, desiredFor(StateFinalized), ActRecordProof)
 	for name, s := range map[string]store{"proved": proved, "finished": finalized(t)} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Make(s.world(t), abortWish(spared(t)), quick{})
-			require.Equal(t, CodeTooLateToAbort, codeOf(err))
+			_, err := Make(s.observed(t), toAbort(spared(t)), quick{})
+			require.Equal(t, fault.CodeTooLateToAbort, fault.CodeOf(err))
 			assert.ErrorContains(t, err, "new_secret_from_escrow: "+string(printOf(oldKey)), "and says the way back")
 		})
 	}
@@ -127,7 +130,7 @@ func TestARotationThatIsProvedOrFinishedIsNotAborted(t *testing.T) {
 
 func TestARotationThatNeverTouchedAParameterIsAbortedWithoutAProof(t *testing.T) {
 	s := idle()
-	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	plan, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		if step.Action == ActPutOmnibus {
@@ -135,64 +138,35 @@ func TestARotationThatNeverTouchedAParameterIsAbortedWithoutAProof(t *testing.T)
 		}
 		s.carry(t, step)
 	}
-	plan, err = Make(s.world(t), abortWish(nil), quick{})
+	plan, err = Make(s.observed(t), toAbort(nil), quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		assert.NotContains(t, []Action{ActPutOmnibus, ActPutCurrent}, step.Action)
 	}
-	nothingToDo, err := Make(idle().world(t), abortWish(nil), quick{})
+	nothingToDo, err := Make(idle().observed(t), toAbort(nil), quick{})
 	require.NoError(t, err)
 	assert.False(t, nothingToDo.Writes())
 }
 
-func TestNothingProvesThatRecordsAreUntouchedThatMayNotBe(t *testing.T) {
-	before := &Before{Digest: "d", Total: 3}
-	for name, test := range map[string]struct {
-		records Records
-		why     string
-	}{
-		"one under the new key":          {Records{Exact: true, Total: 3, Previous: 2, Current: 1}, "1 of 3 records are under the new key"},
-		"not of one instant":             {Records{Total: 3, Previous: 3}, "changed while"},
-		"none at all":                    {Records{Exact: true, Database: "db:3306/tower"}, "db:3306/tower has no encrypted records"},
-		"few of those of before":         {Records{Exact: true, Total: 1, Previous: 1, Before: before}, "fewer than half of the 3"},
-		"one of nobody, no baseline":     {Records{Exact: true, Total: 3, Previous: 2, Orphaned: 1}, "without the baseline"},
-		"one of nobody, rewritten":       {Records{Exact: true, Total: 3, Previous: 2, Orphaned: 1, Rewritten: 1, Before: before}, "re-encrypted or created"},
-		"unreadable, was not before":     {Records{Exact: true, Total: 3, Previous: 2, Unreadable: 1, Unread: []Unread{{ID: "a"}}, Before: before}, "1 unreadable"},
-		"unreadable before, but changed": {Records{Exact: true, Total: 3, Previous: 2, Unreadable: 1, Unread: []Unread{{ID: "a", Before: true, Changed: true}}, Before: before}, "1 unreadable"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := prepared(t).world(t)
-			w.Records = &test.records
-			proof, why := Untouched(w, wishFor(StateRotating), quick{})
-			assert.Nil(t, proof)
-			assert.Contains(t, why, test.why)
-		})
-	}
-	w := prepared(t).world(t)
-	w.Platform, w.Records = stopped(), &Records{Exact: true, Total: 3, Previous: 1, Orphaned: 1, Unreadable: 1, Unread: []Unread{{ID: "a", Before: true}}, Before: before}
-	proof, why := Untouched(w, wishFor(StateRotating), quick{})
-	assert.NotNil(t, proof, why)
-}
-
 func TestAProofOverNoRecordsSparesNothing(t *testing.T) {
-	proof := spared(t)
-	proof.Total, proof.Proved = 0, 0
-	proof.Sign(quick{}, secret.New(oldKey))
-	_, err := Make(prepared(t).world(t), abortWish(proof), quick{})
-	assert.Equal(t, CodeProofIncomplete, codeOf(err))
+	made := spared(t)
+	made.Total, made.Proved = 0, 0
+	made.Sign(quick{}, secret.New(oldKey))
+	_, err := Make(prepared(t).observed(t), toAbort(made), quick{})
+	assert.Equal(t, fault.CodeProofIncomplete, fault.CodeOf(err))
 	assert.ErrorContains(t, err, "database db had none")
 }
 
 func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {
 	s := prepared(t)
-	finish, err := Make(s.world(t), wishFor(StateFinalized), quick{})
+	finish, err := Make(s.observed(t), desiredFor(StateFinalized), quick{})
 	require.NoError(t, err)
 	for _, step := range finish.Steps {
 		s.carry(t, step)
 	}
-	wish := wishFor(StatePrepared)
-	wish.RotationID, wish.FromEscrow = "r2", printOf(oldKey)
-	plan, err := Make(s.world(t), wish, quick{})
+	desired := desiredFor(StatePrepared)
+	desired.RotationID, desired.FromEscrow = "r2", printOf(oldKey)
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		if step.Action == ActPutOmnibus {
@@ -200,8 +174,8 @@ func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {
 		}
 		s.carry(t, step)
 	}
-	wish.FromEscrow = "" // a run that goes on need not be told again
-	plan, err = Make(s.world(t), wish, quick{})
+	desired.FromEscrow = "" // a run that goes on need not be told again
+	plan, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		s.carry(t, step)
@@ -209,36 +183,45 @@ func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {
 	assert.Equal(t, oldKey, s.get(names().Current).Value.Reveal())
 	assert.Equal(t, newKeyed, s.get(names().Previous).Value.Reveal())
 
-	wish = wishFor(StatePrepared)
-	wish.RotationID, wish.FromEscrow = "r3", "0123456789abcdef"
-	_, err = Make(idle().world(t), wish, quick{})
-	assert.Equal(t, CodeEscrowMissing, codeOf(err))
-	wish.RotationID, wish.FromEscrow = "", printOf(oldKey)
-	same, err := Make(idle().world(t), wish, quick{})
+	desired = desiredFor(StatePrepared)
+	desired.RotationID, desired.FromEscrow = "r3", "0123456789abcdef"
+	_, err = Make(idle().observed(t), desired, quick{})
+	assert.Equal(t, fault.CodeEscrowMissing, fault.CodeOf(err))
+	desired.RotationID, desired.FromEscrow = "", printOf(oldKey)
+	same, err := Make(idle().observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.False(t, same.Writes(), "the key is in use already")
 }
 
 func TestABackupThatTurnsUpLaterIsTiedToTheKeyThatWasRetired(t *testing.T) {
 	s := prepared(t)
-	finish, err := Make(s.world(t), wishFor(StateFinalized), quick{})
+	finish, err := Make(s.observed(t), desiredFor(StateFinalized), quick{})
 	require.NoError(t, err)
 	for _, step := range finish.Steps {
 		s.carry(t, step)
 	}
-	wish := wishFor(StatePrepared)
-	wish.Backups = []string{"snap-1", "found in a drawer"}
-	plan, err := Make(s.world(t), wish, quick{})
+	desired := desiredFor(StatePrepared)
+	desired.Backups = []string{"snap-1", "found in a drawer"}
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		s.carry(t, step)
 	}
-	w := s.world(t)
-	retired, _ := w.Custody.Find(printOf(oldKey))
-	assert.Empty(t, retired.Untied(wish.Backups))
-	assert.Equal(t, []string{"found in a drawer"}, retired.Ties[0].Backups)
-	again, err := Make(w, wish, quick{})
+	o := s.observed(t)
+	retired, _ := o.Custody.Find(printOf(oldKey))
+	assert.Empty(t, retired.Unlinked(desired.Backups))
+	assert.Equal(t, []string{"found in a drawer"}, retired.BackupRefs[0].Backups)
+	again, err := Make(o, desired, quick{})
 	require.NoError(t, err)
 	assert.False(t, again.Writes())
 	assert.Equal(t, PhaseFinalized, again.Phase)
+}
+
+func TestUntouched_whileAContainerRan(t *testing.T) {
+	made := spared(t)
+	made.Stopped = false
+	made.Sign(quick{}, secret.New(oldKey))
+	_, err := Make(prepared(t).observed(t), toAbort(made), quick{})
+	assert.Equal(t, fault.CodeProofMismatch, fault.CodeOf(err))
+	assert.ErrorContains(t, err, "stopped")
 }

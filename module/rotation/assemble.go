@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 
 // change is what prepare has decided: from which key to which, under which ledger entry, and what is left to write.
 type change struct {
-	p          picture
+	view       view
 	entry      custody.Entry
 	opened     bool // the ledger has the entry already
 	fresh      bool // the new key was made by this run, so its name is known only to a run that writes
@@ -22,51 +23,47 @@ type change struct {
 }
 
 // assemble puts the steps of prepared into the contract's order of writes.
-func assemble(w World, wish Wish, c change) (Plan, error) {
-	if !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
-	}
-	if !w.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil
+func assemble(o Observed, desired Desired, c change) (Plan, error) {
+	if need := o.unread(); need != NeedNothing {
+		return Plan{Needs: need}, nil
 	}
 	plan := Plan{
-		Phase: PhasePrepared, Before: PhaseDue, RotationID: c.entry.RotationID, Current: c.current.print, Previous: c.previous.print,
-		Evidence: agreement(w, wish, c.p.standaloneCurrent, c.p.standalonePrevious), Escrow: custody.EscrowName(wish.Names.Custody, c.previous.print),
-		Msg: fmt.Sprintf("Prepared rotation %s: key %s is replaced by %s.", c.entry.RotationID, c.previous.print, shown(c)),
+		Phase: PhasePrepared, Before: PhaseDue, RotationID: c.entry.RotationID, Current: c.current.fingerprint, Previous: c.previous.fingerprint,
+		Evidence: agreement(o, desired, c.view.standaloneCurrent, c.view.standalonePrevious), Escrow: custody.EscrowName(desired.Names.Custody, c.previous.fingerprint),
+		Msg: fmt.Sprintf("Prepared rotation %s: key %s is replaced by %s.", c.entry.RotationID, c.previous.fingerprint, shown(c)),
 	}
 	if c.fresh {
-		plan.Current, plan.Made = "", c.current.print
+		plan.Current, plan.Made = "", c.current.fingerprint
 	}
 	if !c.omnibus {
 		plan.Before = PhasePrepared
 	}
-	begin, end, err := locked(w, wish, c.entry.RotationID)
+	begin, err := locked(o, desired, c.entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	plan.Warnings = begin.warnings
-	escrow, err := escrowSteps(w, wish, c)
+	escrow, err := escrowSteps(o, desired, c)
 	if err != nil {
 		return Plan{}, err
 	}
-	entry, open, err := ledgerOpen(w, wish, c)
+	entry, open, err := ledgerOpen(o, desired, c)
 	if err != nil {
 		return Plan{}, err
 	}
 	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
-	change, err := platformSteps(w, wish, c, &entry)
+	change, err := platformSteps(o, desired, c, &entry)
 	if err != nil {
 		return Plan{}, err
 	}
-	found, err := captures(w, wish, c.p, entry, escrow, change)
+	found, err := captures(o, desired, c.view, entry, escrow, change)
 	if err != nil {
 		return Plan{}, err
 	}
 	escrow = append(escrow, found...)
-	if wish.CaptureOnly {
-		return captured(wish, c, plan, slices.Concat(escrow, open), begin, end)
+	if desired.CaptureOnly {
+		return captured(desired, c, plan, slices.Concat(escrow, open), begin)
 	}
-	steps := slices.Concat(begin.steps, escrow, open, change)
+	steps := slices.Concat(escrow, open, change)
 	entry.Lock = begin.number
 	entry.Versions = map[string]int64{}
 	for _, step := range steps {
@@ -75,79 +72,69 @@ func assemble(w World, wish Wish, c change) (Plan, error) {
 		}
 	}
 	maps.DeleteFunc(entry.Versions, func(_ string, version int64) bool { return version == 0 })
-	entry.Stage, entry.PreparedAt = custody.StagePrepared, w.Now
-	record, err := ledgerPut(w, wish, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
-	if err != nil {
-		return Plan{}, err
-	}
+	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
+	record := ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
 	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
-	plan.Steps = slices.Concat(steps, []Step{record}, end)
-	return plan, fit(plan.Steps, wish)
+	return plan.with(desired, begin, steps, []Step{record})
 }
 
 // platformSteps are the writes to the Platform's own parameters.
-func platformSteps(w World, wish Wish, c change, entry *custody.Entry) ([]Step, error) {
-	if !c.omnibus || wish.CaptureOnly {
+func platformSteps(o Observed, desired Desired, c change, entry *custody.Entry) ([]Step, error) {
+	if !c.omnibus || desired.CaptureOnly {
 		return c.standalone, nil
 	}
-	if wish.Baseline != nil {
-		entry.Baseline = wish.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
+	if desired.Baseline != nil {
+		entry.Baseline = desired.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
 	}
-	text, err := rewriteOmnibus(w, wish, c)
+	text, err := rewriteOmnibus(o, desired, c)
 	if err != nil {
-		return nil, omnibusFault(w.SSM.Omnibus.Name, err)
+		return nil, omnibusFault(o.SSM.Omnibus.Name, err)
 	}
-	return append([]Step{{
-		Action: ActPutOmnibus, Target: w.SSM.Omnibus.Name, Write: over(w.SSM.Omnibus, secret.New(string(text)), ""),
-		Reason: "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)",
-	}}, c.standalone...), nil
+	return append([]Step{putOmnibus(o, text, "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)")}, c.standalone...), nil
 }
 
 // captured ends prepared once both keys are in escrow and the ledger is open (page step 1.3): the Platform's parameters are as before.
-func captured(wish Wish, c change, plan Plan, capture []Step, begin taking, end []Step) (Plan, error) {
+func captured(desired Desired, c change, plan Plan, capture []Step, begin lockSteps) (Plan, error) {
 	plan.Phase, plan.Before = PhaseDue, PhaseDue
 	if !c.omnibus {
 		plan.Phase, plan.Before = PhasePrepared, PhasePrepared
 	}
-	plan.Current, plan.Previous, plan.Made = c.p.current.print, c.p.previous.print, ""
+	plan.Current, plan.Previous, plan.Made = c.view.current.fingerprint, c.view.previous.fingerprint, ""
 	if len(capture) == 0 {
 		plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow already.", plan.RotationID)
-		plan.Warnings = nil
 		plan.Steps = []Step{{Action: ActNothing, Target: custodyTarget(c.entry), Reason: "both keys are in escrow and the ledger is open", Done: true}}
 		return plan, nil
 	}
 	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow and the ledger is open; the Platform's parameters are as before.", plan.RotationID)
-	plan.Steps = slices.Concat(begin.steps, capture, end)
-	return plan, fit(plan.Steps, wish)
+	return plan.with(desired, begin, capture)
 }
 
 func shown(c change) string {
 	if c.fresh {
 		return "a new one that the module makes"
 	}
-	return string(c.current.print)
+	return string(c.current.fingerprint)
 }
 
 // create writes a document of custody for the first time, under escrow_kms_key_id, else the KMS key that protects the omnibus.
-func create(w World, wish Wish, name string, document any) (*Write, error) {
-	value, err := custody.Encode(document)
-	if err != nil {
-		return nil, err
-	}
-	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish)}, nil
+func create(o Observed, desired Desired, name string, document any) *Write {
+	return &Write{Kind: Create, Name: name, Value: custody.Encode(document), Type: "SecureString", KeyID: cmp.Or(desired.EscrowKeyID, o.SSM.Omnibus.KeyID)}
 }
 
-// custodyKeyID is the KMS key of what is new under custody_prefix.
-func custodyKeyID(w World, wish Wish) string {
-	if wish.EscrowKeyID != "" {
-		return wish.EscrowKeyID
-	}
-	return w.SSM.Omnibus.KeyID
+// update writes onto a document of custody.
+func update(o Observed, desired Desired, name string, document any, after int64) *Write {
+	write := create(o, desired, name, document)
+	write.Kind, write.After = Put, after
+	return write
 }
 
-// over writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is
+func putOmnibus(o Observed, text []byte, reason string) Step {
+	return Step{Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""), Reason: reason}
+}
+
+// overwrite writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is
 // created under newKeyID.
-func over(p Parameter, value secret.Secret, newKeyID string) *Write {
+func overwrite(p Parameter, value secret.Secret, newKeyID string) *Write {
 	if !p.Exists {
 		return &Write{Kind: Create, Name: p.Name, Value: value, Type: "SecureString", KeyID: newKeyID}
 	}

@@ -8,118 +8,120 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-func captureWish() Wish {
-	wish := wishFor(StatePrepared)
-	wish.CaptureOnly = true
-	wish.Platform = &custody.Platform{Project: "tower", Dir: "/home/ec2-user", Mounts: map[string][]string{"db": {"/data:/var/lib/mysql"}}}
-	return wish
+func toCapture() Desired {
+	desired := desiredFor(StatePrepared)
+	desired.CaptureOnly = true
+	desired.Platform = &custody.Platform{Project: "tower", Dir: "/home/ec2-user", Mounts: map[string][]string{"db": {"/data:/var/lib/mysql"}}}
+	return desired
 }
 
 func TestCaptureOnly(t *testing.T) {
 	s := idle()
 	before := map[string]string{"/omnibus": s.get("/omnibus").Value.Reveal(), names().Current: s.get(names().Current).Value.Reveal()}
-	plan := s.run(t, captureWish())
+	plan := s.run(t, toCapture())
 	assert.Equal(t, []Action{ActLock, ActEscrowRetiring, ActEscrowNew, ActOpenLedger, ActUnlock}, actions(plan))
 	assert.Equal(t, PhaseDue, plan.Phase)
 	assert.Equal(t, printOf(oldKey), plan.Current, "the key in use is the old one")
 	for name, value := range before {
 		assert.Equal(t, value, s.get(name).Value.Reveal(), "the Platform's parameters are as before")
 	}
-	shelf := s.world(t).Custody
-	entry, _ := shelf.Open()
+	inventory := s.observed(t).Custody
+	entry, _ := inventory.Open()
 	assert.Equal(t, custody.StageOpen, entry.Stage)
-	assert.Equal(t, captureWish().Platform, entry.Platform)
+	assert.Equal(t, toCapture().Platform, entry.Platform)
 
-	again, err := Make(s.world(t), captureWish(), quick{})
+	again, err := Make(s.observed(t), toCapture(), quick{})
 	require.NoError(t, err)
 	assert.False(t, again.Writes(), "idempotent: %v", actions(again))
 	assert.Equal(t, entry.Platform, again.Platform)
 
-	wish := wishFor(StatePrepared)
-	wish.MadeKey = secret.New(thirdKey)
-	plan = s.run(t, wish)
+	desired := desiredFor(StatePrepared)
+	desired.MadeKey = secret.New(thirdKey)
+	plan = s.run(t, desired)
 	assert.Equal(t, PhasePrepared, plan.Phase)
 	assert.Equal(t, printOf(newKeyed), plan.Current, "it continues with the captured key")
 	assert.Equal(t, prepared(t).end(), s.end())
-	shelf = s.world(t).Custody
-	entry, _ = shelf.Open()
-	assert.Equal(t, captureWish().Platform, entry.Platform, "the Platform stays on record")
+	inventory = s.observed(t).Custody
+	entry, _ = inventory.Open()
+	assert.Equal(t, toCapture().Platform, entry.Platform, "the Platform stays on record")
 
-	again, err = Make(s.world(t), captureWish(), quick{})
+	again, err = Make(s.observed(t), toCapture(), quick{})
 	require.NoError(t, err)
 	assert.False(t, again.Writes())
 	assert.Equal(t, PhasePrepared, again.Phase)
-	plan = s.run(t, wishFor(StateFinalized))
-	assert.Equal(t, captureWish().Platform, plan.Platform)
+	plan = s.run(t, desiredFor(StateFinalized))
+	assert.Equal(t, toCapture().Platform, plan.Platform)
 
-	over, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	over, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, PhaseFinalized, over.Phase)
-	assert.Equal(t, captureWish().Platform, over.Platform, "a run that was cut off after finalized may have left it down")
+	assert.Equal(t, toCapture().Platform, over.Platform, "a run that was cut off after finalized may have left it down")
 }
 
 func TestCaptureOnly_anotherPlatform(t *testing.T) {
 	s := idle()
-	s.run(t, captureWish())
-	wish := captureWish()
-	wish.Platform.Dir = "/opt/tower"
-	plan := s.run(t, wish)
+	s.run(t, toCapture())
+	desired := toCapture()
+	desired.Platform.Dir = "/opt/tower"
+	plan := s.run(t, desired)
 	assert.Equal(t, []Action{ActLock, ActClearLocks, ActUpdateLedger, ActUnlock}, actions(plan))
-	shelf := s.world(t).Custody
-	entry, _ := shelf.Open()
+	inventory := s.observed(t).Custody
+	entry, _ := inventory.Open()
 	assert.Equal(t, "/opt/tower", entry.Platform.Dir)
 }
 
 // What Ansible hands on has empty lists, and the ledger has none: that is the same Platform.
 func TestCaptureOnly_emptyLists(t *testing.T) {
 	s := idle()
-	wish := captureWish()
-	wish.Platform.Profiles, wish.Platform.EnvFiles = []string{}, []string{}
-	s.run(t, wish)
-	again, err := Make(s.world(t), wish, quick{})
+	desired := toCapture()
+	desired.Platform.Profiles, desired.Platform.EnvFiles = []string{}, []string{}
+	s.run(t, desired)
+	again, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.False(t, again.Writes())
 }
 
 func TestCaptureOnly_cutAnywhere(t *testing.T) {
 	whole := idle()
-	steps := whole.run(t, captureWish()).Steps
+	steps := whole.run(t, toCapture()).Steps
 	for cut := range steps {
 		s := idle()
 		for _, step := range steps[:cut] {
 			s.carry(t, step)
 		}
-		s.run(t, captureWish())
+		s.run(t, toCapture())
 		assert.Equal(t, whole.end(), s.end(), "cut before %s", steps[cut].Action)
 	}
 }
 
 func TestPlatformIsTooLargeForTheLedger(t *testing.T) {
-	wish := captureWish()
-	wish.Platform.Files = []string{strings.Repeat("x", platformLimit)}
-	_, err := Make(idle().world(t), wish, quick{})
-	assert.Equal(t, CodeTooLarge, codeOf(err))
+	desired := toCapture()
+	desired.Platform.Files = []string{strings.Repeat("x", platformLimit)}
+	_, err := Make(idle().observed(t), desired, quick{})
+	assert.Equal(t, fault.CodeTooLarge, fault.CodeOf(err))
 	assert.ErrorContains(t, err, "allow_advanced_tier")
-	wish.AllowAdvanced = true
-	_, err = Make(idle().world(t), wish, quick{})
+	desired.AllowAdvanced = true
+	_, err = Make(idle().observed(t), desired, quick{})
 	assert.NoError(t, err)
 }
 
 func TestLastRecords(t *testing.T) {
 	s := finalized(t)
-	shelf := s.world(t).Custody
-	require.NotNil(t, shelf.LastRecords())
-	assert.Equal(t, 10, *shelf.LastRecords())
-	shelf = prepared(t).world(t).Custody
-	assert.Nil(t, shelf.LastRecords())
-	wish := wishFor(StateFinalized)
-	wish.Proof.Verify, wish.Proof.Database, wish.Proof.Total, wish.Proof.AttestedBy = []Verify{VerifyAttested}, "", 0, "jo"
-	wish.Proof.Sign(quick{}, secret.New(newKeyed))
+	inventory := s.observed(t).Custody
+	require.NotNil(t, inventory.LastRecords())
+	assert.Equal(t, 10, *inventory.LastRecords())
+	inventory = prepared(t).observed(t).Custody
+	assert.Nil(t, inventory.LastRecords())
+	desired := desiredFor(StateFinalized)
+	desired.Proof.Verify, desired.Proof.Database, desired.Proof.Total, desired.Proof.AttestedBy = []proof.Verify{proof.VerifyAttested}, "", 0, "jo"
+	desired.Proof.Sign(quick{}, secret.New(newKeyed))
 	s = prepared(t)
-	s.run(t, wish)
-	shelf = s.world(t).Custody
-	assert.Nil(t, shelf.LastRecords(), "somebody's word counts no records")
+	s.run(t, desired)
+	inventory = s.observed(t).Custody
+	assert.Nil(t, inventory.LastRecords(), "somebody's word counts no records")
 }

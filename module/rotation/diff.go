@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -18,19 +19,19 @@ type Diff struct {
 }
 
 // Diffs shows what the plan changes in the Platform's parameters, one entry a parameter, in the order of the steps.
-func (p Plan) Diffs(w World, wish Wish, prints Prints) []Diff {
+func (p Plan) Diffs(o Observed, desired Desired, prints proof.Fingerprinter) []Diff {
 	prints = planned{prints, p.Made}
 	diffs := []Diff{}
 	for _, step := range p.Steps {
-		before, ours := w.SSM.byName(step.Target)
+		before, ours := o.SSM.byName(step.Target)
 		if step.Write == nil || !ours {
 			continue
 		}
 		after := ""
 		if step.Write.Kind != Delete {
-			after = describe(before.Name, step.Write.Value, wish, prints)
+			after = describe(before.Name, step.Write.Value, desired, prints)
 		}
-		diffs = append(diffs, Diff{BeforeHeader: before.Name, AfterHeader: before.Name, Before: describe(before.Name, before.Value, wish, prints), After: after})
+		diffs = append(diffs, Diff{BeforeHeader: before.Name, AfterHeader: before.Name, Before: describe(before.Name, before.Value, desired, prints), After: after})
 	}
 	return diffs
 }
@@ -45,13 +46,13 @@ func (p Parameters) byName(name string) (Parameter, bool) {
 	return Parameter{}, false
 }
 
-func describe(name string, value secret.Secret, wish Wish, prints Prints) string {
+func describe(name string, value secret.Secret, desired Desired, prints proof.Fingerprinter) string {
 	switch {
 	case value.IsEmpty():
 		return ""
-	case name == wish.Names.Switch || name == wish.Names.ChunkSize:
+	case name == desired.Names.Switch || name == desired.Names.ChunkSize:
 		return plainly(value.Reveal()) + "\n"
-	case name != wish.Names.Omnibus:
+	case name != desired.Names.Omnibus:
 		return "key " + string(prints.Of(value)) + "\n"
 	}
 	document, err := omnibus.Parse([]byte(value.Reveal()))
@@ -83,13 +84,13 @@ func plainly(value string) string {
 
 // planned names a key that does not exist yet by what it is: its fingerprint would be another one in the next run.
 type planned struct {
-	Prints
+	proof.Fingerprinter
 	made secret.Fingerprint
 }
 
 // Of gives the fingerprint of a key that exists.
 func (p planned) Of(key secret.Secret) secret.Fingerprint {
-	if known := p.Prints.Of(key); known != p.made || known == "" {
+	if known := p.Fingerprinter.Of(key); known != p.made || known == "" {
 		return known
 	}
 	return "(a new one that the module makes)"

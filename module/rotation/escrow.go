@@ -5,62 +5,63 @@ import (
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
-	"github.com/seqera-tools/crypto-rotation/module/secret"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-// escrowSteps puts the retiring key, then the new one, where nothing overwrites them.
-func escrowSteps(w World, wish Wish, c change) ([]Step, error) {
-	var steps []Step
-	retiring, held := w.Custody.Find(c.previous.print)
-	switch {
-	case held && !retiring.Key.Equal(c.previous.Secret):
-		return nil, escrowConflict(wish, c.previous.print)
-	case !held:
-		deposit := custody.Deposit{
-			App: wish.App, Fingerprint: c.previous.print, Key: c.previous.Secret, Origin: custody.OriginCaptured, Source: wish.Names.Omnibus,
-			SourceAt: w.SSM.Omnibus.Version, RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller, Backups: wish.Backups,
-		}
-		write, err := create(w, wish, custody.EscrowName(wish.Names.Custody, c.previous.print), deposit)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, Step{Action: ActEscrowRetiring, Target: write.Name, Write: write, Reason: "backups made before the rotation open with this key only" + tied(wish.Backups)})
-	default:
-		tie, err := tieStep(w, wish, c, retiring)
-		if err != nil {
-			return nil, err
-		}
-		steps = append(steps, tie...)
+// escrow is the step that puts a key where nothing overwrites it; what is not said of the key here is filled in.
+func escrow(o Observed, desired Desired, action Action, held custody.EscrowedKey, reason string) Step {
+	held.App, held.CapturedAt, held.By = desired.App, o.Now, o.Caller
+	write := create(o, desired, custody.EscrowName(desired.Names.Custody, held.Fingerprint), held)
+	return Step{Action: action, Target: write.Name, Write: write, Reason: reason}
+}
+
+// retire is escrow of the key that the rotation retires, bound to its backups.
+func retire(o Observed, desired Desired, held custody.EscrowedKey) Step {
+	held.Origin = custody.OriginCaptured
+	return escrow(o, desired, ActEscrowRetiring, held, "backups made before the rotation open with this key only"+tied(held.Backups))
+}
+
+// findKey looks a key up in escrow. What is there under its name must be that key.
+func findKey(o Observed, desired Desired, k key) (custody.EscrowedKey, bool, error) {
+	found, held := o.Custody.Find(k.fingerprint)
+	if held && !found.Key.Equal(k.Secret) {
+		return found, held, fault.New(fault.CodeEscrowConflict, "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
+			"%s holds another key than its name says.", custody.EscrowName(desired.Names.Custody, k.fingerprint))
 	}
-	fresh, held := w.Custody.Find(c.current.print)
-	if held && !fresh.Key.Equal(c.current.Secret) {
-		return nil, escrowConflict(wish, c.current.print)
-	}
-	if held {
-		return steps, nil
-	}
-	origin := custody.OriginGiven
-	if c.fresh {
-		origin = custody.OriginMade
-	}
-	write, err := create(w, wish, custody.EscrowName(wish.Names.Custody, c.current.print), custody.Deposit{
-		App: wish.App, Fingerprint: c.current.print, Key: c.current.Secret, Origin: origin,
-		RotationID: c.entry.RotationID, CapturedAt: w.Now, By: w.Caller,
-	})
+	return found, held, nil
+}
+
+// escrowSteps put the retiring key, then the new one, into escrow.
+func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
+	retiring, held, err := findKey(o, desired, c.previous)
 	if err != nil {
 		return nil, err
 	}
-	target := write.Name
+	steps := linkStep(o, desired, c.entry.RotationID, retiring)
+	if !held {
+		steps = []Step{retire(o, desired, custody.EscrowedKey{
+			Fingerprint: c.previous.fingerprint, Key: c.previous.Secret, Source: desired.Names.Omnibus, SourceAt: o.SSM.Omnibus.Version,
+			RotationID: c.entry.RotationID, Backups: desired.Backups,
+		})}
+	}
+	if _, held, err = findKey(o, desired, c.current); held || err != nil {
+		return steps, err
+	}
+	fresh := custody.EscrowedKey{Fingerprint: c.current.fingerprint, Key: c.current.Secret, Origin: custody.OriginGiven, RotationID: c.entry.RotationID}
+	if c.fresh {
+		fresh.Origin = custody.OriginMade
+	}
+	step := escrow(o, desired, ActEscrowNew, fresh, "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it")
 	if c.fresh {
 		// Check mode and the run that follows make different keys; the plan is the same.
-		target = custody.EscrowName(wish.Names.Custody, "<fingerprint of the new key>")
+		step.Target = custody.EscrowName(desired.Names.Custody, "<fingerprint of the new key>")
 	}
-	return append(steps, Step{Action: ActEscrowNew, Target: target, Write: write, Reason: "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it"}), nil
+	return append(steps, step), nil
 }
 
 // captures are the steps that must come before others: a key that one of those overwrites or deletes is in escrow first, whatever
 // put it there. This is the one place that sees to it, and Check verifies it. planned are escrow steps that come before anyway.
-func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps []Step) ([]Step, error) {
+func captures(o Observed, desired Desired, v view, entry custody.Entry, planned, steps []Step) ([]Step, error) {
 	names := map[string]bool{}
 	for _, step := range planned {
 		names[step.Write.Name] = true
@@ -69,85 +70,72 @@ func captures(w World, wish Wish, p picture, entry custody.Entry, planned, steps
 	for _, step := range steps {
 		targets := step.Write.Targets()
 		if step.Action == ActPutOmnibus {
-			targets = append(slices.Clone(targets), w.SSM.Current.Name, w.SSM.Previous.Name) // terraform makes them as the omnibus says
+			targets = append(slices.Clone(targets), o.SSM.Current.Name, o.SSM.Previous.Name) // terraform makes them as the omnibus says
 		}
 		for _, target := range targets {
-			parameter, _ := w.SSM.byName(target)
-			for _, held := range keysIn(parameter, wish) {
-				k := keyOf(held, p.prints)
-				name := custody.EscrowName(wish.Names.Custody, k.print)
-				deposit, there := w.Custody.Find(k.print)
-				if there && !deposit.Key.Equal(k.Secret) {
-					return nil, escrowConflict(wish, k.print)
-				}
-				if there || names[name] {
+			parameter, _ := o.SSM.byName(target)
+			for _, held := range keysIn(parameter, desired) {
+				k := keyOf(held, v.prints)
+				name := custody.EscrowName(desired.Names.Custody, k.fingerprint)
+				_, there, err := findKey(o, desired, k)
+				switch {
+				case err != nil:
+					return nil, err
+				case there || names[name]:
 					continue
 				}
 				names[name] = true
-				action, reason, backups := ActEscrowFound, "no other parameter may hold this key: it is in escrow before this one changes", []string(nil)
-				if k.print == entry.Previous {
-					action, reason, backups = ActEscrowRetiring, "backups made before the rotation open with this key only"+tied(entry.Backups), entry.Backups
+				held := custody.EscrowedKey{
+					Fingerprint: k.fingerprint, Key: k.Secret, Origin: custody.OriginCaptured, Source: parameter.Name, SourceAt: parameter.Version, RotationID: entry.RotationID,
 				}
-				write, err := create(w, wish, name, custody.Deposit{
-					App: wish.App, Fingerprint: k.print, Key: k.Secret, Origin: custody.OriginCaptured, Source: parameter.Name, SourceAt: parameter.Version,
-					RotationID: entry.RotationID, CapturedAt: w.Now, By: w.Caller, Backups: backups,
-				})
-				if err != nil {
-					return nil, err
+				if k.fingerprint == entry.Previous {
+					held.Backups = entry.Backups
+					found = append(found, retire(o, desired, held))
+				} else {
+					found = append(found, escrow(o, desired, ActEscrowFound, held, "no other parameter may hold this key: it is in escrow before this one changes"))
 				}
-				found = append(found, Step{Action: action, Target: name, Write: write, Reason: reason})
 			}
 		}
 	}
 	return found, nil
 }
 
-func tieStep(w World, wish Wish, c change, retiring custody.Deposit) ([]Step, error) {
-	untied := retiring.Untied(wish.Backups)
-	if len(untied) == 0 {
-		return nil, nil
+// linkStep binds the backups that are named to a key that is in escrow, where nothing does yet.
+func linkStep(o Observed, desired Desired, rotationID string, retiring custody.EscrowedKey) []Step {
+	unlinked := retiring.Unlinked(desired.Backups)
+	if !retiring.Held || len(unlinked) == 0 {
+		return nil
 	}
-	name := custody.TieName(wish.Names.Custody, c.previous.print, fmt.Sprintf("%s.%d", c.entry.RotationID, len(retiring.Ties)+1))
-	write, err := create(w, wish, name, custody.Tie{Fingerprint: c.previous.print, RotationID: c.entry.RotationID, Backups: untied, At: w.Now, By: w.Caller})
-	if err != nil {
-		return nil, err
-	}
-	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is in escrow already" + tied(untied)}}, nil
+	name := custody.BackupRefName(desired.Names.Custody, retiring.Fingerprint, fmt.Sprintf("%s.%d", rotationID, len(retiring.BackupRefs)+1))
+	write := create(o, desired, name, custody.BackupRef{Fingerprint: retiring.Fingerprint, RotationID: rotationID, Backups: unlinked, At: o.Now, By: o.Caller})
+	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is in escrow already" + tied(unlinked)}}
 }
 
 // later says whether a backup is named that was not when the rotation was begun.
-func later(wish Wish, entry custody.Entry) bool {
-	return slices.ContainsFunc(wish.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
+func later(desired Desired, entry custody.Entry) bool {
+	return slices.ContainsFunc(desired.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
 }
 
-// tieLater ties backups that were named after the rotation was begun to the key that it retires. Nothing else is to be done.
-func tieLater(w World, wish Wish, p picture, entry custody.Entry, over Plan) (Plan, error) {
-	if !later(wish, entry) {
-		return tidy(w, entry, wish, over)
+// linkLater binds backups that were named after the rotation was begun to the key that it retires. Nothing else is to be done.
+func linkLater(o Observed, desired Desired, entry custody.Entry, plan Plan) (Plan, error) {
+	if !later(desired, entry) {
+		return tidy(o, entry, desired, plan)
 	}
-	if !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
+	if need := o.unread(); need != NeedNothing {
+		return Plan{Needs: need}, nil
 	}
-	if !w.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil
+	retired, _ := o.Custody.Find(entry.Previous)
+	link := linkStep(o, desired, entry.RotationID, retired)
+	if link == nil {
+		return tidy(o, entry, desired, plan)
 	}
-	retired, held := w.Custody.Find(entry.Previous)
-	untied := retired.Untied(wish.Backups)
-	if !held || len(untied) == 0 {
-		return tidy(w, entry, wish, over)
-	}
-	tie, err := tieStep(w, wish, change{p: p, entry: entry, previous: key{print: entry.Previous}}, retired)
+	begin, err := locked(o, desired, entry.RotationID)
 	if err != nil {
 		return Plan{}, err
 	}
-	begin, end, err := locked(w, wish, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
-	plan := over
-	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", untied, entry.Previous, entry.RotationID)
-	plan.Warnings, plan.Steps = begin.warnings, slices.Concat(begin.steps, tie, end)
-	return plan, fit(plan.Steps, wish)
+	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", retired.Unlinked(desired.Backups), entry.Previous, entry.RotationID)
+	plan.Warnings = nil
+	return plan.with(desired, begin, link)
 }
 
 func tied(backups []string) string {
@@ -155,11 +143,4 @@ func tied(backups []string) string {
 		return "; no backup is tied to it (backups_waived)"
 	}
 	return fmt.Sprintf("; tied to %q", backups)
-}
-
-func escrowConflict(wish Wish, fingerprint secret.Fingerprint) *Fault {
-	return &Fault{
-		Code: CodeEscrowConflict, What: fmt.Sprintf("%s holds another key than its name says.", custody.EscrowName(wish.Names.Custody, fingerprint)),
-		State: nothingWritten, Next: "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
-	}
 }

@@ -17,8 +17,8 @@ func TestEscrow_everyKey(t *testing.T) {
 	previous := names().Previous
 	finish := func(t *testing.T, s store) {
 		t.Helper()
-		s.run(t, wishFor(StatePrepared))
-		s.run(t, wishFor(StateFinalized))
+		s.run(t, desiredFor(StatePrepared))
+		s.run(t, desiredFor(StateFinalized))
 	}
 	for name, test := range map[string]struct {
 		where string
@@ -28,32 +28,32 @@ func TestEscrow_everyKey(t *testing.T) {
 		"the legacy name, finalized": {legacy, func(*testing.T) store { return idle() }, finish},
 		"the legacy name, aborted": {legacy, func(*testing.T) store { return idle() }, func(t *testing.T, s store) {
 			t.Helper()
-			s.run(t, wishFor(StatePrepared))
-			s.run(t, abortWish(spared(t)))
+			s.run(t, desiredFor(StatePrepared))
+			s.run(t, toAbort(spared(t)))
 		}},
-		"the legacy name, finalized again":  {legacy, finalized, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StateFinalized)) }},
-		"a leftover previous key, prepared": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StatePrepared)) }},
-		"a leftover previous key, captured": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, captureWish()) }},
+		"the legacy name, finalized again":  {legacy, finalized, func(t *testing.T, s store) { t.Helper(); s.run(t, desiredFor(StateFinalized)) }},
+		"a leftover previous key, prepared": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, desiredFor(StatePrepared)) }},
+		"a leftover previous key, captured": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) { t.Helper(); s.run(t, toCapture()) }},
 		"a leftover previous key, standalone: delete": {previous, func(*testing.T) store { return idle() }, func(t *testing.T, s store) {
 			t.Helper()
-			wish := wishFor(StatePrepared)
-			wish.Standalone = StandaloneDelete
-			s.run(t, wish)
+			desired := desiredFor(StatePrepared)
+			desired.Standalone = StandaloneDelete
+			s.run(t, desired)
 			s.put(previous, oldKey) // terraform
 		}},
-		"a foreign previous key, finalized":        {previous, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StateFinalized)) }},
-		"a foreign previous key, aborted":          {previous, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, abortWish(spared(t))) }},
-		"a foreign standalone key, prepared again": {names().Current, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, wishFor(StatePrepared)) }},
+		"a foreign previous key, finalized":        {previous, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, desiredFor(StateFinalized)) }},
+		"a foreign previous key, aborted":          {previous, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, toAbort(spared(t))) }},
+		"a foreign standalone key, prepared again": {names().Current, prepared, func(t *testing.T, s store) { t.Helper(); s.run(t, desiredFor(StatePrepared)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := test.from(t)
 			s.put(test.where, thirdKey)
 			test.run(t, s)
 			assert.Contains(t, s.holding(thirdKey), third)
-			shelf := s.world(t).Custody
-			deposit, ok := shelf.Find(printOf(thirdKey))
+			inventory := s.observed(t).Custody
+			kept, ok := inventory.Find(printOf(thirdKey))
 			require.True(t, ok)
-			assert.Equal(t, [2]string{test.where, "captured"}, [2]string{deposit.Source, string(deposit.Origin)})
+			assert.Equal(t, [2]string{test.where, "captured"}, [2]string{kept.Source, string(kept.Origin)})
 		})
 	}
 }
@@ -64,12 +64,12 @@ func TestEscrow_emptiedMeanwhile(t *testing.T) {
 	for _, key := range []string{oldKey, newKeyed} {
 		delete(s, custody.EscrowName("/custody/app", printOf(key)))
 	}
-	s.run(t, wishFor(StateFinalized))
-	shelf := s.world(t).Custody
-	deposit, ok := shelf.Find(printOf(oldKey))
+	s.run(t, desiredFor(StateFinalized))
+	inventory := s.observed(t).Custody
+	kept, ok := inventory.Find(printOf(oldKey))
 	require.True(t, ok)
-	assert.Equal(t, []string{"snap-1"}, deposit.Backups)
-	_, ok = shelf.Find(printOf(newKeyed))
+	assert.Equal(t, []string{"snap-1"}, kept.Backups)
+	_, ok = inventory.Find(printOf(newKeyed))
 	assert.True(t, ok)
 }
 
@@ -79,8 +79,8 @@ func TestCheck_keysAreParsed(t *testing.T) {
 	s.put(names().Current, "tower")
 	s.put("/omnibus", `{"TOWER_CRYPTO_SECRET": {"ssm_key": "/config/app/tower/crypto/secretKey", "value": "tower", "description": "the tower of"}}`)
 	lose := Plan{Steps: []Step{{Action: ActDeleteCurrent, Write: remove(names().Current)}}}
-	require.ErrorContains(t, lose.Check(s.world(t), wishFor(StatePrepared)), "not in escrow")
-	s.run(t, wishFor(StatePrepared))
+	require.ErrorContains(t, lose.Check(s.observed(t), desiredFor(StatePrepared)), "not in escrow")
+	s.run(t, desiredFor(StatePrepared))
 	again := Plan{Steps: []Step{{Action: ActEscrowFound, Write: &Write{Kind: Put, Name: custody.EscrowName("/custody/app", printOf("tower")), Value: secret.New("{}")}}}}
-	require.ErrorContains(t, again.Check(s.world(t), wishFor(StatePrepared)), "never overwritten")
+	require.ErrorContains(t, again.Check(s.observed(t), desiredFor(StatePrepared)), "never overwritten")
 }

@@ -1,82 +1,92 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-type taking struct {
+// lockSteps take the lock and release it.
+type lockSteps struct {
 	number   int
-	steps    []Step
+	take     []Step
+	release  Step
 	warnings []string
 }
 
 // locked gives the steps that take the lock and the one that releases it, or tells who holds it.
-func locked(w World, wish Wish, rotationID string) (taking, []Step, error) {
-	claim := custody.Decide(w.Custody.Locks, w.Now)
+func locked(o Observed, desired Desired, rotationID string) (lockSteps, error) {
+	claim := custody.Decide(o.Custody.Locks, o.Now)
 	if claim.HeldBy != nil {
 		held := claim.HeldBy
-		return taking{}, nil, &Fault{
-			Code: CodeLocked, What: fmt.Sprintf("%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), wish.App,
-				held.AcquiredAt.UTC().Format(time.RFC3339), orNone(held.RotationID), held.State, held.Expiry().UTC().Format(time.RFC3339)),
-			State: nothingWritten, Next: "Wait for it to end; if it died, run again after that time.",
-		}
+		return lockSteps{}, fault.New(fault.CodeLocked, "Wait for it to end; if it died, run again after that time.",
+			"%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), cmp.Or(held.RotationID, "none"), held.State, held.Expiry().UTC().Format(time.RFC3339))
 	}
-	lock := custody.Lock{Holder: w.Caller, RotationID: rotationID, State: string(wish.State), AcquiredAt: w.Now, ExpiresAt: w.Now.Add(custody.Lease)}
-	name := custody.LockName(wish.Names.Custody, claim.Number)
-	write, err := create(w, wish, name, lock)
-	if err != nil {
-		return taking{}, nil, err
-	}
-	begin := taking{number: claim.Number, steps: []Step{{Action: ActLock, Target: name, Write: write, Reason: "one rotation of an installation at a time; " + claim.Reason}}}
+	lock := custody.Lock{Holder: o.Caller, RotationID: rotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
+	name := custody.LockName(desired.Names.Custody, claim.Number)
+	made := lockSteps{number: claim.Number, take: []Step{{
+		Action: ActLock, Target: name, Write: create(o, desired, name, lock), Reason: "one rotation of an installation at a time; " + claim.Reason,
+	}}}
 	if claim.TakenFrom != nil {
-		begin.warnings = append(begin.warnings, fmt.Sprintf("The lock was taken over from %s, who held it since %s: %s.",
-			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason))
+		made.warnings = []string{fmt.Sprintf("The lock was taken over from %s, who held it since %s: %s.",
+			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason)}
 	}
 	if len(claim.Clear) > 0 {
 		names := make([]string, 0, len(claim.Clear))
 		for _, number := range claim.Clear {
-			names = append(names, custody.LockName(wish.Names.Custody, number))
+			names = append(names, custody.LockName(desired.Names.Custody, number))
 		}
-		begin.steps = append(begin.steps, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are not used twice; only the last one stays"})
+		made.take = append(made.take, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are not used twice; only the last one stays"})
 	}
-	lock.ReleasedAt = w.Now
-	value, err := custody.Encode(lock)
-	if err != nil {
-		return taking{}, nil, err
+	made.release = release(o, desired, lock, name, 1, "marked released; it stays as the last number")
+	return made, nil
+}
+
+func release(o Observed, desired Desired, lock custody.Lock, name string, version int64, reason string) Step {
+	lock.ReleasedAt = o.Now
+	return Step{Action: ActUnlock, Target: name, Reason: reason, Write: update(o, desired, name, lock, version)}
+}
+
+// with puts steps into the plan, between taking the lock and releasing it, each in the tier that its value needs.
+func (p Plan) with(desired Desired, lock lockSteps, steps ...[]Step) (Plan, error) {
+	p.Warnings = append(lock.warnings, p.Warnings...)
+	p.Steps = append(append(lock.take, slices.Concat(steps...)...), lock.release)
+	return p, chooseTiers(p.Steps, desired)
+}
+
+// unread is what must be observed before anything is written.
+func (o Observed) unread() Need {
+	switch {
+	case !o.Custody.Complete:
+		return NeedInventory
+	case !o.SSM.Described:
+		return NeedDescription
 	}
-	end := Step{Action: ActUnlock, Target: name, Reason: "marked released; it stays as the last number", Write: &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: 1}}
-	return begin, []Step{end}, nil
+	return NeedNothing
 }
 
 // tidy adds to a plan that has nothing to do the release of the lock that a run left which died after its last record was
 // written. Which lock that is, the ledger's entry says: all of them are not listed for it.
-func tidy(w World, entry custody.Entry, wish Wish, plan Plan) (Plan, error) {
+func tidy(o Observed, entry custody.Entry, desired Desired, plan Plan) (Plan, error) {
 	if entry.Lock == 0 {
 		return plan, nil
 	}
-	lock, found := w.Custody.Lock(entry.Lock)
-	if !found && !w.Custody.Complete && !w.Custody.Locked {
+	lock, found := o.Custody.Lock(entry.Lock)
+	if !found && !o.Custody.Complete && !o.Custody.Locked {
 		return Plan{Needs: NeedLock, Lock: entry.Lock}, nil
 	}
-	if !found || !lock.Dead(w.Now) {
+	if !found || !lock.Dead(o.Now) {
 		return plan, nil
 	}
-	if !w.SSM.Described {
+	if !o.SSM.Described {
 		return Plan{Needs: NeedDescription}, nil // or the lock would lose its KMS key
 	}
-	name, version := custody.LockName(wish.Names.Custody, lock.Number), lock.Version
-	lock.ReleasedAt = w.Now
-	value, err := custody.Encode(lock)
-	if err != nil {
-		return Plan{}, err
-	}
 	plan.Msg += " The lock of a run that died is released."
-	plan.Steps = append(plan.Steps, Step{
-		Action: ActUnlock, Target: name, Reason: lock.Holder.Who() + " died before it could",
-		Write: &Write{Kind: Put, Name: name, Value: value, Type: "SecureString", KeyID: custodyKeyID(w, wish), After: version},
-	})
+	name := custody.LockName(desired.Names.Custody, lock.Number)
+	plan.Steps = append(plan.Steps, release(o, desired, lock, name, lock.Version, lock.Holder.Who()+" died before it could"))
 	return plan, nil
 }

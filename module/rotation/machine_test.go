@@ -9,7 +9,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -32,51 +34,51 @@ func TestPlanner_anyHistory(t *testing.T) {
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"prepared":  m.prepared,
-			"finalized": func(rt *rapid.T) { m.end(rt, StateFinalized, ProofComplete) },
-			"aborted":   func(rt *rapid.T) { m.end(rt, StateAborted, ProofUntouched) },
+			"finalized": func(rt *rapid.T) { m.end(rt, StateFinalized, proof.Complete) },
+			"aborted":   func(rt *rapid.T) { m.end(rt, StateAborted, proof.Untouched) },
 			"terraform": m.terraform,
 			"":          m.promises,
 		})
 	})
 }
 
-func (m *machine) wish(rt *rapid.T, state State) Wish {
+func (m *machine) desired(rt *rapid.T, state State) Desired {
 	m.made++
-	wish := wishFor(state)
-	wish.Proof, wish.MadeID = nil, fmt.Sprint("made", m.made)
-	wish.RotationID = rapid.SampledFrom([]string{"r1", "r2", ""}).Draw(rt, "rotation_id")
-	wish.MadeKey = secret.New(fmt.Sprintf("KEY%03dKEYKEYKEYKEYKEYKEYKEYKEY00", m.made))
-	return wish
+	desired := desiredFor(state)
+	desired.Proof, desired.MadeID = nil, fmt.Sprint("made", m.made)
+	desired.RotationID = rapid.SampledFrom([]string{"r1", "r2", ""}).Draw(rt, "rotation_id")
+	desired.MadeKey = secret.New(fmt.Sprintf("KEY%03dKEYKEYKEYKEYKEYKEYKEYKEY00", m.made))
+	return desired
 }
 
 func (m *machine) prepared(rt *rapid.T) {
-	wish := m.wish(rt, StatePrepared)
-	escrow := m.s.world(m.t).Custody.Escrow
+	desired := m.desired(rt, StatePrepared)
+	escrow := m.s.observed(m.t).Custody.Escrow
 	switch key := rapid.SampledFrom([]string{"made", "made", "given", "from escrow"}).Draw(rt, "key"); {
 	case key == "given":
-		wish.NewKey = secret.New(rapid.SampledFrom([]string{"GIVEN1GIVENGIVENGIVENGIVENGIVEN", "GIVEN2GIVENGIVENGIVENGIVENGIVEN"}).Draw(rt, "new_secret"))
+		desired.NewKey = secret.New(rapid.SampledFrom([]string{"GIVEN1GIVENGIVENGIVENGIVENGIVEN", "GIVEN2GIVENGIVENGIVENGIVENGIVEN"}).Draw(rt, "new_secret"))
 	case key == "from escrow" && len(escrow) > 0:
-		wish.FromEscrow = escrow[rapid.IntRange(0, len(escrow)-1).Draw(rt, "which")].Fingerprint
+		desired.FromEscrow = escrow[rapid.IntRange(0, len(escrow)-1).Draw(rt, "which")].Fingerprint
 	}
 	if size := rapid.SampledFrom([]int{0, 0, 100, 200}).Draw(rt, "chunk_size"); size > 0 {
-		wish.ChunkSize = &size
+		desired.ChunkSize = &size
 	}
 	if rapid.IntRange(0, 4).Draw(rt, "standalone: delete") == 0 {
-		wish.Standalone = StandaloneDelete
+		desired.Standalone = StandaloneDelete
 	}
-	wish.CaptureOnly = rapid.IntRange(0, 3).Draw(rt, "capture_only") == 0
+	desired.CaptureOnly = rapid.IntRange(0, 3).Draw(rt, "capture_only") == 0
 	if dir := rapid.SampledFrom([]string{"", "/a", "/b"}).Draw(rt, "platform"); dir != "" {
-		wish.Platform = &custody.Platform{Project: "p", Dir: dir}
+		desired.Platform = &custody.Platform{Project: "p", Dir: dir}
 	}
-	wish.Backups = rapid.SampledFrom([][]string{{"b1"}, {"b1", "b2"}, {"b3"}}).Draw(rt, "backups")
+	desired.Backups = rapid.SampledFrom([][]string{{"b1"}, {"b1", "b2"}, {"b3"}}).Draw(rt, "backups")
 	before := m.s.end()
-	plan, done := m.carryOut(rt, wish)
+	plan, done := m.carryOut(rt, desired)
 	if !done {
 		return
 	}
-	shelf := m.s.world(m.t).Custody
+	inventory := m.s.observed(m.t).Custody
 	current, previous := m.value(rt, EntryCurrent), m.value(rt, EntryPrevious)
-	if wish.CaptureOnly {
+	if desired.CaptureOnly {
 		for _, name := range []string{names().Omnibus, names().Current, names().Previous, names().Switch, names().ChunkSize} {
 			require.Equal(rt, before[name], m.s.end()[name], "capture_only changes nothing of the Platform's")
 		}
@@ -87,47 +89,47 @@ func (m *machine) prepared(rt *rapid.T) {
 	}
 	require.NotEmpty(rt, previous)
 	require.Equal(rt, "true", m.value(rt, EntrySwitch))
-	if wish.Standalone == StandaloneWrite {
+	if desired.Standalone == StandaloneWrite {
 		require.Equal(rt, current, m.s.get(names().Current).Value.Reveal())
 		require.Equal(rt, previous, m.s.get(names().Previous).Value.Reveal())
 		require.Equal(rt, "true", m.s.get(names().Switch).Value.Reveal())
 		require.Equal(rt, m.value(rt, EntryChunkSize), m.s.get(names().ChunkSize).Value.Reveal())
 	}
-	if wish.ChunkSize != nil {
-		require.Equal(rt, strconv.Itoa(*wish.ChunkSize), m.value(rt, EntryChunkSize))
+	if desired.ChunkSize != nil {
+		require.Equal(rt, strconv.Itoa(*desired.ChunkSize), m.value(rt, EntryChunkSize))
 	}
-	retiring, held := shelf.Find(printOf(previous))
+	retiring, held := inventory.Find(printOf(previous))
 	require.True(rt, held, "the retiring key is in escrow")
-	require.Empty(rt, retiring.Untied(wish.Backups), "and tied to every backup that was named")
-	_, held = shelf.Find(printOf(current))
+	require.Empty(rt, retiring.Unlinked(desired.Backups), "and tied to every backup that was named")
+	_, held = inventory.Find(printOf(current))
 	require.True(rt, held, "the new key is in escrow")
-	if !wish.NewKey.IsEmpty() {
-		require.Equal(rt, wish.NewKey.Reveal(), current)
+	if !desired.NewKey.IsEmpty() {
+		require.Equal(rt, desired.NewKey.Reveal(), current)
 	}
-	if wish.FromEscrow != "" {
-		require.Equal(rt, wish.FromEscrow, printOf(current))
+	if desired.FromEscrow != "" {
+		require.Equal(rt, desired.FromEscrow, printOf(current))
 	}
 }
 
 // end is finalized or aborted, with the proof that a scan would have made.
-func (m *machine) end(rt *rapid.T, state State, kind ProofKind) {
-	wish := m.wish(rt, state)
-	shelf := m.s.world(m.t).Custody
-	open, ok := shelf.Open()
+func (m *machine) end(rt *rapid.T, state State, kind proof.Kind) {
+	desired := m.desired(rt, state)
+	inventory := m.s.observed(m.t).Custody
+	open, ok := inventory.Open()
 	if ok {
 		signer := open.Current
-		if kind == ProofUntouched {
+		if kind == proof.Untouched {
 			signer = open.Previous
 		}
-		if deposit, held := shelf.Find(signer); held {
-			wish.Proof = &Proof{
-				Format: ProofFormat, Kind: kind, App: "app", RotationID: open.RotationID, Previous: open.Previous, Current: open.Current,
-				Verify: []Verify{VerifyDatabase}, Database: "db", Total: 1, Proved: 1, Stopped: kind == ProofUntouched, MadeAt: noon,
+		if kept, held := inventory.Find(signer); held {
+			desired.Proof = &proof.Proof{
+				Format: proof.Format, Kind: kind, App: "app", RotationID: open.RotationID, Previous: open.Previous, Current: open.Current,
+				Verify: []proof.Verify{proof.VerifyDatabase}, Database: "db", Total: 1, Proved: 1, Stopped: kind == proof.Untouched, MadeAt: noon,
 			}
-			wish.Proof.Sign(quick{}, deposit.Key)
+			desired.Proof.Sign(quick{}, kept.Key)
 		}
 	}
-	plan, done := m.carryOut(rt, wish)
+	plan, done := m.carryOut(rt, desired)
 	if !done || !plan.Writes() || !ok || plan.RotationID != open.RotationID {
 		return
 	}
@@ -155,10 +157,10 @@ func (m *machine) terraform(*rapid.T) {
 }
 
 // carryOut runs a plan, or the beginning of it. done: to its end; then a second run changes nothing.
-func (m *machine) carryOut(rt *rapid.T, wish Wish) (Plan, bool) {
-	plan, err := Make(m.s.world(m.t), wish, quick{})
+func (m *machine) carryOut(rt *rapid.T, desired Desired) (Plan, bool) {
+	plan, err := Make(m.s.observed(m.t), desired, quick{})
 	if err != nil {
-		require.NotEqual(rt, CodeInternal, codeOf(err), "a state of the world is no mistake of this tool: %s", err)
+		require.NotEqual(rt, fault.CodeInternal, fault.CodeOf(err), "a state of the world is no mistake of this tool: %s", err)
 		return plan, false
 	}
 	steps := len(plan.Steps)
@@ -172,7 +174,7 @@ func (m *machine) carryOut(rt *rapid.T, wish Wish) (Plan, bool) {
 	if steps < len(plan.Steps) {
 		return plan, false
 	}
-	again, err := Make(m.s.world(m.t), wish, quick{})
+	again, err := Make(m.s.observed(m.t), desired, quick{})
 	require.NoError(rt, err, "a second run")
 	require.False(rt, again.Writes(), "a second run writes: %v", actions(again))
 	return plan, true
@@ -186,7 +188,7 @@ func (m *machine) promises(rt *rapid.T) {
 		require.NotEmpty(rt, m.s.holding(key), "key %.6s is lost", key)
 	}
 	open := 0
-	for _, entry := range m.s.world(m.t).Custody.Ledger {
+	for _, entry := range m.s.observed(m.t).Custody.Ledger {
 		if !entry.Stage.Over() {
 			open++
 		}

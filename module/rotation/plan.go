@@ -2,9 +2,12 @@ package rotation
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -19,10 +22,10 @@ type Plan struct {
 	Steps      []Step
 	Msg        string
 	Warnings   []string
-	Evidence   []Evidence
-	Progress   *Progress
-	Proof      *Proof
-	Then       []Step            // what finalized would do after this one; see Foretell
+	Evidence   []proof.Evidence
+	Progress   *proof.Progress
+	Proof      *proof.Proof
+	Then       []Step            // what finalized would do after this one; see PreviewFinalize
 	Escrow     string            // the parameter that holds the retiring key
 	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
 	Platform   *custody.Platform // likewise
@@ -30,12 +33,9 @@ type Plan struct {
 	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
 	Needs Need
 	Lock  int // for NeedLock
-	// Pending is not nil while what is wanted is not there yet but may still come (rotating with wait).
-	Pending *Fault
-	// Unconfirmed: the counts say that it is complete, but they are not of one instant: read all once more.
-	Unconfirmed bool
-	Born        time.Time // since when the current key is in use, as far as is known
-	BroughtBy   string    // the rotation that brought the current key; empty if none of ours did, or escrow was not read
+
+	Born      time.Time // since when the current key is in use, as far as is known
+	BroughtBy string    // the rotation that brought the current key; empty if none of ours did, or escrow was not read
 }
 
 // Need is an observation that costs something and is made only when the answer depends on it.
@@ -46,54 +46,33 @@ const (
 	NeedNothing     Need = iota
 	NeedEscrow           // escrow/<fingerprint> of the keys in use: one read
 	NeedLock             // the lock that Plan.Lock numbers: one read
-	NeedShelf            // everything under custody_prefix: a read for each ten names
+	NeedInventory        // everything under custody_prefix: a read for each ten names
 	NeedDescription      // DescribeParameters: KMS keys, tiers and policies, which only writes need
 )
 
-// Evidence is one check with its outcome.
-type Evidence struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-}
-
-// Progress counts records; see Records for the classes.
-type Progress struct {
-	Total      int     `json:"total"`
-	Current    int     `json:"current"`
-	Previous   int     `json:"previous"`
-	Unreadable int     `json:"unreadable"`
-	Orphaned   int     `json:"orphaned"`
-	Rewritten  int     `json:"rewritten"`
-	Percent    float64 `json:"percent"`
-	ETASeconds *int    `json:"eta_seconds"` // nil while no rate is known
-}
-
-// Make turns the world and a wish into a plan, or says why there is none.
-func Make(w World, wish Wish, prints Prints) (Plan, error) {
-	p, err := look(w, wish, prints)
+// Make turns what is observed and what is desired into a plan, or says why there is none.
+func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error) {
+	v, err := newView(o, desired, prints)
 	if err != nil {
 		return Plan{}, err
 	}
 	var plan Plan
-	switch wish.State {
+	switch desired.State {
 	case StatePrepared:
-		plan, err = prepare(w, wish, p, prints)
-	case StateRotating:
-		plan, err = rotate(w, wish, p)
+		plan, err = prepare(o, desired, v)
 	case StateFinalized:
-		plan, err = finalize(w, wish, p)
+		plan, err = finalize(o, desired, v)
 	case StateAborted:
-		plan, err = abort(w, wish, p)
+		plan, err = abort(o, desired, v)
 	case StateObserved:
-		plan = observe(w, wish, p)
+		plan = observedPlan(o, desired, v)
 	default:
-		err = &Fault{Code: CodeInvalidOptions, What: fmt.Sprintf("There is no state %q.", wish.State), State: nothingWritten}
+		err = &fault.Fault{Code: fault.CodeInvalidOptions, What: fmt.Sprintf("No plan leads to state %q.", desired.State)}
 	}
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := plan.Check(w, wish); err != nil {
+	if err := plan.Check(o, desired); err != nil {
 		return Plan{}, err
 	}
 	return plan, nil
@@ -109,18 +88,18 @@ func (p Plan) Writes() bool {
 	return false
 }
 
-// nothing is the plan of a world that is as wanted.
-func nothing(phase Phase, rotationID, target, reason string, p picture) Plan {
+// nothing is the plan where all is as desired.
+func nothing(phase Phase, rotationID, target, reason string, v view) Plan {
 	return Plan{
-		Phase: phase, Before: phase, RotationID: rotationID, Current: p.current.print, Previous: p.previous.print,
-		Steps: []Step{{Action: ActNothing, Target: target, Reason: reason, Done: true}}, Msg: upper(reason) + ".",
+		Phase: phase, Before: phase, RotationID: rotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint,
+		Steps: []Step{{Action: ActNothing, Target: target, Reason: reason, Done: true}}, Msg: strings.ToUpper(reason[:1]) + reason[1:] + ".",
 	}
 }
 
 // inUse are the keys that the Platform may be using.
-func (p picture) inUse() []key {
+func (v view) inUse() []key {
 	var keys []key
-	for _, k := range []key{p.current, p.previous, p.standaloneCurrent, p.standalonePrevious} {
+	for _, k := range []key{v.current, v.previous, v.standaloneCurrent, v.standalonePrevious} {
 		if !k.IsEmpty() {
 			keys = append(keys, k)
 		}
@@ -130,18 +109,11 @@ func (p picture) inUse() []key {
 
 // born tells since when the current key is in use: by escrow if a rotation of ours brought it, else by the standalone
 // parameter's last change, which is later than the truth when somebody wrote the same value again.
-func born(w World, p picture) (time.Time, string) {
-	if deposit, ok := w.Custody.Find(p.current.print); ok && deposit.Origin != custody.OriginCaptured {
-		return deposit.CapturedAt, "escrow has it since " + day(deposit.CapturedAt)
+func born(o Observed, v view) (time.Time, string) {
+	if kept, ok := o.Custody.Find(v.current.fingerprint); ok && kept.Origin != custody.OriginCaptured {
+		return kept.CapturedAt, "escrow has it since " + day(kept.CapturedAt)
 	}
-	return w.SSM.Current.Modified, w.SSM.Current.Name + " was last changed on " + day(w.SSM.Current.Modified)
+	return o.SSM.Current.Modified, o.SSM.Current.Name + " was last changed on " + day(o.SSM.Current.Modified)
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-
-func upper(sentence string) string {
-	if sentence == "" || sentence[0] < 'a' || sentence[0] > 'z' {
-		return sentence
-	}
-	return string(sentence[0]-'a'+'A') + sentence[1:]
-}

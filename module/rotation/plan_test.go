@@ -8,20 +8,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
+
+// rotating is planned by nobody: the judge answers.
+const rotating State = "rotating"
 
 func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 	half := func(t *testing.T) store { // prepared was cut off after the omnibus
 		t.Helper()
 		s := idle()
-		s.runUntil(t, wishFor(StatePrepared), ActPutOmnibus)
+		s.runUntil(t, desiredFor(StatePrepared), ActPutOmnibus)
 		return s
 	}
 	removing := func(t *testing.T) store { // finalized was cut off after the omnibus
 		t.Helper()
 		s := prepared(t)
-		s.runUntil(t, wishFor(StateFinalized), ActPutOmnibus)
+		s.runUntil(t, desiredFor(StateFinalized), ActPutOmnibus)
 		return s
 	}
 	foreign := func(*testing.T) store { // somebody followed the page by hand
@@ -37,50 +42,54 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 		return s
 	}
 	always := func(*testing.T) store { return idle() }
-	young := func(w Wish) Wish { days := 365; w.RotationID, w.MaxAgeDays = "", &days; return w }
+	young := func(w Desired) Desired { days := 365; w.RotationID, w.MaxAgeDays = "", &days; return w }
 	tests := []struct {
 		name  string
 		world func(*testing.T) store
 		state State
-		wish  func(Wish) Wish
+		wish  func(Desired) Desired
 		phase Phase
 		does  bool
-		code  Code
+		code  fault.Code
 	}{
 		{"due is prepared", always, StatePrepared, nil, PhasePrepared, true, ""},
 		{"idle stays idle when the key is young", always, StatePrepared, young, PhaseIdle, false, ""},
 		{"a switch that was left on without a key is no obstacle", leftOn, StatePrepared, nil, PhasePrepared, true, ""},
-		{"nor where terraform makes the parameters", leftOn, StatePrepared, func(w Wish) Wish { w.Standalone = StandaloneDelete; return w }, PhasePrepared, true, ""},
-		{"idle cannot rotate", always, StateRotating, nil, "", false, CodeNotPrepared},
+		{"nor where terraform makes the parameters", leftOn, StatePrepared, func(w Desired) Desired { w.Standalone = StandaloneDelete; return w }, PhasePrepared, true, ""},
+		{"idle cannot rotate", always, rotating, nil, "", false, fault.CodeNotPrepared},
 		{"idle has nothing to finalize", always, StateFinalized, nil, PhaseIdle, false, ""},
 		{"a half prepared world is prepared to its end", half, StatePrepared, nil, PhasePrepared, true, ""},
-		{"a half prepared world cannot rotate", half, StateRotating, nil, "", false, CodeNotPrepared},
-		{"a half prepared world cannot be finalized", half, StateFinalized, nil, "", false, CodeKeyMismatch},
+		{"a half prepared world cannot rotate", half, rotating, nil, "", false, fault.CodeNotPrepared},
+		{"a half prepared world cannot be finalized", half, StateFinalized, nil, "", false, fault.CodeKeyMismatch},
 		{"prepared stays prepared", prepared, StatePrepared, nil, PhasePrepared, false, ""},
 		{"prepared is finalized with a proof", prepared, StateFinalized, nil, PhaseFinalized, true, ""},
-		{"prepared is not finalized without a proof", prepared, StateFinalized, func(w Wish) Wish { w.Proof = nil; return w }, "", false, CodeProofMissing},
+		{"prepared is not finalized without a proof", prepared, StateFinalized, func(w Desired) Desired { w.Proof = nil; return w }, "", false, fault.CodeProofMissing},
 		{"a half finalized world is not prepared again", removing, StatePrepared, nil, PhaseRotated, false, ""},
-		{"a half finalized world is finalized without another proof", removing, StateFinalized, func(w Wish) Wish { w.Proof = nil; return w }, PhaseFinalized, true, ""},
+		{"a half finalized world is finalized without another proof", removing, StateFinalized, func(w Desired) Desired { w.Proof = nil; return w }, PhaseFinalized, true, ""},
 		{"finalized stays finalized", finalized, StateFinalized, nil, PhaseFinalized, false, ""},
 		{"a finished rotation is not done again", finalized, StatePrepared, nil, PhaseFinalized, false, ""},
-		{"a finished rotation cannot rotate", finalized, StateRotating, nil, "", false, CodeNotPrepared},
-		{"the next rotation begins", finalized, StatePrepared, func(w Wish) Wish {
+		{"a finished rotation cannot rotate", finalized, rotating, nil, "", false, fault.CodeNotPrepared},
+		{"the next rotation begins", finalized, StatePrepared, func(w Desired) Desired {
 			w.RotationID, w.MadeKey, w.Proof = "r2", secret.New(thirdKey), nil
 			return w
 		}, PhasePrepared, true, ""},
-		{"what the ledger does not explain is not touched", foreign, StatePrepared, nil, "", false, CodeInconsistent},
-		{"what the ledger does not explain is not finalized", foreign, StateFinalized, nil, "", false, CodeInconsistent},
+		{"what the ledger does not explain is not touched", foreign, StatePrepared, nil, "", false, fault.CodeInconsistent},
+		{"what the ledger does not explain is not finalized", foreign, StateFinalized, nil, "", false, fault.CodeInconsistent},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			wish := wishFor(test.state)
+			desired := desiredFor(test.state)
 			if test.wish != nil {
-				wish = test.wish(wish)
+				desired = test.wish(desired)
 			}
-			plan, err := Make(test.world(t).world(t), wish, quick{})
+			o := test.world(t).observed(t)
+			plan, err := Make(o, desired, quick{})
+			if test.state == rotating {
+				_, err = proof.Judge(proof.Observed{Parameters: o.SSM.Standalone()}, proof.Asked{}, quick{})
+			}
 			if test.code != "" {
 				require.Error(t, err)
-				assert.Equal(t, test.code, codeOf(err), err.Error())
+				assert.Equal(t, test.code, fault.CodeOf(err), err.Error())
 				return
 			}
 			require.NoError(t, err)
@@ -93,7 +102,7 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 }
 
 func TestPreparedWritesInTheContractsOrder(t *testing.T) {
-	plan, err := Make(idle().world(t), wishFor(StatePrepared), quick{})
+	plan, err := Make(idle().observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, []Action{
 		ActLock, ActEscrowRetiring, ActEscrowNew, ActOpenLedger, ActPutOmnibus, ActPutPrevious, ActPutCurrent, ActPutSwitch, ActRecordPrepared, ActUnlock,
@@ -101,7 +110,7 @@ func TestPreparedWritesInTheContractsOrder(t *testing.T) {
 }
 
 func TestFinalizedWritesInTheContractsOrder(t *testing.T) {
-	plan, err := Make(prepared(t).world(t), wishFor(StateFinalized), quick{})
+	plan, err := Make(prepared(t).observed(t), desiredFor(StateFinalized), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, []Action{
 		ActLock, ActClearLocks, ActRecordProof, ActPutOmnibus, ActDeleteSwitch, ActDeletePrevious, ActRecordFinished, ActUnlock,
@@ -109,35 +118,35 @@ func TestFinalizedWritesInTheContractsOrder(t *testing.T) {
 }
 
 func TestStandaloneDeleteIsOneDeletion(t *testing.T) {
-	wish := wishFor(StatePrepared)
-	wish.Standalone = StandaloneDelete
+	desired := desiredFor(StatePrepared)
+	desired.Standalone = StandaloneDelete
 	s := idle()
-	plan := s.run(t, wish)
+	plan := s.run(t, desired)
 	assert.Equal(t, []Action{
 		ActLock, ActEscrowRetiring, ActEscrowNew, ActOpenLedger, ActPutOmnibus, ActDeleteCurrent, ActRecordPrepared, ActUnlock,
 	}, actions(plan))
-	again, err := Make(s.world(t), wish, quick{})
+	again, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.False(t, again.Writes())
 	assert.False(t, again.Evidence[0].OK, "the standalone parameters do not agree until terraform ran")
 	s.put(names().Current, newKeyed)
 	s.put(names().Previous, oldKey)
 	s.put(names().Switch, "true")
-	again, err = Make(s.world(t), wish, quick{})
+	again, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.True(t, again.Evidence[0].OK)
 }
 
 func TestFinalizedGivesTheDocumentBackButForTheKey(t *testing.T) {
 	chunk := 200
-	for name, wish := range map[string]Wish{"plain": wishFor(StatePrepared), "with chunk size": func() Wish { w := wishFor(StatePrepared); w.ChunkSize = &chunk; return w }()} {
+	for name, desired := range map[string]Desired{"plain": desiredFor(StatePrepared), "with chunk size": func() Desired { w := desiredFor(StatePrepared); w.ChunkSize = &chunk; return w }()} {
 		t.Run(name, func(t *testing.T) {
 			s := idle()
-			s.run(t, wish)
-			if wish.ChunkSize != nil {
+			s.run(t, desired)
+			if desired.ChunkSize != nil {
 				assert.Equal(t, "200", s.get(names().ChunkSize).Value.Reveal())
 			}
-			s.run(t, wishFor(StateFinalized))
+			s.run(t, desiredFor(StateFinalized))
 			assert.Equal(t, replaced(document), s.get("/omnibus").Value.Reveal())
 			for _, gone := range []string{names().Previous, names().Switch, names().ChunkSize} {
 				assert.False(t, s.get(gone).Exists, gone)
@@ -150,8 +159,8 @@ func TestFinalizedGivesTheDocumentBackButForTheKey(t *testing.T) {
 func TestARunCutAfterAnyStepEndsAsOneThatWasNot(t *testing.T) {
 	rotate := func(t *testing.T, s store) {
 		t.Helper()
-		s.run(t, wishFor(StatePrepared))
-		s.run(t, wishFor(StateFinalized))
+		s.run(t, desiredFor(StatePrepared))
+		s.run(t, desiredFor(StateFinalized))
 	}
 	whole := idle()
 	rotate(t, whole)
@@ -159,84 +168,84 @@ func TestARunCutAfterAnyStepEndsAsOneThatWasNot(t *testing.T) {
 		state State
 		from  func(*testing.T) store
 	}{{StatePrepared, func(*testing.T) store { return idle() }}, {StateFinalized, prepared}} {
-		plan, err := Make(phase.from(t).world(t), wishFor(phase.state), quick{})
+		plan, err := Make(phase.from(t).observed(t), desiredFor(phase.state), quick{})
 		require.NoError(t, err)
 		for cut := range plan.Steps {
 			s := phase.from(t)
 			for _, step := range plan.Steps[:cut] {
 				s.carry(t, step)
 			}
-			wish := wishFor(phase.state)
-			wish.MadeKey = secret.New(thirdKey) // a run that is repeated makes another key, and must not use it
+			desired := desiredFor(phase.state)
+			desired.MadeKey = secret.New(thirdKey) // a run that is repeated makes another key, and must not use it
 			if cut < 3 {
-				wish.MadeKey = secret.New(newKeyed) // nothing was in escrow yet: the other key would be as good
+				desired.MadeKey = secret.New(newKeyed) // nothing was in escrow yet: the other key would be as good
 			}
-			s.run(t, wish)
-			s.run(t, wishFor(StateFinalized))
+			s.run(t, desired)
+			s.run(t, desiredFor(StateFinalized))
 			assert.Equal(t, whole.end(), s.end(), "%s cut before step %d (%s)", phase.state, cut+1, plan.Steps[cut].Action)
-			assert.Len(t, s.world(t).Custody.Locks, 1, "old locks are cleared")
+			assert.Len(t, s.observed(t).Custody.Locks, 1, "old locks are cleared")
 		}
 	}
 }
 
 func TestAPlanThatWouldLoseAKeyIsRefused(t *testing.T) {
 	s := idle()
-	w := s.world(t)
+	o := s.observed(t)
 	lose := Plan{Steps: []Step{{Action: ActDeleteCurrent, Write: remove(names().Current)}, {Action: ActPutOmnibus, Write: &Write{Kind: Put, Name: "/omnibus", Value: secret.New("{}")}}}}
-	require.ErrorContains(t, lose.Check(w, wishFor(StatePrepared)), "not in escrow")
+	require.ErrorContains(t, lose.Check(o, desiredFor(StatePrepared)), "not in escrow")
 	early := Plan{Steps: []Step{{Action: ActPutCurrent, Write: &Write{Kind: Put, Name: names().Current, Value: secret.New(thirdKey)}}}}
-	require.ErrorContains(t, early.Check(w, wishFor(StatePrepared)), "not in escrow")
+	require.ErrorContains(t, early.Check(o, desiredFor(StatePrepared)), "not in escrow")
 	bare := Plan{Steps: []Step{{Action: ActPutSwitch, Write: &Write{Kind: Create, Name: names().Switch, Value: secret.New("true")}}}}
-	require.ErrorContains(t, bare.Check(w, wishFor(StatePrepared)), "without a previous key")
+	require.ErrorContains(t, bare.Check(o, desiredFor(StatePrepared)), "without a previous key")
 }
 
 func TestTheKeyOfACutOffRunIsUsedAgain(t *testing.T) {
 	s := idle()
-	s.runUntil(t, wishFor(StatePrepared), ActEscrowNew)
-	wish := wishFor(StatePrepared)
-	wish.MadeKey = secret.New(thirdKey)
-	plan := s.run(t, wish)
+	s.runUntil(t, desiredFor(StatePrepared), ActEscrowNew)
+	desired := desiredFor(StatePrepared)
+	desired.MadeKey = secret.New(thirdKey)
+	plan := s.run(t, desired)
 	assert.Equal(t, printOf(newKeyed), plan.Current)
 	assert.Equal(t, newKeyed, s.get(names().Current).Value.Reveal())
 }
 
 func TestAnotherRotationWaitsForTheOpenOne(t *testing.T) {
-	wish := wishFor(StatePrepared)
-	wish.RotationID = "r2"
-	_, err := Make(prepared(t).world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err))
+	desired := desiredFor(StatePrepared)
+	desired.RotationID = "r2"
+	_, err := Make(prepared(t).observed(t), desired, quick{})
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err))
 	assert.ErrorContains(t, err, "r1")
 }
 
 func TestAnotherRotationWaitsForOneThatWasCutOffBeforeTheOmnibusChanged(t *testing.T) {
 	s := idle()
-	s.runUntil(t, wishFor(StatePrepared), ActOpenLedger)
-	wish := wishFor(StatePrepared)
-	wish.RotationID = "r2"
-	_, err := Make(s.world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err))
-	wish.RotationID = ""
-	again := s.run(t, wish)
+	s.runUntil(t, desiredFor(StatePrepared), ActOpenLedger)
+	desired := desiredFor(StatePrepared)
+	desired.RotationID = "r2"
+	_, err := Make(s.observed(t), desired, quick{})
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err))
+	desired.RotationID = ""
+	again := s.run(t, desired)
 	assert.Equal(t, "r1", again.RotationID, "without a name of its own a run goes on with the open rotation")
 }
 
 func TestALiveLockIsRespectedAndADeadOneTakenOver(t *testing.T) {
 	s := idle()
-	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	plan, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	s.carry(t, plan.Steps[0])
 
-	w := s.world(t)
-	w.Custody.Locks[0].Holder.Alive = true
-	_, err = Make(w, wishFor(StatePrepared), quick{})
-	assert.Equal(t, CodeLocked, codeOf(err))
+	o := s.observed(t)
+	o.Custody.Locks[0].Holder.Alive = true
+	_, err = Make(o, desiredFor(StatePrepared), quick{})
+	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err))
 
-	w.Custody.Locks[0].Holder.Local, w.Custody.Locks[0].Holder.Alive = false, false
-	_, err = Make(w, wishFor(StatePrepared), quick{})
-	assert.Equal(t, CodeLocked, codeOf(err), "elsewhere only the lease tells")
+	o.Custody.Locks[0].Holder.Local, o.Custody.Locks[0].Holder.Alive = false, false
+	_, err = Make(o, desiredFor(StatePrepared), quick{})
+	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err), "elsewhere only the lease tells")
 
-	w.Now = w.Now.Add(custody.Lease + time.Second)
-	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	o.Now = o.Now.Add(custody.Lease + time.Second)
+	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	require.Len(t, plan.Warnings, 1)
 	assert.Contains(t, plan.Warnings[0], "process 1 on here")
@@ -244,24 +253,24 @@ func TestALiveLockIsRespectedAndADeadOneTakenOver(t *testing.T) {
 }
 
 func TestWhatIsAskedForIsAskedForOnlyWhenTheAnswerDependsOnIt(t *testing.T) {
-	w := idle().world(t)
-	w.SSM.Described, w.Custody = false, custody.Shelf{}
+	o := idle().observed(t)
+	o.SSM.Described, o.Custody = false, custody.Inventory{}
 	days := 365
-	wish := wishFor(StatePrepared)
-	wish.RotationID, wish.MaxAgeDays = "", &days
-	plan, err := Make(w, wish, quick{})
+	desired := desiredFor(StatePrepared)
+	desired.RotationID, desired.MaxAgeDays = "", &days
+	plan, err := Make(o, desired, quick{})
 	require.NoError(t, err)
 	assert.Equal(t, NeedEscrow, plan.Needs)
-	w.Custody.Asked = true
-	plan, err = Make(w, wish, quick{})
+	o.Custody.Asked = true
+	plan, err = Make(o, desired, quick{})
 	require.NoError(t, err)
 	assert.Equal(t, PhaseIdle, plan.Phase)
 
-	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
-	assert.Equal(t, NeedShelf, plan.Needs)
-	w.Custody.Complete = true
-	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	assert.Equal(t, NeedInventory, plan.Needs)
+	o.Custody.Complete = true
+	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, NeedDescription, plan.Needs)
 }

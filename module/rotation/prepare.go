@@ -6,73 +6,68 @@ import (
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 )
 
 // prepare plans the state prepared. The omnibus is the point of decision: before it changes, nothing has happened
 // that a rotation would have to take back; after it, the rotation is on its way.
-func prepare(w World, wish Wish, p picture, prints Prints) (Plan, error) {
-	entry, known := w.Custody.Entry(wish.RotationID)
+func prepare(o Observed, desired Desired, v view) (Plan, error) {
+	entry, known := o.Custody.Entry(desired.RotationID)
 	if known && entry.Stage.Over() {
-		plan, err := alreadyOver(w, p, entry)
+		plan, err := alreadyOver(o, v, entry)
 		if err != nil || plan.Needs != NeedNothing {
 			return plan, err
 		}
 		if entry.Stage == custody.StageFinished {
-			return tieLater(w, wish, p, entry, plan)
+			return linkLater(o, desired, entry, plan)
 		}
-		return tidy(w, entry, wish, plan)
+		return tidy(o, entry, desired, plan)
 	}
-	if !known && wish.RotationID == "" {
-		entry, known = w.Custody.Open()
+	if !known && desired.RotationID == "" {
+		entry, known = o.Custody.Open()
 	}
 	if known && entry.Stage == custody.StageProved {
-		plan := nothing(PhaseRotated, entry.RotationID, w.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already proved; state finalized is next", p)
+		plan := nothing(PhaseRotated, entry.RotationID, o.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already proved; state finalized is next", v)
 		plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
-		if later(wish, entry) {
-			return tieLater(w, wish, p, entry, plan)
+		if later(desired, entry) {
+			return linkLater(o, desired, entry, plan)
 		}
 		return plan, nil
 	}
 	if known && entry.Stage == custody.StageAborting {
 		return Plan{}, aborting(entry)
 	}
-	if p.traced() {
-		return prepareOn(w, wish, p, entry, known)
+	if v.traced() {
+		return prepareOn(o, desired, v, entry, known)
 	}
-	return prepareAnew(w, wish, p, prints)
+	return prepareAnew(o, desired, v)
 }
 
 // alreadyOver answers for a rotation that the ledger says is over, once the parameters say so as well.
-func alreadyOver(w World, p picture, entry custody.Entry) (Plan, error) {
-	if p.traced() && p.current.print == entry.Current {
-		return Plan{}, &Fault{
-			Code:  CodeInconsistent,
-			What:  fmt.Sprintf("The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, p.current.print, p.previous.print),
-			State: nothingWritten, Next: "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
-		}
+func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
+	if v.traced() && v.current.fingerprint == entry.Current {
+		return Plan{}, fault.New(fault.CodeInconsistent, "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
+			"The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, v.current.fingerprint, v.previous.fingerprint)
 	}
 	left := entry.Current
 	if entry.Stage == custody.StageAborted {
 		left = entry.Previous
 	}
-	if p.current.print != left {
-		if !w.Custody.Complete {
-			return Plan{Needs: NeedShelf}, nil
+	if v.current.fingerprint != left {
+		if !o.Custody.Complete {
+			return Plan{Needs: NeedInventory}, nil
 		}
-		if !w.Custody.Leads(left, p.current.print) {
-			return Plan{}, &Fault{
-				Code: CodeInconsistent,
-				What: fmt.Sprintf("The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads there.", entry.RotationID, left, p.current.print),
-				Next: "Somebody put another key there, such as an old one with a restored state of terraform: see who wrote it (aws ssm get-parameter-history). If that was meant, name another rotation_id.",
-			}
+		if !o.Custody.Leads(left, v.current.fingerprint) {
+			return Plan{}, fault.New(fault.CodeInconsistent, "Somebody put another key there, such as an old one with a restored state of terraform: see who wrote it (aws ssm get-parameter-history). If that was meant, name another rotation_id.",
+				"The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads there.", entry.RotationID, left, v.current.fingerprint)
 		}
 	}
 	phase, how := PhaseFinalized, "finished on "+day(entry.FinishedAt)
 	if entry.Stage == custody.StageAborted {
 		phase, how = PhaseAborted, "aborted on "+day(entry.AbortedAt)
 	}
-	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s and is not done again", entry.RotationID, how), p)
+	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s and is not done again", entry.RotationID, how), v)
 	plan.Platform = entry.Platform // a run that was cut off has left it down
 	if phase == PhaseAborted {
 		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted; to rotate, name another rotation_id.", entry.RotationID)}
@@ -83,139 +78,125 @@ func alreadyOver(w World, p picture, entry custody.Entry) (Plan, error) {
 func custodyTarget(entry custody.Entry) string { return "ledger/" + entry.RotationID }
 
 // prepareOn goes on where the omnibus already shows a rotation.
-func prepareOn(w World, wish Wish, p picture, entry custody.Entry, known bool) (Plan, error) {
-	if !known && !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
+func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known bool) (Plan, error) {
+	if !known && !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}, nil
 	}
 	if !known {
-		if open, ok := w.Custody.Open(); ok {
-			return Plan{}, rotationOpen(open, wish.RotationID)
+		if open, ok := o.Custody.Open(); ok {
+			return Plan{}, rotationOpen(open, desired.RotationID)
 		}
 	}
-	if !known || !p.whole() || entry.Previous != p.previous.print || entry.Current != p.current.print {
-		return Plan{}, unexplained(w, p, entry, known)
+	if !known || !v.whole() || entry.Previous != v.previous.fingerprint || entry.Current != v.current.fingerprint {
+		return Plan{}, unexplained(o, v, entry, known)
 	}
-	if !wish.NewKey.IsEmpty() && !wish.NewKey.Equal(p.current.Secret) {
-		return Plan{}, &Fault{
-			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, p.current.print),
-			State: nothingWritten, Next: "Leave new_secret out and finish this rotation first.",
-		}
+	if !desired.NewKey.IsEmpty() && !desired.NewKey.Equal(v.current.Secret) {
+		return Plan{}, fault.New(fault.CodeRotationOpen, "Leave new_secret out and finish this rotation first.",
+			"Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, v.current.fingerprint)
 	}
-	if wish.CaptureOnly {
-		return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous})
+	if desired.CaptureOnly {
+		return assemble(o, desired, change{view: v, entry: entry, opened: true, current: v.current, previous: v.previous})
 	}
-	if wish.FromEscrow != "" && wish.FromEscrow != p.current.print {
-		return Plan{}, &Fault{
-			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, p.current.print, wish.FromEscrow),
-			Next: "Leave new_secret_from_escrow out and finish this rotation first.",
-		}
+	if desired.FromEscrow != "" && desired.FromEscrow != v.current.fingerprint {
+		return Plan{}, fault.New(fault.CodeRotationOpen, "Leave new_secret_from_escrow out and finish this rotation first.",
+			"Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, v.current.fingerprint, desired.FromEscrow)
 	}
-	chunk := chunkWanted(wish)
-	if chunk != nil && (p.chunkSize == nil || *chunk != *p.chunkSize) {
-		return Plan{}, &Fault{
-			Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk),
-			Next: "Give the chunk_size that it was begun with, or none, and finish this rotation.",
-		}
+	chunk := chunkWanted(desired)
+	if chunk != nil && (v.chunkSize == nil || *chunk != *v.chunkSize) {
+		return Plan{}, fault.New(fault.CodeRotationOpen, "Give the chunk_size that it was begun with, or none, and finish this rotation.",
+			"Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk)
 	}
 	if entry.ChunkSize != nil {
-		chunk = p.chunkSize // of this rotation, also where this run does not name it
+		chunk = v.chunkSize // of this rotation, also where this run does not name it
 	}
-	steps := standaloneSteps(w, wish, p.current, p.previous, chunk)
+	steps := standaloneSteps(o, desired, v.current, v.previous, chunk)
 	if len(steps) == 0 && entry.Stage == custody.StagePrepared {
-		plan := nothing(PhasePrepared, entry.RotationID, w.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, p)
-		plan.Evidence = agreement(w, wish, p.current, p.previous)
-		plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(wish.Names.Custody, p.previous.print), entry.Baseline, entry.Platform
-		return tieLater(w, wish, p, entry, plan)
+		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, v)
+		plan.Evidence = agreement(o, desired, v.current, v.previous)
+		plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(desired.Names.Custody, v.previous.fingerprint), entry.Baseline, entry.Platform
+		return linkLater(o, desired, entry, plan)
 	}
-	return assemble(w, wish, change{p: p, entry: entry, opened: true, current: p.current, previous: p.previous, standalone: steps})
+	return assemble(o, desired, change{view: v, entry: entry, opened: true, current: v.current, previous: v.previous, standalone: steps})
 }
 
 // prepareAnew begins a rotation, or one that was cut off before the omnibus changed.
-func prepareAnew(w World, wish Wish, p picture, prints Prints) (Plan, error) {
-	if err := agree(w, p); err != nil {
+func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
+	if err := validateAgreement(o, v); err != nil {
 		return Plan{}, err
 	}
-	if wish.FromEscrow != "" && wish.FromEscrow == p.current.print && wish.RotationID == "" {
-		return nothing(PhaseFinalized, "", w.SSM.Current.Name, fmt.Sprintf("the key in use is %s already", wish.FromEscrow), p), nil
+	if desired.FromEscrow != "" && desired.FromEscrow == v.current.fingerprint && desired.RotationID == "" {
+		return nothing(PhaseFinalized, "", o.SSM.Current.Name, fmt.Sprintf("the key in use is %s already", desired.FromEscrow), v), nil
 	}
-	due, err := isDue(w, wish, p)
+	due, err := isDue(o, desired, v)
 	if err != nil || due.Needs != NeedNothing || len(due.Steps) > 0 {
 		return due, err
 	}
-	if !w.Custody.Complete {
-		return Plan{Needs: NeedShelf}, nil
+	if !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}, nil
 	}
-	entry, opened := w.Custody.Open()
+	entry, opened := o.Custody.Open()
 	switch {
-	case opened && wish.RotationID != "" && entry.RotationID != wish.RotationID:
-		return Plan{}, rotationOpen(entry, wish.RotationID)
-	case opened && (entry.Stage != custody.StageOpen || entry.Previous != p.current.print):
-		return Plan{}, unexplained(w, p, entry, true)
+	case opened && desired.RotationID != "" && entry.RotationID != desired.RotationID:
+		return Plan{}, rotationOpen(entry, desired.RotationID)
+	case opened && (entry.Stage != custody.StageOpen || entry.Previous != v.current.fingerprint):
+		return Plan{}, unexplained(o, v, entry, true)
 	case !opened:
-		entry = custody.Entry{RotationID: wish.RotationID}
+		entry = custody.Entry{RotationID: desired.RotationID}
 		if entry.RotationID == "" {
-			entry.RotationID = wish.MadeID
+			entry.RotationID = desired.MadeID
 		}
 	}
-	next, fresh, err := newKey(w, wish, p, entry, prints)
+	next, fresh, err := newKey(o, desired, v, entry)
 	if err != nil {
 		return Plan{}, err
 	}
-	c := change{p: p, entry: entry, opened: opened, current: next, previous: p.current, fresh: fresh}
-	c.standalone = standaloneSteps(w, wish, c.current, c.previous, chunkWanted(wish))
+	c := change{view: v, entry: entry, opened: opened, current: next, previous: v.current, fresh: fresh}
+	c.standalone = standaloneSteps(o, desired, c.current, c.previous, chunkWanted(desired))
 	c.omnibus = true
-	return assemble(w, wish, c)
+	return assemble(o, desired, c)
 }
 
-// agree wants omnibus and standalone key to be the same: with which one the Platform runs is not ours to guess.
-func agree(w World, p picture) error {
-	if !w.SSM.Current.Exists {
-		return &Fault{
-			Code: CodeStandaloneMissing, What: fmt.Sprintf("There is no SSM parameter %s, which the Platform reads its key from.", w.SSM.Current.Name),
-			State: nothingWritten, Next: "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
-		}
+// validateAgreement wants omnibus and standalone key to be the same: with which one the Platform runs is not ours to guess.
+func validateAgreement(o Observed, v view) error {
+	if !o.SSM.Current.Exists {
+		return fault.New(fault.CodeStandaloneMissing, "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
+			"There is no SSM parameter %s, which the Platform reads its key from.", o.SSM.Current.Name)
 	}
-	if !p.standaloneCurrent.Equal(p.current.Secret) {
-		return &Fault{
-			Code: CodeKeyMismatch,
-			What: fmt.Sprintf("The key in the omnibus %s has fingerprint %s, the one in %s has %s. Only one of them opens the records, and which is not ours to guess.",
-				w.SSM.Omnibus.Name, p.current.print, w.SSM.Current.Name, p.standaloneCurrent.print),
-			State: nothingWritten, Next: "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
-		}
+	if !v.standaloneCurrent.Equal(v.current.Secret) {
+		return fault.New(fault.CodeKeyMismatch, "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
+			"The key in the omnibus %s has fingerprint %s, the one in %s has %s. Only one of them opens the records, and which is not ours to guess.", o.SSM.Omnibus.Name, v.current.fingerprint, o.SSM.Current.Name, v.standaloneCurrent.fingerprint)
 	}
 	return nil
 }
 
 // isDue answers with an empty plan when the rotation is to be done, else with the reason why not, or with a need.
-func isDue(w World, wish Wish, p picture) (Plan, error) {
-	unchanged := !wish.NewKey.IsEmpty() && wish.NewKey.Equal(p.current.Secret)
-	if !unchanged && wish.MaxAgeDays == nil {
+func isDue(o Observed, desired Desired, v view) (Plan, error) {
+	unchanged := !desired.NewKey.IsEmpty() && desired.NewKey.Equal(v.current.Secret)
+	if !unchanged && desired.MaxAgeDays == nil {
 		return Plan{}, nil
 	}
-	deposit, held := w.Custody.Find(p.current.print)
-	if !held && !w.Custody.Complete && !w.Custody.Asked {
+	kept, held := o.Custody.Find(v.current.fingerprint)
+	if !held && !o.Custody.Complete && !o.Custody.Asked {
 		return Plan{Needs: NeedEscrow}, nil
 	}
 	if unchanged {
-		if held && wish.RotationID == "" && deposit.Origin != custody.OriginCaptured {
-			return nothing(PhaseFinalized, deposit.RotationID, w.SSM.Current.Name,
-				fmt.Sprintf("new_secret is the key in use since rotation %s", deposit.RotationID), p), nil
+		if held && desired.RotationID == "" && kept.Origin != custody.OriginCaptured {
+			return nothing(PhaseFinalized, kept.RotationID, o.SSM.Current.Name,
+				fmt.Sprintf("new_secret is the key in use since rotation %s", kept.RotationID), v), nil
 		}
-		return Plan{}, &Fault{
-			Code: CodeKeyUnchanged, What: fmt.Sprintf("new_secret is the key already in use (fingerprint %s).", p.current.print),
-			State: nothingWritten, Next: "Give another key, or leave new_secret out and let the module make one.",
-		}
+		return Plan{}, fault.New(fault.CodeKeyUnchanged, "Give another key, or leave new_secret out and let the module make one.",
+			"new_secret is the key already in use (fingerprint %s).", v.current.fingerprint)
 	}
-	if _, opened := w.Custody.Open(); opened {
+	if _, opened := o.Custody.Open(); opened {
 		return Plan{}, nil
 	}
-	since, how := born(w, p)
-	if age := int(w.Now.Sub(since) / (24 * time.Hour)); age < *wish.MaxAgeDays {
-		plan := nothing(PhaseIdle, wish.RotationID, w.SSM.Current.Name,
-			fmt.Sprintf("the key is %d days old (%s), less than the %d of max_age_days", age, how, *wish.MaxAgeDays), p)
+	since, how := born(o, v)
+	if age := int(o.Now.Sub(since) / (24 * time.Hour)); age < *desired.MaxAgeDays {
+		plan := nothing(PhaseIdle, desired.RotationID, o.SSM.Current.Name,
+			fmt.Sprintf("the key is %d days old (%s), less than the %d of max_age_days", age, how, *desired.MaxAgeDays), v)
 		plan.Born = since
-		if deposit.Origin != custody.OriginCaptured {
-			plan.BroughtBy = deposit.RotationID
+		if kept.Origin != custody.OriginCaptured {
+			plan.BroughtBy = kept.RotationID
 		}
 		return plan, nil
 	}
@@ -223,58 +204,50 @@ func isDue(w World, wish Wish, p picture) (Plan, error) {
 }
 
 // newKey finds the key to rotate to. A key that a cut-off run put into escrow is used again, whatever was made since.
-func newKey(w World, wish Wish, p picture, entry custody.Entry, prints Prints) (key, bool, error) {
-	next, fresh := wish.NewKey, false
-	if wish.FromEscrow != "" {
-		deposit, ok := w.Custody.Find(wish.FromEscrow)
+func newKey(o Observed, desired Desired, v view, entry custody.Entry) (key, bool, error) {
+	next, fresh := desired.NewKey, false
+	if desired.FromEscrow != "" {
+		kept, ok := o.Custody.Find(desired.FromEscrow)
 		if !ok {
-			return key{}, false, &Fault{
-				Code: CodeEscrowMissing, What: fmt.Sprintf("Escrow has no key %s (new_secret_from_escrow) of %s.", wish.FromEscrow, wish.App),
-				State: nothingWritten, Next: "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
-			}
+			return key{}, false, fault.New(fault.CodeEscrowMissing, "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
+				"Escrow has no key %s (new_secret_from_escrow) of %s.", desired.FromEscrow, desired.App)
 		}
-		next = deposit.Key
+		next = kept.Key
 	}
-	if deposit, ok := w.Custody.Made(entry.RotationID); ok {
-		if !next.IsEmpty() && !next.Equal(deposit.Key) {
-			return key{}, false, &Fault{
-				Code: CodeRotationOpen, What: fmt.Sprintf("Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, deposit.Fingerprint),
-				State: nothingWritten, Next: "Leave new_secret out to go on with that key, or name another rotation_id.",
-			}
+	if kept, ok := o.Custody.Made(entry.RotationID); ok {
+		if !next.IsEmpty() && !next.Equal(kept.Key) {
+			return key{}, false, fault.New(fault.CodeRotationOpen, "Leave new_secret out to go on with that key, or name another rotation_id.",
+				"Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, kept.Fingerprint)
 		}
-		next = deposit.Key
-	} else if begun, ok := w.Custody.Find(entry.Current); ok && next.IsEmpty() {
+		next = kept.Key
+	} else if begun, ok := o.Custody.Find(entry.Current); ok && next.IsEmpty() {
 		next = begun.Key // a cut-off rotation to a key of escrow goes on with it
 	} else if next.IsEmpty() {
-		next, fresh = wish.MadeKey, true
+		next, fresh = desired.MadeKey, true
 	}
-	if next.Equal(p.current.Secret) {
-		return key{}, false, &Fault{
-			Code: CodeKeyUnchanged, What: fmt.Sprintf("The new key is the key already in use (fingerprint %s).", p.current.print),
-			State: nothingWritten, Next: "Give another key, or leave new_secret out and let the module make one.",
-		}
+	if next.Equal(v.current.Secret) {
+		return key{}, false, fault.New(fault.CodeKeyUnchanged, "Give another key, or leave new_secret out and let the module make one.",
+			"The new key is the key already in use (fingerprint %s).", v.current.fingerprint)
 	}
-	found := keyOf(next, prints)
-	if entry.Current != "" && entry.Current != found.print {
-		return key{}, false, &Fault{
-			Code: CodeCustodyDamaged, What: fmt.Sprintf("The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current),
-			State: nothingWritten, Next: "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
-		}
+	found := keyOf(next, v.prints)
+	if entry.Current != "" && entry.Current != found.fingerprint {
+		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
+			"The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current)
 	}
 	return found, fresh, nil
 }
 
-func chunkWanted(wish Wish) *string {
-	if wish.ChunkSize == nil {
+func chunkWanted(desired Desired) *string {
+	if desired.ChunkSize == nil {
 		return nil
 	}
-	text := strconv.Itoa(*wish.ChunkSize)
+	text := strconv.Itoa(*desired.ChunkSize)
 	return &text
 }
 
 // rewriteOmnibus makes the document of a prepared rotation: page step 2.1.
-func rewriteOmnibus(w World, wish Wish, c change) ([]byte, error) {
-	document, err := omnibus.Parse([]byte(w.SSM.Omnibus.Value.Reveal()))
+func rewriteOmnibus(o Observed, desired Desired, c change) ([]byte, error) {
+	document, err := omnibus.Parse([]byte(o.SSM.Omnibus.Value.Reveal()))
 	if err != nil {
 		return nil, err
 	}
@@ -287,14 +260,14 @@ func rewriteOmnibus(w World, wish Wish, c change) ([]byte, error) {
 		}
 		return document.InsertAfter(after, name, ssmKey, value)
 	}
-	if err := edit(EntryCurrent, EntryPrevious, wish.Names.Previous, c.previous.Reveal()); err != nil {
+	if err := edit(EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal()); err != nil {
 		return nil, err
 	}
-	if err := edit(EntryPrevious, EntrySwitch, wish.Names.Switch, "true"); err != nil {
+	if err := edit(EntryPrevious, EntrySwitch, desired.Names.Switch, "true"); err != nil {
 		return nil, err
 	}
-	if chunk := chunkWanted(wish); chunk != nil {
-		if err := edit(EntrySwitch, EntryChunkSize, wish.Names.ChunkSize, *chunk); err != nil {
+	if chunk := chunkWanted(desired); chunk != nil {
+		if err := edit(EntrySwitch, EntryChunkSize, desired.Names.ChunkSize, *chunk); err != nil {
 			return nil, err
 		}
 	}

@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// The tests' world: no network, no file, no clock, and a fingerprint that costs nothing.
+// The tests' installation: no network, no file, no clock, and a fingerprint that costs nothing.
 
 const (
 	oldKey   = "OLDkeyOLDkeyOLDkeyOLDkeyOLDkey12"
@@ -58,7 +59,7 @@ func (quick) MACKey(key secret.Secret, app string) []byte {
 func printOf(key string) secret.Fingerprint { return quick{}.Of(secret.New(key)) }
 
 func names() Names {
-	return NamesFor("/omnibus", "/config/app", "tower/secret-rotation/previous-key", "/custody/app")
+	return Names{Names: proof.NamesBelow("/config/app"), Omnibus: "/omnibus", Custody: "/custody/app"}
 }
 
 // store is SSM as a map: what Apply would do, without SSM.
@@ -66,31 +67,32 @@ type store map[string]Parameter
 
 func (s store) put(name, value string) {
 	p := s[name]
-	s[name] = Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Version: p.Version + 1, Modified: noon.AddDate(0, 0, -100), KeyID: "alias/k", Tier: "Standard"}
+	seen := proof.Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Version: p.Version + 1, Modified: noon.AddDate(0, 0, -100)}
+	s[name] = Parameter{Parameter: seen, KeyID: "alias/k", Tier: "Standard"}
 }
 
 func (s store) get(name string) Parameter {
 	if p, ok := s[name]; ok {
 		return p
 	}
-	return Parameter{Name: name}
+	return Parameter{Parameter: proof.Parameter{Name: name}}
 }
 
-// world is everything there is to see, fully observed.
-func (s store) world(t *testing.T) World {
+// observed is everything there is to see, fully observed.
+func (s store) observed(t *testing.T) Observed {
 	t.Helper()
 	n := names()
-	w := World{Now: noon, Caller: custody.Holder{Host: "here", Machine: "m", PID: 1}, SSM: Parameters{
+	o := Observed{Now: noon, Caller: custody.Holder{Host: "here", Machine: "m", PID: 1}, SSM: Parameters{
 		Omnibus: s.get(n.Omnibus), Current: s.get(n.Current), Previous: s.get(n.Previous), LegacyPrevious: s.get(n.LegacyPrevious),
 		Switch: s.get(n.Switch), ChunkSize: s.get(n.ChunkSize), Described: true,
-	}, Custody: custody.Shelf{Complete: true}}
+	}, Custody: custody.Inventory{Complete: true}}
 	for _, name := range slices.Sorted(maps.Keys(s)) { // as SSM lists them: in one order
-		require.NoError(t, w.Custody.Add(n.Custody, name, s[name].Value, s[name].Version, time.Time{}))
+		require.NoError(t, o.Custody.Add(n.Custody, name, s[name].Value, s[name].Version, time.Time{}))
 	}
-	for i := range w.Custody.Locks {
-		w.Custody.Locks[i].Holder.Local = true // of a process that is gone
+	for i := range o.Custody.Locks {
+		o.Custody.Locks[i].Holder.Local = true // of a process that is gone
 	}
-	return w
+	return o
 }
 
 // carry does what Apply does for one step.
@@ -114,9 +116,9 @@ func (s store) carry(t *testing.T, step Step) {
 	}
 }
 
-func (s store) run(t *testing.T, wish Wish) Plan {
+func (s store) run(t *testing.T, desired Desired) Plan {
 	t.Helper()
-	plan, err := Make(s.world(t), wish, quick{})
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		s.carry(t, step)
@@ -125,9 +127,9 @@ func (s store) run(t *testing.T, wish Wish) Plan {
 }
 
 // runUntil is a run that is cut off after a step.
-func (s store) runUntil(t *testing.T, wish Wish, last Action) {
+func (s store) runUntil(t *testing.T, desired Desired, last Action) {
 	t.Helper()
-	plan, err := Make(s.world(t), wish, quick{})
+	plan, err := Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		s.carry(t, step)
@@ -171,38 +173,35 @@ func idle() store {
 func prepared(t *testing.T) store {
 	t.Helper()
 	s := idle()
-	s.run(t, wishFor(StatePrepared))
+	s.run(t, desiredFor(StatePrepared))
 	return s
 }
 
 func finalized(t *testing.T) store {
 	t.Helper()
 	s := prepared(t)
-	s.run(t, wishFor(StateFinalized))
+	s.run(t, desiredFor(StateFinalized))
 	return s
 }
 
-func wishFor(state State) Wish {
-	wish := Wish{
+func desiredFor(state State) Desired {
+	desired := Desired{
 		State: state, App: "app", Names: names(), RotationID: "r1", MadeID: "made", MadeKey: secret.New(newKeyed), Backups: []string{"snap-1"},
-		Standalone: StandaloneWrite, Tool: "test",
+		Standalone: StandaloneWrite,
 	}
 	if state == StateFinalized {
-		wish.Proof = proofOf()
+		desired.Proof = proofOf()
 	}
-	if state == StateRotating {
-		wish.Names.Omnibus = ""
-	}
-	return wish
+	return desired
 }
 
-func proofOf() *Proof {
-	proof := &Proof{
-		Format: ProofFormat, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []Verify{VerifyDatabase},
+func proofOf() *proof.Proof {
+	made := &proof.Proof{
+		Format: proof.Format, App: "app", RotationID: "r1", Previous: printOf(oldKey), Current: printOf(newKeyed), Verify: []proof.Verify{proof.VerifyDatabase},
 		Database: "db:3306/tower", Total: 10, Proved: 9, Rewritten: 1, MadeAt: noon,
 	}
-	proof.Sign(quick{}, secret.New(newKeyed))
-	return proof
+	made.Sign(quick{}, secret.New(newKeyed))
+	return made
 }
 
 func actions(plan Plan) []Action {
@@ -211,11 +210,4 @@ func actions(plan Plan) []Action {
 		list = append(list, step.Action)
 	}
 	return list
-}
-
-func codeOf(err error) Code {
-	if fault, ok := err.(*Fault); ok { //nolint:errorlint // Make returns faults bare
-		return fault.Code
-	}
-	return ""
 }

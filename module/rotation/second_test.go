@@ -8,23 +8,25 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Second runs with other options, or in another world, than the first.
+// Second runs with other options, or with other parameters, than the first.
 
 func TestSecondRun_anotherInstallationsCustody(t *testing.T) {
 	s := finalized(t)
-	other := NamesFor("/omnibus-bee", "/config/bee", "tower/secret-rotation/previous-key", "/custody/app")
+	other := Names{Names: proof.NamesBelow("/config/bee"), Omnibus: "/omnibus-bee", Custody: "/custody/app"}
 	s.put("/omnibus-bee", strings.ReplaceAll(strings.ReplaceAll(document, "/config/app", "/config/bee"), oldKey, thirdKey))
 	s.put(other.Current, thirdKey)
 	for _, state := range []State{StatePrepared, StateFinalized, StateAborted} {
-		w := s.world(t)
-		w.SSM = Parameters{Omnibus: s.get("/omnibus-bee"), Current: s.get(other.Current), Previous: s.get(other.Previous), Described: true}
-		wish := wishFor(state)
-		wish.App, wish.Names = "bee", other
-		_, err := Make(w, wish, quick{})
-		assert.Equal(t, CodeAppMismatch, codeOf(err), state)
+		o := s.observed(t)
+		o.SSM = Parameters{Omnibus: s.get("/omnibus-bee"), Current: s.get(other.Current), Previous: s.get(other.Previous), Described: true}
+		desired := desiredFor(state)
+		desired.App, desired.Names = "bee", other
+		_, err := Make(o, desired, quick{})
+		assert.Equal(t, fault.CodeAppMismatch, fault.CodeOf(err), state)
 		assert.ErrorContains(t, err, "custody_prefix")
 	}
 }
@@ -34,39 +36,39 @@ func TestSecondRun_theLedgerAloneDoesNotDecide(t *testing.T) {
 	s.put("/omnibus", document) // an old state of terraform
 	s.put(names().Current, oldKey)
 	for _, state := range []State{StatePrepared, StateFinalized} {
-		_, err := Make(s.world(t), wishFor(state), quick{})
-		assert.Equal(t, CodeInconsistent, codeOf(err), state)
+		_, err := Make(s.observed(t), desiredFor(state), quick{})
+		assert.Equal(t, fault.CodeInconsistent, fault.CodeOf(err), state)
 	}
 	later := finalized(t)
-	wish := wishFor(StatePrepared)
-	wish.RotationID, wish.MadeKey = "r2", secret.New(thirdKey)
-	later.run(t, wish)
-	plan, err := Make(later.world(t), wishFor(StatePrepared), quick{})
+	desired := desiredFor(StatePrepared)
+	desired.RotationID, desired.MadeKey = "r2", secret.New(thirdKey)
+	later.run(t, desired)
+	plan, err := Make(later.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err, "a later rotation explains the key in use")
 	assert.Equal(t, PhaseFinalized, plan.Phase)
-	w := later.world(t)
-	w.Custody.Complete = false
-	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	o := later.observed(t)
+	o.Custody.Complete = false
+	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
-	assert.Equal(t, NeedShelf, plan.Needs, "the rest of the ledger is read first")
+	assert.Equal(t, NeedInventory, plan.Needs, "the rest of the ledger is read first")
 }
 
 func TestSecondRun_backupsNamedLater(t *testing.T) {
 	proved := prepared(t)
-	proved.runUntil(t, wishFor(StateFinalized), ActRecordProof)
+	proved.runUntil(t, desiredFor(StateFinalized), ActRecordProof)
 	open := idle()
-	open.runUntil(t, wishFor(StatePrepared), ActOpenLedger)
+	open.runUntil(t, desiredFor(StatePrepared), ActOpenLedger)
 	half := idle()
-	half.runUntil(t, wishFor(StatePrepared), ActPutOmnibus)
+	half.runUntil(t, desiredFor(StatePrepared), ActPutOmnibus)
 	for name, s := range map[string]store{"open": open, "half prepared": half, "prepared": prepared(t), "proved": proved, "finished": finalized(t)} {
 		t.Run(name, func(t *testing.T) {
-			wish := wishFor(StatePrepared)
-			wish.Backups = []string{"snap-1", "snap-2"}
-			s.run(t, wish)
-			shelf := s.world(t).Custody
-			deposit, _ := shelf.Find(printOf(oldKey))
-			assert.Empty(t, deposit.Untied(wish.Backups))
-			again, err := Make(s.world(t), wish, quick{})
+			desired := desiredFor(StatePrepared)
+			desired.Backups = []string{"snap-1", "snap-2"}
+			s.run(t, desired)
+			inventory := s.observed(t).Custody
+			kept, _ := inventory.Find(printOf(oldKey))
+			assert.Empty(t, kept.Unlinked(desired.Backups))
+			again, err := Make(s.observed(t), desired, quick{})
 			require.NoError(t, err)
 			assert.False(t, again.Writes())
 		})
@@ -75,28 +77,28 @@ func TestSecondRun_backupsNamedLater(t *testing.T) {
 
 func TestSecondRun_chunkSize(t *testing.T) {
 	size, other := 100, 200
-	wish := wishFor(StatePrepared)
-	wish.ChunkSize = &size
-	_, err := Make(prepared(t).world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err), "prepared without one")
+	desired := desiredFor(StatePrepared)
+	desired.ChunkSize = &size
+	_, err := Make(prepared(t).observed(t), desired, quick{})
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err), "prepared without one")
 
 	s := idle()
-	s.run(t, wish)
-	wish.ChunkSize = &other
-	_, err = Make(s.world(t), wish, quick{})
-	assert.Equal(t, CodeRotationOpen, codeOf(err), "prepared with another one")
+	s.run(t, desired)
+	desired.ChunkSize = &other
+	_, err = Make(s.observed(t), desired, quick{})
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err), "prepared with another one")
 
 	for _, cut := range []Action{ActOpenLedger, ActPutOmnibus} {
 		for name, chunks := range map[string][2]*int{"added": {nil, &size}, "left out": {&size, nil}, "the same": {&size, &size}} {
 			if cut == ActPutOmnibus && name == "added" {
 				continue // refused, see above
 			}
-			for _, end := range []Wish{wishFor(StateFinalized), abortWish(spared(t))} {
+			for _, end := range []Desired{desiredFor(StateFinalized), toAbort(spared(t))} {
 				s := idle()
-				wish.ChunkSize = chunks[0]
-				s.runUntil(t, wish, cut)
-				wish.ChunkSize = chunks[1]
-				s.run(t, wish)
+				desired.ChunkSize = chunks[0]
+				s.runUntil(t, desired, cut)
+				desired.ChunkSize = chunks[1]
+				s.run(t, desired)
 				assert.Equal(t, strings.Contains(s.get("/omnibus").Value.Reveal(), EntryChunkSize), s.get(names().ChunkSize).Exists, "%s: omnibus and standalone agree", name)
 				s.run(t, end)
 				assert.False(t, s.get(names().ChunkSize).Exists, "%s, cut after %s, %s", name, cut, end.State)
@@ -108,50 +110,25 @@ func TestSecondRun_chunkSize(t *testing.T) {
 
 func TestSecondRun_newSecretFromEscrow(t *testing.T) {
 	for _, other := range []secret.Fingerprint{printOf(oldKey), "ffffffffffffffff"} {
-		wish := wishFor(StatePrepared)
-		wish.FromEscrow = other
-		_, err := Make(prepared(t).world(t), wish, quick{})
-		assert.Equal(t, CodeRotationOpen, codeOf(err))
+		desired := desiredFor(StatePrepared)
+		desired.FromEscrow = other
+		_, err := Make(prepared(t).observed(t), desired, quick{})
+		assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err))
 	}
-	wish := wishFor(StatePrepared)
-	wish.FromEscrow = printOf(newKeyed)
-	_, err := Make(prepared(t).world(t), wish, quick{})
+	desired := desiredFor(StatePrepared)
+	desired.FromEscrow = printOf(newKeyed)
+	_, err := Make(prepared(t).observed(t), desired, quick{})
 	assert.NoError(t, err)
 }
 
-func TestUntouched_nothingMayRun(t *testing.T) {
-	w := prepared(t).world(t)
-	w.Records = &Records{Exact: true, Total: 3, Previous: 3}
-	proof, why := Untouched(w, wishFor(StateRotating), quick{})
-	assert.Nil(t, proof)
-	assert.Contains(t, why, "gather: platform")
-	for i, what := range []string{"backend container b", "cron container c"} {
-		for _, state := range []string{"running", "restarting", "paused"} {
-			w.Platform = stopped()
-			w.Platform.Services[i].State = state
-			proof, why = Untouched(w, wishFor(StateRotating), quick{})
-			assert.Nil(t, proof)
-			assert.Contains(t, why, what)
-		}
-	}
-	w.Platform = stopped()
-	proof, why = Untouched(w, wishFor(StateRotating), quick{})
-	require.NotNil(t, proof, why)
-	proof.Stopped = false
-	proof.Sign(quick{}, secret.New(oldKey))
-	_, err := Make(prepared(t).world(t), abortWish(proof), quick{})
-	assert.Equal(t, CodeProofMismatch, codeOf(err))
-	assert.ErrorContains(t, err, "stopped")
-}
-
 func TestLeads(t *testing.T) {
-	shelf := custody.Shelf{Ledger: []custody.Entry{
+	inventory := custody.Inventory{Ledger: []custody.Entry{
 		{RotationID: "a", Previous: "1", Current: "2", Stage: custody.StageFinished},
 		{RotationID: "b", Previous: "2", Current: "3", Stage: custody.StageAborted},
 		{RotationID: "c", Previous: "2", Current: "4", Stage: custody.StageFinished},
 		{RotationID: "d", Previous: "4", Current: "1", Stage: custody.StagePrepared},
 	}}
-	assert.True(t, shelf.Leads("1", "4"))
-	assert.True(t, shelf.Leads("2", "1"))
-	assert.False(t, shelf.Leads("1", "3"))
+	assert.True(t, inventory.Leads("1", "4"))
+	assert.True(t, inventory.Leads("2", "1"))
+	assert.False(t, inventory.Leads("1", "3"))
 }

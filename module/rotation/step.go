@@ -1,6 +1,8 @@
 package rotation
 
-import "github.com/seqera-tools/crypto-rotation/module/secret"
+import (
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
 
 // Action is what a step does.
 type Action string
@@ -31,10 +33,6 @@ const (
 	ActRecordFinished  Action = "record_finished"
 	ActRecordAborted   Action = "record_aborted"
 	ActUnlock          Action = "release_lock"
-	ActCheckParameters Action = "check_parameters"
-	ActCheckBackends   Action = "check_backends"
-	ActCheckCron       Action = "check_cron"
-	ActProveRecords    Action = "prove_records"
 )
 
 // Step is one line of a plan. What it shows holds no secret; what it writes is in Write.

@@ -20,15 +20,15 @@ func TestKeysInUse_mayHoldSymbols(t *testing.T) {
 		s := idle()
 		s.put("/omnibus", strings.Replace(document, `"`+oldKey+`"`, string(inJSON), 1))
 		s.put(names().Current, odd)
-		s.run(t, wishFor(StatePrepared))
+		s.run(t, desiredFor(StatePrepared))
 		assert.Equal(t, odd, s.get(names().Previous).Value.Reveal())
 
-		end := wishFor(StateFinalized)
+		end := desiredFor(StateFinalized)
 		end.Proof.Previous = printOf(odd)
 		end.Proof.Sign(quick{}, secret.New(newKeyed))
 		s.run(t, end)
 
-		back := wishFor(StatePrepared)
+		back := desiredFor(StatePrepared)
 		back.RotationID, back.FromEscrow = "r2", printOf(odd)
 		s.run(t, back)
 		assert.Equal(t, odd, s.get(names().Current).Value.Reveal())

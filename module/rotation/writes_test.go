@@ -7,17 +7,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // A parameter that is written over keeps all that is not its value; a new standalone one gets the KMS key that the VM can use.
 func TestWrites_keepWhatIsNotOurs(t *testing.T) {
 	s := idle()
-	w := s.world(t)
-	for i, p := range []*Parameter{&w.SSM.Omnibus, &w.SSM.Current} {
+	o := s.observed(t)
+	for i, p := range []*Parameter{&o.SSM.Omnibus, &o.SSM.Current} {
 		p.KeyID, p.Tier, p.Policies, p.Pattern, p.DataType = []string{"alias/operator", "alias/vm"}[i], "Advanced", "[p]", "^x$", "text"
 	}
-	plan, err := Make(w, wishFor(StatePrepared), quick{})
+	plan, err := Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		write := step.Write
@@ -36,10 +37,10 @@ func TestWrites_keepWhatIsNotOurs(t *testing.T) {
 }
 
 func TestFit_advancedLimit(t *testing.T) {
-	for size, code := range map[int]Code{advancedLimit: "", advancedLimit + 1: CodeTooLarge} {
+	for size, code := range map[int]fault.Code{advancedLimit: "", advancedLimit + 1: fault.CodeTooLarge} {
 		for _, tier := range []string{"Advanced", "Standard"} {
 			step := Step{Write: &Write{Kind: Put, Name: "/x", Value: secret.New(strings.Repeat("x", size)), Tier: tier}}
-			assert.Equal(t, code, codeOf(fit([]Step{step}, Wish{AllowAdvanced: true})))
+			assert.Equal(t, code, fault.CodeOf(chooseTiers([]Step{step}, Desired{AllowAdvanced: true})))
 		}
 	}
 }
@@ -47,27 +48,19 @@ func TestFit_advancedLimit(t *testing.T) {
 // The lock of a dead run keeps its KMS key when it is released.
 func TestTidy_keepsTheKMSKey(t *testing.T) {
 	s := idle()
-	plan, err := Make(s.world(t), wishFor(StatePrepared), quick{})
+	plan, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps[:len(plan.Steps)-1] {
 		s.carry(t, step)
 	}
-	w := s.world(t)
-	w.SSM.Described = false
-	plan, err = Make(w, wishFor(StatePrepared), quick{})
+	o := s.observed(t)
+	o.SSM.Described = false
+	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, NeedDescription, plan.Needs)
-	plan, err = Make(s.world(t), wishFor(StatePrepared), quick{})
+	plan, err = Make(s.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	last := plan.Steps[len(plan.Steps)-1]
 	assert.Equal(t, ActUnlock, last.Action)
 	assert.Equal(t, "alias/k", last.Write.KeyID)
-}
-
-func TestRotating_twoKeysThatAreOne(t *testing.T) {
-	s := prepared(t)
-	s.put(names().Previous, newKeyed)
-	_, err := Make(s.world(t), wishFor(StateRotating), quick{})
-	assert.Equal(t, CodeNotPrepared, codeOf(err))
-	assert.ErrorContains(t, err, "same key")
 }

@@ -17,6 +17,12 @@ const Rounds = 200_000
 // PBKDF2-HMAC-SHA256(key, "seqera-crypto-rotation/fingerprint/v1/"+scope, Rounds). Empty for the empty key.
 type Fingerprint string
 
+// Fingerprints are those of the two keys of a rotation, as a result shows them.
+type Fingerprints struct {
+	Current  Fingerprint `json:"current"`
+	Previous Fingerprint `json:"previous"`
+}
+
 // Fingerprinter computes fingerprints within one scope (an installation's app_name), each once, because one costs tens of
 // milliseconds. Safe for concurrent use: who asks for a key while another goroutine computes it waits for that.
 type Fingerprinter struct {
@@ -27,7 +33,7 @@ type Fingerprinter struct {
 	known map[string]func() Fingerprint
 }
 
-// NewFingerprinter makes a Fingerprinter for a scope. Tests of other rooms may ask for fewer rounds; a product run
+// NewFingerprinter makes a Fingerprinter for a scope. Tests of other packages may ask for fewer rounds; a product run
 // uses Rounds.
 func NewFingerprinter(scope string, rounds int) *Fingerprinter {
 	return &Fingerprinter{scope: scope, rounds: rounds, known: map[string]func() Fingerprint{}}

@@ -34,7 +34,7 @@ func New(plain string) Secret {
 }
 
 // Reveal returns the plain text. Call it only where the text enters an SDK call, a cipher or a document that
-// is itself a secret; the linter names the rooms that may.
+// is itself a secret; the linter names the packages that may.
 func (s Secret) Reveal() string {
 	return string(s.bytes())
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
-	"github.com/seqera-tools/crypto-rotation/module/rotation"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -46,8 +46,8 @@ type Server struct {
 }
 
 // Reader is the login of the user that may SELECT and no more.
-func (s *Server) Reader(schema string) rotation.Database {
-	return rotation.Database{Host: "127.0.0.1", Port: s.Port, Name: schema, User: "reader", Password: secret.New("readers-pass"), TLS: "preferred"}
+func (s *Server) Reader(schema string) proof.Database {
+	return proof.Database{Host: "127.0.0.1", Port: s.Port, Name: schema, User: "reader", Password: secret.New("readers-pass"), TLS: "preferred"}
 }
 
 // Start runs a server, with more arguments where a test has them, until the test ends. A test whose server this machine does not

@@ -7,16 +7,9 @@ type Which struct {
 	RotationID       Same `json:"rotation_id"`
 	MaxAgeDays       Same `json:"max_age_days"`
 
-	// Rotate whatever the key's age. Without a name, each run is another rotation.
-	Force bool `json:"force" jsonschema:"default=false"`
-
 	// With it, the tasks that take it run under no_log, which hides their diff as well.
 	NewSecret           Same `json:"new_secret"`
 	NewSecretFromEscrow Same `json:"new_secret_from_escrow"`
-
-	// The database was restored from a backup, so its records are under the key of O(new_secret_from_escrow) already. See
-	// playbooks/restore-crypto.yml.
-	Restoring bool `json:"restoring" jsonschema:"default=false"`
 }
 
 // Machine is the Platform on its VM.
@@ -90,7 +83,6 @@ type Writing struct {
 	ChunkSize         Same   `json:"chunk_size"`
 	AllowAdvancedTier Same   `json:"allow_advanced_tier"`
 	ConfigPrefix      Same   `json:"config_prefix"`
-	PreviousKeyName   Same   `json:"previous_key_name"`
 	CustodyPrefix     Same   `json:"custody_prefix"`
 	EscrowKMSKeyID    Same   `json:"escrow_kms_key_id"`
 }
@@ -138,14 +130,8 @@ type Waiting struct {
 
 // Proving is how completion is proved.
 type Proving struct {
-	Verify             Same `json:"verify"`
-	CompleteLogPattern Same `json:"complete_log_pattern"`
-	AttestedBy         Same `json:"attested_by"`
-
-	// How many records, besides those that are passed over, may be unreadable before the rotation begins. More stop it
-	// before the outage. A rotation is not proved complete while there are any, so its second outage waits until they are
-	// repaired, removed or passed over.
-	MaxUnreadable int `json:"max_unreadable" jsonschema:"default=0"`
+	Verify     Same `json:"verify"`
+	AttestedBy Same `json:"attested_by"`
 
 	AcceptUnreadable    Same `json:"accept_unreadable"`
 	ProofMaxAge         Same `json:"proof_max_age"`

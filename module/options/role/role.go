@@ -21,7 +21,7 @@ type Same struct{}
 //
 // A run that was cut off goes on where SSM, the containers and the database say that it was.
 //
-// At least one of O(rotation_id), O(max_age_days), O(force), O(new_secret) and O(new_secret_from_escrow) is needed.
+// At least one of O(rotation_id), O(max_age_days), O(new_secret) and O(new_secret_from_escrow) is needed.
 //
 // The entry points C(fleet_due), C(fleet_preflight), C(fleet_rotate) and C(fleet_report) of playbooks/rotate-crypto.yml,
 // which do it for a fleet, take the same variables.

@@ -52,9 +52,9 @@ def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
     assert names == ["outage 1", "prepare", "backends ready", "re-encryption", "outage 2", "restart"]
     assert all(real.report["run"]["begun"] <= span["begin"] <= span["end"] <= real.report["run"]["ended"] for span in real.host["timeline"])
 
-    # By age and forced, with a chunk size, the last rotation's key already in escrow; only key holders are restarted.
+    # By age, whatever it is, with a chunk size, the last rotation's key already in escrow; only key holders are restarted.
     dry, real = foretold_and_done(
-        platform, seqera_crypto_rotation_rotation_id="", seqera_crypto_rotation_force=True, seqera_crypto_rotation_chunk_size=7, seqera_crypto_rotation_allow_advanced_tier=True,
+        platform, seqera_crypto_rotation_rotation_id="", seqera_crypto_rotation_max_age_days=0, seqera_crypto_rotation_chunk_size=7, seqera_crypto_rotation_allow_advanced_tier=True,
         seqera_crypto_rotation_restart_scope="key_holders",
     )  # fmt: skip
     assert real.host["steps"][-2:] == ["restart: backend, cron", "verify: no trace left, every record opens with the key in use"]

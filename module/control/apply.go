@@ -1,0 +1,159 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/lease"
+	"github.com/seqera-tools/crypto-rotation/module/parameters"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
+)
+
+const lockTries = 3
+
+// apply carries out the plan, if it writes, and makes it anew where the parameters changed until the lock was ours.
+func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan, error) {
+	for try := 0; plan.Writes(); try++ {
+		raced, err := s.attempt(ctx, &plan)
+		if !raced {
+			return plan, err
+		}
+		if try == lockTries {
+			return plan, cmp.Or(err, error(fault.New(fault.CodeVersionGap, "See who writes them (aws ssm get-parameter-history), such as a terraform apply that runs; then run again.",
+				"The Platform's parameters were changed by somebody each of the %d times that this run took the lock.", lockTries+1)))
+		}
+		if plan, err = s.decide(ctx); err != nil {
+			return plan, err
+		}
+	}
+	return plan, nil
+}
+
+// attempt carries out the steps in their order, the lock first. raced: somebody else had the lock, or had changed the parameters
+// until it was ours, so that the plan is of yesterday.
+func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
+	var held *lease.Lease
+	defer func() {
+		if held == nil || err == nil && !raced {
+			return
+		}
+		// The next run must not have to wait for the lease. Not ours any more, or SSM out of reach: then it has to.
+		err = s.withWritten(err)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if last := len(plan.Steps) - 1; plan.Steps[last].Action == rotation.ActUnlock && !plan.Steps[last].Done {
+			outcome, _ := held.Release(ctx)
+			s.record(&plan.Steps[last], outcome)
+		}
+	}()
+	for at := range plan.Steps {
+		step := &plan.Steps[at]
+		if step.Write == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return false, fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.",
+				"The run was interrupted.")
+		}
+		var outcome custody.Outcome
+		switch {
+		case step.Action == rotation.ActLock:
+			lock := custody.Lock{Holder: s.Observed.Caller, RotationID: plan.RotationID, State: string(s.Desired.State)}
+			held, outcome, err = lease.Take(ctx, s.Store, s.Now, s.Desired.Names.Custody, step.Write.Name, step.Write.KeyID, lock, s.Observed.Custody.Locks)
+			if s.record(step, outcome); err == nil {
+				var same bool
+				same, err = s.unchanged(ctx)
+				raced = err == nil && !same
+			}
+		case step.Action == rotation.ActUnlock && held != nil:
+			outcome, err = held.Release(ctx)
+			s.record(step, outcome)
+		default:
+			outcome, err = s.write(ctx, held, step.Write)
+			s.record(step, outcome)
+		}
+		if raced = raced || fault.Is(err, fault.CodeLocked); raced || err != nil {
+			return raced, err
+		}
+	}
+	if plan.Made != "" {
+		plan.Current = plan.Made
+	}
+	return false, nil
+}
+
+// write carries out one write as long as the lease holds.
+func (s *Session) write(ctx context.Context, held *lease.Lease, write *rotation.Write) (custody.Outcome, error) {
+	if held != nil {
+		bounded, cancel, err := held.Guard(ctx)
+		defer cancel()
+		if err != nil {
+			return custody.NotDone, err
+		}
+		ctx = bounded
+	}
+	return s.Store.Apply(ctx, write)
+}
+
+// record keeps what was carried out, for the step's result and for what a failure says.
+func (s *Session) record(step *rotation.Step, outcome custody.Outcome) {
+	switch outcome {
+	case custody.Done:
+		step.Done = true
+		s.done = append(s.done, *step)
+	case custody.Unknown:
+		s.unsure = append(s.unsure, string(step.Action)+" "+step.Target)
+	case custody.NotDone:
+	}
+}
+
+// Failure is a fault with what this run wrote until then.
+type Failure struct {
+	*fault.Fault
+	Written string
+}
+
+// Error joins the sentences.
+func (f *Failure) Error() string { return f.With(f.Written) }
+
+// Unwrap returns the fault.
+func (f *Failure) Unwrap() error { return f.Fault }
+
+// WithoutWrites adds to a fault that nothing was written, for who has no way to write.
+func WithoutWrites(err error) error { return (&Session{}).withWritten(err) }
+
+// told adds to a fault what was written. Nobody else says so, since nobody else knows.
+func (s *Session) withWritten(err error) error {
+	var f *fault.Fault
+	var known *Failure
+	if !errors.As(err, &f) || errors.As(err, &known) {
+		return err
+	}
+	var written []string
+	if len(s.done) > 0 {
+		var done []string
+		for _, step := range s.done {
+			done = append(done, string(step.Action))
+		}
+		written = append(written, fmt.Sprintf("Done before that: %s.", strings.Join(done, ", ")))
+	}
+	if len(s.unsure) > 0 {
+		written = append(written, fmt.Sprintf("Whether %s was carried out is not known.", strings.Join(s.unsure, ", ")))
+	}
+	if written == nil {
+		written = []string{"Nothing was written."}
+	}
+	return &Failure{Fault: f, Written: strings.Join(written, " ")}
+}
+
+// unchanged says whether the parameters are still as the plan saw them.
+func (s *Session) unchanged(ctx context.Context) (bool, error) {
+	now, _, err := s.Store.ReadPlatform(ctx, s.Desired.Names)
+	return err == nil && parameters.Same(now, s.Observed.SSM), err
+}

@@ -1,0 +1,77 @@
+package control
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+)
+
+// self says who runs this, for lock, ledger and escrow.
+func self() custody.Holder {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return custody.Holder{Host: host, Machine: machine(host), PID: os.Getpid(), Started: started(os.Getpid())}
+}
+
+// machine is the same only on one machine in one boot, and in one namespace of process numbers: in another one a number is
+// another process's. Without machine id and boot id (macOS) the host name has to do.
+func machine(host string) string {
+	hash := sha256.New()
+	for _, path := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
+		text, err := os.ReadFile(path) //nolint:gosec // two constants
+		if err != nil {
+			text = []byte(path)
+		}
+		_, _ = hash.Write(text)
+	}
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		namespace = "none"
+	}
+	_, _ = hash.Write([]byte(host + namespace))
+	return hex.EncodeToString(hash.Sum(nil))[:16]
+}
+
+// alive says whether a process of this machine may be the one that took the lock. One that cannot be looked at (of another user,
+// where /proc hides it) counts as alive: only one that is gone, or has another start time, is dead.
+func alive(holder custody.Holder) bool {
+	if errors.Is(syscall.Kill(holder.PID, 0), syscall.ESRCH) {
+		return false
+	}
+	now := started(holder.PID)
+	return now == unknown || holder.Started == unknown || now == holder.Started
+}
+
+const (
+	unknown = 0  // a start time that cannot be told
+	ended   = -1 // a zombie's
+)
+
+// started is field 22 of /proc/<pid>/stat, in clock ticks since boot.
+func started(pid int) int64 {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return unknown
+	}
+	// The second field is the command in parentheses and may hold blanks and parentheses itself.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 20 {
+		return unknown
+	}
+	if fields[0] == "Z" || fields[0] == "X" {
+		return ended
+	}
+	ticks, err := strconv.ParseInt(fields[19], 10, 64)
+	if err != nil {
+		return unknown
+	}
+	return ticks
+}

@@ -1,0 +1,121 @@
+// Package fault is what went wrong: a stable code, a sentence that says what, and what to do next. It must not know what was
+// written: only the code that applies a plan does, and adds it.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Code is the stable word that a failure carries as error_code; docs/errors.md has a heading for each.
+type Code string
+
+// The codes, in the order of docs/errors.md.
+const (
+	CodeInvalidOptions       Code = "invalid_options"
+	CodeInvalidKey           Code = "invalid_key"
+	CodeKeyUnchanged         Code = "key_unchanged"
+	CodeOmnibusMissing       Code = "omnibus_missing"
+	CodeOmnibusNotJSON       Code = "omnibus_not_json"
+	CodeOmnibusDuplicate     Code = "omnibus_duplicate_key"
+	CodeOmnibusEntryMissing  Code = "omnibus_entry_missing"
+	CodeOmnibusEntryInvalid  Code = "omnibus_entry_invalid"
+	CodeAppMismatch          Code = "app_mismatch"
+	CodeStandaloneMissing    Code = "standalone_missing"
+	CodeKeyMismatch          Code = "key_mismatch"
+	CodeNotSecureString      Code = "not_secure_string"
+	CodeTooLarge             Code = "too_large"
+	CodeLocked               Code = "locked"
+	CodeOvertaken            Code = "overtaken"
+	CodeRotationOpen         Code = "rotation_open"
+	CodeInconsistent         Code = "inconsistent"
+	CodeEscrowConflict       Code = "escrow_conflict"
+	CodeEscrowMissing        Code = "escrow_missing"
+	CodeCustodyDamaged       Code = "custody_damaged"
+	CodeVersionGap           Code = "version_gap"
+	CodeReadBack             Code = "read_back_mismatch"
+	CodeAccessDenied         Code = "access_denied"
+	CodeThrottled            Code = "throttled"
+	CodeAWS                  Code = "aws_error"
+	CodeAWSCredentials       Code = "aws_credentials"
+	CodeNotPrepared          Code = "not_prepared"
+	CodeProofMissing         Code = "proof_missing"
+	CodeProofMismatch        Code = "proof_mismatch"
+	CodeProofIncomplete      Code = "proof_incomplete"
+	CodeProofTooOld          Code = "proof_too_old"
+	CodeTooLateToAbort       Code = "too_late_to_abort"
+	CodeDockerUnavailable    Code = "docker_unavailable"
+	CodePlatformNotFound     Code = "platform_not_found"
+	CodePlatformAmbiguous    Code = "platform_ambiguous"
+	CodePlatformNotReady     Code = "platform_not_ready"
+	CodePlatformOrder        Code = "platform_order"
+	CodePlatformDiffers      Code = "platform_differs"
+	CodePlatformUnsuitable   Code = "platform_unsuitable"
+	CodeComposeUnavailable   Code = "compose_unavailable"
+	CodeCronFailed           Code = "cron_failed"
+	CodeDatabaseUnknown      Code = "database_unknown"
+	CodeDatabaseUnavailable  Code = "database_unavailable"
+	CodeDatabaseLoginRefused Code = "database_login_refused"
+	CodeDatabaseSchema       Code = "database_schema"
+	CodeRecordsMissing       Code = "records_missing"
+	CodeRecordsUnreadable    Code = "records_unreadable"
+	CodeBaselineMissing      Code = "baseline_missing"
+	CodeWaitTimeout          Code = "wait_timeout"
+	CodeInterrupted          Code = "interrupted"
+	CodeWrongArchitecture    Code = "wrong_architecture" // told by the role's action plugin: there the module could not start
+	CodeCannotExecute        Code = "cannot_execute"     // likewise
+	CodeInternal             Code = "internal"
+)
+
+// Fault is a failure, for a tired operator. Its sentences hold no secret.
+type Fault struct {
+	Code  Code
+	What  string // what happened, to what
+	Next  string // what to do now
+	Cause error  // for errors.Is and errors.As; its text is shown only where What quotes it
+}
+
+// New makes a fault: what to do now, then what happened, in the form of fmt.Sprintf.
+func New(code Code, next, what string, about ...any) *Fault {
+	return &Fault{Code: code, What: fmt.Sprintf(what, about...), Next: next}
+}
+
+// From keeps the cause.
+func (f *Fault) From(cause error) *Fault {
+	f.Cause = cause
+	return f
+}
+
+// Error joins the sentences.
+func (f *Fault) Error() string { return f.With("") }
+
+// With joins the sentences with what is said between them of what was written.
+func (f *Fault) With(written string) string {
+	text := f.What
+	for _, part := range []string{written, f.Next} {
+		if text != "" && part != "" {
+			text += " "
+		}
+		text += part
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Cause }
+
+// ErrorCode returns the code; package ansible asks for it by this method alone.
+func (f *Fault) ErrorCode() string { return string(f.Code) }
+
+// CodeOf returns the code of the fault in err, or an empty one.
+func CodeOf(err error) Code {
+	var f *Fault
+	if errors.As(err, &f) {
+		return f.Code
+	}
+	return ""
+}
+
+// Is reports whether err has one of the codes.
+func Is(err error, codes ...Code) bool { return slices.Contains(codes, CodeOf(err)) }

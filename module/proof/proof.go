@@ -1,0 +1,143 @@
+// Package proof is the judge: what the VM shows (Observed) and what is asked (Asked) become a Verdict: is every record under the
+// new key, and how is that known. It makes the proof document and checks one that comes back. It is pure, and must not know how
+// containers and records are read, nor what is planned.
+package proof
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Format is the version of the proof document.
+const Format = 1
+
+// Proof says that every record of one installation is under the new key, and how that is known. It holds no secret. MAC binds
+// the rest to somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under Fingerprinter.MACKey(new key, app).
+//
+// With the way "database": Total = Proved + Rewritten + the number of Exceptions, and, where there was a baseline,
+// Total = Before.Total + Before.Created - Before.Removed.
+type Proof struct {
+	Format      int                `json:"format"`
+	Kind        Kind               `json:"kind,omitempty"`
+	App         string             `json:"app_name"`
+	RotationID  string             `json:"rotation_id"`
+	Previous    secret.Fingerprint `json:"previous"`
+	Current     secret.Fingerprint `json:"current"`
+	Verify      []Verify           `json:"verify"`
+	Database    string             `json:"database,omitempty"`
+	Total       int                `json:"total"`
+	Proved      int                `json:"proved"`    // opened by the new key
+	Rewritten   int                `json:"rewritten"` // nobody can open them, but they differ from the baseline
+	Orphaned    int                `json:"orphaned"`  // of no credential; the same as Rewritten in a complete proof
+	Deleted     int                `json:"deleted"`   // of credentials that are marked deleted; also in Proved or Exceptions
+	Exceptions  []Exception        `json:"exceptions,omitempty"`
+	Before      *Before            `json:"before,omitempty"`
+	Stopped     bool               `json:"stopped,omitempty"` // no backend and no cron ran while the records were read; of untouched
+	NotLookedAt []string           `json:"not_looked_at,omitempty"`
+	AttestedBy  string             `json:"attested_by,omitempty"` // of the way attested
+	MadeAt      time.Time          `json:"made_at"`
+	Tool        string             `json:"tool"`
+	MAC         string             `json:"mac"`
+}
+
+// Kind is what a proof proves.
+type Kind string
+
+// The kinds of proofs.
+const (
+	Complete  Kind = ""          // every record is under the new key
+	Untouched Kind = "untouched" // none is; Proved counts those under the previous one, and that key signs
+)
+
+// Exception is a record that is not under the new key, and why the rotation is complete all the same.
+type Exception struct {
+	ID     string `json:"id"` // tw_secret.id
+	Reason string `json:"reason"`
+}
+
+// Sign fills in MAC with the new key.
+func (p *Proof) Sign(prints Fingerprinter, newKey secret.Secret) {
+	p.MAC = p.signed(prints, newKey)
+}
+
+func (p Proof) signed(prints Fingerprinter, key secret.Secret) string {
+	return hex.EncodeToString(p.mac(prints, key))
+}
+
+func (p Proof) mac(prints Fingerprinter, newKey secret.Secret) []byte {
+	p.MAC = ""
+	p.MadeAt = p.MadeAt.UTC()
+	text, err := json.Marshal(p)
+	if err != nil {
+		// Strings, integers and a time of this century always encode.
+		return nil
+	}
+	mac := hmac.New(sha256.New, prints.MACKey(newKey, p.App))
+	_, _ = mac.Write(text)
+	return mac.Sum(nil)
+}
+
+// Parse reads what rotating returned and a playbook handed on.
+func Parse(document map[string]any) (*Proof, error) {
+	if document == nil {
+		return nil, nil //nolint:nilnil // no proof given is not an error here: whether one is needed, the plan decides
+	}
+	text, err := json.Marshal(document)
+	if err == nil {
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		proof := &Proof{}
+		if decoder.Decode(proof) == nil && proof.Format == Format {
+			return proof, nil
+		}
+	}
+	return nil, fault.New(fault.CodeProofMismatch, "Hand on the value that rotating returned as proof, unchanged.",
+		"The option proof is not what state rotating returned.")
+}
+
+// Digest is the SHA-256 of the whole document, in hexadecimal.
+func (p Proof) Digest() string {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return "" // as in mac
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Brief is the proof without the parts that could outgrow a ledger entry; their number stays, and the digest of the whole.
+func (p Proof) Brief() Proof {
+	if most := 10; len(p.Exceptions) > most {
+		p.Exceptions = []Exception{{ID: "", Reason: fmt.Sprintf("%d records, unreadable before the rotation, were passed over; their ids are in the proof that the run returned", len(p.Exceptions))}}
+	}
+	if most := 400; len(strings.Join(p.NotLookedAt, "")) > most {
+		p.NotLookedAt = []string{fmt.Sprintf("%d tables and columns; they are in the proof that the run returned", len(p.NotLookedAt))}
+	}
+	return p
+}
+
+// Says is the proof in a line.
+func (p Proof) Says() string {
+	if weaker := p.Weaker(); weaker != "" {
+		return weaker
+	}
+	return fmt.Sprintf("%d of %d records are proved to be under the new key, %d are passed over", p.Proved+p.Rewritten, p.Total, len(p.Exceptions))
+}
+
+// Weaker says what the proof does not rest on, or nothing.
+func (p Proof) Weaker() string {
+	if slices.Contains(p.Verify, VerifyDatabase) {
+		return ""
+	}
+	return fmt.Sprintf("No record was opened for this proof: it rests on %q alone.", p.Verify)
+}

@@ -1,0 +1,321 @@
+package records
+
+import (
+	"bufio"
+	"compress/gzip"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+const lastLine = "mac " // and the MAC in hexadecimal: what follows a baseline's text in its file
+
+// WriteBaseline makes a baseline of the last scan and writes it to a file, compressed, readable by its owner alone. An earlier file of
+// this name is replaced in one step, once the new one is whole. unkept says why that could not be done; the baseline is good all
+// the same, and the earlier file is as it was.
+func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
+	file, unkept := createTemp(path)
+	if unkept != nil {
+		b, err = s.Baseline(app, prints, takenAt, io.Discard)
+		return b, unkept, err
+	}
+	defer func() { _ = os.Remove(file.Name()); _ = file.Close() }()
+	packed := gzip.NewWriter(file)
+	lines := &tolerant{to: packed}
+	if b, err = s.Baseline(app, prints, takenAt, lines); err != nil {
+		return nil, nil, err
+	}
+	_, _ = fmt.Fprintf(lines, "%s%s\n", lastLine, b.MAC)
+	for _, next := range []func() error{func() error { return lines.failed }, packed.Close, file.Sync, func() error { return os.Rename(file.Name(), path) }} {
+		if unkept := next(); unkept != nil {
+			return b, unkept, nil
+		}
+	}
+	b.Path = path
+	return b, nil, nil
+}
+
+// patient takes in all that is written and remembers what went wrong first: a disk that is full is no reason to have no baseline.
+type tolerant struct {
+	to     io.Writer
+	failed error
+}
+
+func (p *tolerant) Write(text []byte) (int, error) {
+	if p.failed == nil {
+		_, p.failed = p.to.Write(text)
+	}
+	return len(text), nil
+}
+
+func createTemp(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(filepath.Dir(path), ".baseline-*") // mode 0600
+}
+
+// withoutIt is what a lost baseline means.
+const withoutIt = " Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart; all others are proved all the same."
+
+// LoadBaseline reads what a playbook handed on as baseline, in every form in which another part of this tool returns one, numbers also
+// as strings: what seqera_crypto_rotation_info returned, as much of it as names the file, or what the ledger keeps. Where the
+// records of the baseline are lost or were changed, lost says so in a sentence and there is none; an option that is no baseline
+// at all is a fault.
+func LoadBaseline(document map[string]any, app string, keys Keys, prints proof.Fingerprinter) (b *Baseline, lost string, err error) {
+	if len(document) == 0 {
+		return nil, "", nil
+	}
+	given, err := parse(document)
+	if err != nil {
+		return nil, "", err
+	}
+	b, lost = given.verify(keys, prints)
+	switch {
+	case lost != "":
+		return nil, lost + withoutIt, nil
+	case b.App != app:
+		return nil, fmt.Sprintf("The baseline of %s is of another installation: %q, not %q.", stamp(b.TakenAt), b.App, app) + withoutIt, nil
+	}
+	return b, "", nil
+}
+
+// verify finds the records and checks that the baseline is as it was taken.
+func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, string) {
+	whole, where := b, "The baseline"
+	if b.bare() {
+		return nil, fmt.Sprintf("The records of the baseline of %s are lost: its digest (%.16s) and their number (%d) are all that was handed on, and no file of it.", stamp(b.TakenAt), b.Digest, b.Total)
+	}
+	if len(b.Records) == 0 && (b.Total > 0 || b.Format == 0) {
+		where += " " + b.Path
+		file, err := load(b.Path)
+		if err != nil {
+			return nil, fmt.Sprintf("%s cannot be read: %s.", where, reason(err))
+		}
+		whole, whole.Path = file, b.Path
+	} else if !b.unpack() {
+		return nil, where + " was changed after it was taken: its records are not in their form."
+	}
+	if b.Digest != "" && b.Digest != whole.Digest {
+		return nil, fmt.Sprintf("%s was changed after it was taken: its digest is %.16s, not %.16s.", where, whole.Digest, b.Digest)
+	}
+	for _, one := range []struct {
+		class class
+		mac   func() string
+		ours  bool
+	}{
+		{current, func() string { return whole.mac(prints, keys.Current) }, whole.Key == prints.Of(keys.Current)},
+		{previous, func() string { return whole.mac(prints, keys.Previous) }, whole.Key == prints.Of(keys.Previous)},
+	} {
+		if !one.ours {
+			continue
+		}
+		if !hmac.Equal([]byte(one.mac()), []byte(whole.MAC)) {
+			return nil, where + " was changed after it was taken: its mac does not fit."
+		}
+		whole.under = one.class
+		return whole, ""
+	}
+	return nil, fmt.Sprintf("%s was taken under key %s, which is neither the current nor the previous one.", where, whole.Key)
+}
+
+func reason(err error) string {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return at.Err.Error()
+	}
+	return err.Error()
+}
+
+// unpack reads the records that a baseline carries in itself, and computes the digest of what it is now.
+func (b *Baseline) unpack() bool {
+	sum := sha256.New()
+	_, _ = sum.Write(b.header())
+	for _, line := range b.Records {
+		_, _ = io.WriteString(sum, line+"\n")
+		if !b.read([]byte(line)) {
+			return false
+		}
+	}
+	now := hex.EncodeToString(sum.Sum(nil))
+	if b.Digest == "" {
+		b.Digest = now
+	}
+	return b.sound() && b.Digest == now
+}
+
+// sound says whether the records are as many as the header says, and in their order.
+func (b *Baseline) sound() bool {
+	return len(b.rows) == b.Total && slices.IsSortedFunc(b.rows, func(x, y known) int { return strings.Compare(string(x.name[:]), string(y.name[:])) })
+}
+
+// load reads a file that WriteBaseline wrote, line by line.
+func load(path string) (*Baseline, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator's own
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	unpacked, err := gzip.NewReader(bufio.NewReader(file))
+	if err != nil {
+		return nil, errors.New("it is not a baseline")
+	}
+	lines := bufio.NewScanner(unpacked)
+	sum := sha256.New()
+	b := &Baseline{}
+	for number := 0; lines.Scan(); number++ {
+		line := lines.Bytes()
+		switch {
+		case b.MAC != "":
+			return nil, errors.New("something follows its end")
+		case strings.HasPrefix(string(line[:min(len(line), len(lastLine))]), lastLine) && strings.Count(string(line), " ") == 1:
+			b.MAC = string(line[len(lastLine):])
+			continue
+		case number == 0 && (json.Unmarshal(line, b) != nil || b.Format != baselineFormat || b.MAC != ""):
+			return nil, errors.New("it is not a baseline of this format")
+		case number > 0 && !b.read(line):
+			return nil, fmt.Errorf("line %d is not in its form", number+1)
+		}
+		_, _ = sum.Write(append(line, '\n'))
+	}
+	if err := lines.Err(); err != nil {
+		return nil, errors.New("it is damaged")
+	}
+	b.Digest = hex.EncodeToString(sum.Sum(nil))
+	if b.MAC == "" || !b.sound() {
+		return nil, errors.New("it is not complete")
+	}
+	return b, nil
+}
+
+// bare says whether all that is left of a baseline is what the ledger keeps of one that was handed on with its records in it.
+func (b *Baseline) bare() bool {
+	return len(b.Records) == 0 && b.Path == "" && (b.Total > 0 || b.Format == 0)
+}
+
+// parse reads the option.
+func parse(document map[string]any) (*Baseline, error) {
+	invalid := func(why string) error {
+		return fault.New(fault.CodeInvalidOptions, "Hand on the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
+			"%s", "The option baseline is not what seqera_crypto_rotation_info returned: "+why+".")
+	}
+	b := &Baseline{}
+	for name, field := range map[string]*string{"app_name": &b.App, "database": &b.Database, "path": &b.Path, "digest": &b.Digest, "mac": &b.MAC} {
+		*field, _ = document[name].(string)
+	}
+	carried, inline := document["records"]
+	if lines, ok := carried.([]any); carried == nil || (ok && len(lines) == 0) {
+		inline = false
+	}
+	if !inline && b.Path != "" {
+		return &Baseline{Path: b.Path, Digest: b.Digest}, nil
+	}
+	key, _ := document["key"].(string)
+	b.Key = secret.Fingerprint(key)
+	if name := b.numbers(document, inline); name != "" {
+		return nil, invalid(name + " is not a number")
+	}
+	if taken, given := document["taken_at"]; given {
+		text, _ := taken.(string)
+		var err error
+		if b.TakenAt, err = time.Parse(time.RFC3339, text); err != nil {
+			return nil, invalid("taken_at is not a time")
+		}
+	}
+	switch bare := !inline && b.bare(); {
+	case bare && b.Digest == "":
+		return nil, invalid("it has neither records nor a path nor a digest")
+	case bare:
+		return b, nil
+	case b.Format != baselineFormat:
+		return nil, invalid(fmt.Sprintf("it has format %d, and this version reads format %d", b.Format, baselineFormat))
+	case b.TakenAt.IsZero():
+		return nil, invalid("taken_at is not a time")
+	}
+	if !inline {
+		return b, nil
+	}
+	if why := b.carry(carried); why != "" {
+		return nil, invalid(why)
+	}
+	return b, nil
+}
+
+// numbers reads the counts; its result is the name of one that is none. A baseline with its records in it has them all.
+func (b *Baseline) numbers(document map[string]any, all bool) string {
+	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
+		value, ok := number(document[name])
+		if _, given := document[name]; !ok && (given || all) {
+			return name
+		}
+		*field = value
+	}
+	return ""
+}
+
+// carry takes in the records that a baseline has in itself, or says why they are none.
+func (b *Baseline) carry(records any) string {
+	lines, ok := records.([]any)
+	if !ok {
+		return "its records are not a list"
+	}
+	for _, line := range lines {
+		text, ok := line.(string)
+		if !ok {
+			return "a record in it is not a text"
+		}
+		b.Records = append(b.Records, text)
+	}
+	return ""
+}
+
+// Named is what the ledger keeps of an option baseline; nil where it does not say its digest. Its error is a fault.
+func Named(document map[string]any) (*custody.Baseline, error) {
+	if len(document) == 0 {
+		return nil, nil //nolint:nilnil // no baseline is a valid choice
+	}
+	if _, err := parse(document); err != nil {
+		return nil, err
+	}
+	named := &custody.Baseline{}
+	named.Path, _ = document["path"].(string)
+	named.Digest, _ = document["digest"].(string)
+	named.Total, _ = number(document["total"])
+	taken, _ := document["taken_at"].(string)
+	named.TakenAt, _ = time.Parse(time.RFC3339, taken)
+	if named.Digest == "" {
+		return nil, nil //nolint:nilnil // a path alone: what it holds, the VM knows
+	}
+	return named, nil
+}
+
+func number(value any) (int, bool) {
+	switch v := value.(type) {
+	case int:
+		return v, true
+	case float64:
+		return int(v), float64(int(v)) == v
+	case json.Number:
+		n, err := strconv.Atoi(v.String())
+		return n, err == nil
+	case string:
+		n, err := strconv.Atoi(strings.TrimSpace(v))
+		return n, err == nil
+	}
+	return 0, false
+}

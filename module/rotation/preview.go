@@ -1,0 +1,101 @@
+package rotation
+
+import (
+	"slices"
+
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// PreviewFinalize plans the state finalized for the parameters as they will be once the plan of prepared is carried out and every record
+// is proved: what a dry run shows of the end. It is Make itself that plans; only the parameters and the proof are imagined. A plan
+// that needs something comes back as Make's does.
+func PreviewFinalize(o Observed, desired Desired, plan Plan, prints proof.Fingerprinter) (Plan, error) {
+	after, err := o.after(desired, plan)
+	if err != nil {
+		return Plan{}, err
+	}
+	last := desired
+	last.State, last.RotationID, last.NewKey, last.FromEscrow, last.MaxAgeDays = StateFinalized, plan.RotationID, secret.Secret{}, "", nil
+	v, err := newView(after, last, prints)
+	if err != nil {
+		return Plan{}, err
+	}
+	if desired.Standalone == StandaloneDelete && plan.Writes() {
+		after = after.terraformed(v)
+	}
+	entry, _ := after.Custody.Entry(plan.RotationID)
+	proved := proof.Proof{
+		Format: proof.Format, App: desired.App, RotationID: plan.RotationID, Previous: entry.Previous, Current: entry.Current,
+		Verify: []proof.Verify{proof.VerifyDatabase}, Total: 1, Proved: 1, MadeAt: o.Now,
+	}
+	if b := entry.Baseline; b != nil {
+		proved.Before = &proof.Before{Digest: b.Digest, Total: 1}
+	}
+	proved.Sign(prints, v.current.Secret)
+	last.Proof = &proved
+	return Make(after, last, prints)
+}
+
+// after is what there will be to observe once the plan's writes are carried out.
+func (o Observed) after(desired Desired, plan Plan) (Observed, error) {
+	o.Custody.Locks, o.Custody.Ledger, o.Custody.Escrow = slices.Clone(o.Custody.Locks), slices.Clone(o.Custody.Ledger), slices.Clone(o.Custody.Escrow)
+	for _, step := range plan.Steps {
+		if step.Write == nil {
+			continue
+		}
+		if err := o.write(desired.Names.Custody, *step.Write); err != nil {
+			return Observed{}, err
+		}
+	}
+	return o, nil
+}
+
+// Reached is the phase of a plan that was cut off: the one that was found, unless a step that was carried out changed the
+// Platform's parameters.
+func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) Phase {
+	done, changed := Plan{}, false
+	for _, step := range p.Steps {
+		if step.Write == nil || !step.Done {
+			continue
+		}
+		done.Steps = append(done.Steps, step)
+		_, ours := o.SSM.byName(step.Write.Name)
+		changed = changed || ours
+	}
+	after, err := o.after(desired, done)
+	if err != nil || !changed {
+		return p.Before
+	}
+	view, err := newView(after, desired, prints)
+	if err != nil {
+		return PhaseInconsistent
+	}
+	return observedPlan(after, desired, view).Phase
+}
+
+// write does to what was observed what Apply does to SSM.
+func (o *Observed) write(prefix string, write Write) error {
+	for _, name := range write.Targets() {
+		for _, parameter := range o.SSM.All() {
+			if parameter.Name == name {
+				parameter.Exists, parameter.Value, parameter.Type, parameter.Version = write.Kind != Delete, write.Value, write.Type, write.After+1
+			}
+		}
+		if err := o.Custody.Replace(prefix, name, write.Kind != Delete, write.Value, write.After+1); err != nil {
+			return &fault.Fault{Code: fault.CodeInternal, What: err.Error(), Cause: err}
+		}
+	}
+	return nil
+}
+
+// terraformed is what `terraform apply` leaves: a parameter for each of the omnibus's entries that matter here.
+func (o Observed) terraformed(v view) Observed {
+	for parameter, value := range map[*Parameter]secret.Secret{&o.SSM.Current: v.current.Secret, &o.SSM.Previous: v.previous.Secret, &o.SSM.Switch: secret.New("true")} {
+		if !parameter.Exists {
+			parameter.Exists, parameter.Value, parameter.Type = true, value, "SecureString"
+		}
+	}
+	return o
+}

@@ -1,0 +1,165 @@
+package vm
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
+)
+
+// compose asks Docker Compose what a start would make.
+func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]preflight.Container) (preflight.Comparison, platform.Composer, error) {
+	none, before := preflight.Comparison{}, v.about.Before
+	composer, err := v.composer(found.Containers(), found.Platform.Project)
+	if err != nil {
+		return none, composer, err
+	}
+	version, err := composer.Version(ctx)
+	if err != nil {
+		return none, composer, err
+	}
+	every := composer
+	every.Profiles = []string{"*"}
+	all, err := every.Config(ctx)
+	if err != nil {
+		return none, composer, err
+	}
+	if composer.Project == "" {
+		composer.Project = all.Project
+		query := v.query()
+		query.Project = all.Project
+		if *found, *others, err = v.engine.Survey(ctx, query); err != nil {
+			return none, composer, err
+		}
+	}
+	containers := found.Containers()
+	switch {
+	case len(v.about.Compose.ComposeProfiles) > 0:
+		composer.Profiles = v.about.Compose.ComposeProfiles
+	case len(containers) == 0:
+		composer.Profiles = before.Profiles
+	default:
+		composer.Profiles = preflight.Profiles(all, containers)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = ""
+	}
+	comparison := preflight.Comparison{
+		Project: composer.Project, Dir: composer.Dir, Home: home, Compose: version, All: all, Containers: containers,
+		Strangers: alike(*others, composer.Dir, all, v.about.Options.Services), Database: found.DatabaseContainer(),
+	}
+	composer.Secrets = append(composer.Secrets, all.Secrets()...)
+	if err := v.start(ctx, composer, &comparison); err != nil {
+		return none, composer, err
+	}
+	if before.Project != "" {
+		comparison.Before = &preflight.Before{Project: before.Project, Mounts: before.Mounts}
+	}
+	return comparison, composer, nil
+}
+
+// start asks what a plain start would do.
+func (v *VM) start(ctx context.Context, composer platform.Composer, c *preflight.Comparison) (err error) {
+	if c.Enabled, err = composer.Config(ctx); err != nil {
+		return err
+	}
+	var images []string
+	for _, service := range c.Enabled.Services {
+		images = append(images, service.Image)
+	}
+	if c.Images, err = v.engine.Images(ctx, images); err != nil {
+		return err
+	}
+	missing := slices.ContainsFunc(images, func(image string) bool { return c.Images[image] == "" })
+	if len(c.Containers) > 0 && !missing { // of an image that is not there a dry run says no more than that
+		c.Events, err = composer.DryRun(ctx)
+	}
+	return err
+}
+
+// alike are the containers of other projects that were started in this directory, or from the Platform's images.
+func alike(others []preflight.Container, dir string, all preflight.Config, services options.Services) []preflight.Container {
+	images := map[string]bool{}
+	for _, name := range slices.Concat(services.Backends, services.Cron) {
+		images[all.Services[name].Image] = true
+	}
+	return slices.DeleteFunc(slices.Clone(others), func(c preflight.Container) bool { return c.Dir != dir && !images[c.Image] })
+}
+
+// composer says how Docker Compose is run: by the options, else as the containers were started, else as an earlier look said.
+func (v *VM) composer(containers []preflight.Container, project string) (platform.Composer, error) {
+	asked, before := v.about.Compose, v.about.Before
+	made := platform.Composer{Project: project, Dir: asked.ComposeDir, Files: asked.ComposeFiles, EnvFiles: asked.ComposeEnvFiles, DockerHost: v.about.Options.DockerHost}
+	var from preflight.Container
+	for _, c := range containers {
+		holder := c.Role == proof.RoleBackend || c.Role == proof.RoleCron
+		if c.Dir != "" && (from.Dir == "" || holder) {
+			from = c
+		}
+		for _, value := range c.Environment {
+			made.Secrets = append(made.Secrets, value)
+		}
+	}
+	if from.Dir == "" {
+		from = preflight.Container{Dir: before.Dir, Files: before.Files, EnvFiles: before.EnvFiles}
+	}
+	if made.Dir == "" {
+		made.Dir = from.Dir
+	}
+	made.Dir = strings.TrimRight(made.Dir, "/")
+	if made.Dir == "" {
+		return made, fault.New(fault.CodeComposeUnavailable, "Set compose_dir, or start the Platform (docker compose up -d in its directory).",
+			"The Platform is down, and the directory of its compose files is not known.")
+	}
+	if from.Dir == made.Dir {
+		if len(made.Files) == 0 {
+			made.Files = from.Files
+		}
+		if len(made.EnvFiles) == 0 {
+			made.EnvFiles = from.EnvFiles
+		}
+	}
+	made.Files, made.EnvFiles = below(made.Dir, made.Files), below(made.Dir, made.EnvFiles)
+	return made, nil
+}
+
+func below(dir string, paths []string) []string {
+	whole := []string{}
+	for _, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		whole = append(whole, path)
+	}
+	return whole
+}
+
+// toRun is the result: how compose is to be run from now on.
+func toRun(c preflight.Comparison, how platform.Composer, services options.Services) *platform.Compose {
+	made := &platform.Compose{
+		Project: how.Project, Dir: how.Dir, Files: how.Files, EnvFiles: how.EnvFiles, Profiles: list(how.Profiles), Version: c.Compose,
+		Mounts: preflight.Mounts(c.Containers), Services: map[string]platform.ComposeService{},
+		KeepsAddresses: list(preflight.Followers(c.Enabled, slices.Concat(services.Backends, services.Cron, services.Migrate), services.Backends)),
+	}
+	for name, service := range c.All.Services {
+		_, enabled := c.Enabled.Services[name]
+		one := platform.ComposeService{DependsOn: list(service.DependsOn), Enabled: enabled && service.Replicas > 0, Image: service.Image}
+		one.Running = slices.ContainsFunc(c.Containers, func(each preflight.Container) bool { return each.Service == name && each.Running })
+		made.Services[name] = one
+	}
+	if len(c.Containers) == 0 && c.Before != nil {
+		made.Mounts = c.Before.Mounts
+	}
+	return made
+}
+
+// list is never null in a result.
+func list[T any](of []T) []T { return append([]T{}, of...) }

@@ -1,0 +1,113 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
+)
+
+// Look observes what is to be gathered: platform, records, count. It asks Docker only when that is wanted, or needed to find the
+// database.
+func (v *VM) Look(ctx context.Context, gather []string) error {
+	scan, count := slices.Contains(gather, "records"), slices.Contains(gather, "count")
+	var found platform.Found
+	var err error
+	switch {
+	case slices.Contains(gather, "platform"):
+		found, err = v.started(ctx)
+	case (scan || count) && v.about.Options.Database == nil:
+		found, err = v.containers(ctx, false)
+	}
+	if err != nil {
+		return err
+	}
+	if count {
+		if err := v.count(ctx, found); err != nil {
+			return err
+		}
+	}
+	if !scan {
+		return nil
+	}
+	if err := v.open(ctx, found); err != nil {
+		return err
+	}
+	counted, err := v.Scanner.Scan(ctx)
+	if err != nil {
+		return err
+	}
+	v.Observed.Records = &counted
+	return nil
+}
+
+// count is the number of records alone: none is read.
+func (v *VM) count(ctx context.Context, found platform.Found) error {
+	if err := v.connectDatabase(ctx, found); err != nil {
+		return err
+	}
+	total, err := v.database.Count(ctx)
+	v.Counted = &proof.Records{Database: v.database.Identity(), Total: total, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}
+	return err
+}
+
+// started looks at the containers, until all is ready where that is waited for, and compares them with an earlier look.
+func (v *VM) started(ctx context.Context) (platform.Found, error) {
+	deadline := v.about.Now().Add(time.Duration(v.about.Compose.ReadyTimeout) * time.Second)
+	for {
+		found, err := v.containers(ctx, true)
+		if err != nil {
+			return found, err
+		}
+		if err := v.moved(found); err != nil || v.about.Compose.ReadyTimeout == 0 {
+			return found, err
+		}
+		late := v.late(ctx, found)
+		if late == "" {
+			return found, nil
+		}
+		if !v.about.Now().Before(deadline) {
+			return found, fault.New(fault.CodePlatformNotReady, "Read the backend's log (docker logs), fix the cause, then run the same command again.",
+				"The Platform is not ready after %s (ready_timeout): %s.", time.Duration(v.about.Compose.ReadyTimeout)*time.Second, late)
+		}
+		select {
+		case <-ctx.Done():
+			return found, interrupted()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// late says what is not ready yet, or nothing.
+func (v *VM) late(ctx context.Context, found platform.Found) string {
+	if r := found.Platform.Readiness; !r.Ready {
+		return fmt.Sprintf("%s: %s", r.URL, r.Detail)
+	}
+	unhealthy, _ := v.askBackends(ctx, found.Containers())
+	for _, name := range slices.Sorted(maps.Keys(unhealthy)) {
+		return fmt.Sprintf("backend %s: %s", name, unhealthy[name])
+	}
+	return ""
+}
+
+// moved compares what runs with the option platform: before anything that cannot be taken back, the database must be the
+// one that was there.
+func (v *VM) moved(found platform.Found) error {
+	before := v.about.Before
+	differences := preflight.Moved(preflight.Before{Project: before.Project, Mounts: before.Mounts}, found.Platform.Project, found.Platform.Mounts)
+	if v.about.Compose.AllowDrift {
+		v.Drift, differences = differences, nil
+	}
+	if len(differences) == 0 {
+		return nil
+	}
+	return fault.New(fault.CodePlatformDiffers, "Stop it (docker compose down), start it as it was started before (same user, directory and files), then run the same command again.",
+		"%s", "This is not the Platform that ran before. "+strings.Join(differences, " "))
+}

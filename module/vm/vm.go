@@ -1,0 +1,196 @@
+// Package vm is the VM's side: the state rotating, and what seqera_crypto_rotation_info asks of the VM. It observes containers and
+// records, and package proof judges them. It never sees escrow, omnibus or a writer of SSM.
+package vm
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
+	"github.com/seqera-tools/crypto-rotation/module/records"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
+)
+
+// Reader is what the VM may read of SSM; *parameters.Store is one.
+type Reader interface {
+	ReadStandalone(ctx context.Context, names proof.Names) (proof.Parameters, error)
+	Read(ctx context.Context, names ...string) (map[string]proof.Parameter, error)
+}
+
+// VM is what is looked at on the Platform's VM, kept open between polls. It is for one goroutine.
+type VM struct {
+	Observed proof.Observed
+	Keys     records.Keys     // that a record may be under
+	Scanner  *records.Scanner // nil until the records were looked at
+	Counted  *proof.Records   // how many there are, and no more
+	Drift    []string         // differences that allow_drift lets pass
+
+	about    About
+	engine   *platform.Engine
+	database *records.DB
+	secrets  []secret.Secret // to be masked in what containers say
+}
+
+// About is how the VM is looked at.
+type About struct {
+	App           string
+	ConfigPrefix  string
+	Names         proof.Names
+	Reader        Reader
+	Fingerprinter proof.Fingerprinter
+	Now           func() time.Time
+	Options       options.VM
+	Compose       options.Compose  // how Docker Compose is run; zero for the state rotating
+	Before        custody.Platform // what ran before; zero where nothing is known of it
+	Carry         bool             // see records.Options
+}
+
+// New makes a VM. No call is made.
+func New(about About) *VM { return &VM{about: about, Observed: proof.Observed{Now: about.Now()}} }
+
+// containers looks at the compose project and, where that counts, asks whether the Platform is ready: one that is stopped may
+// take seconds to say no.
+func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, error) {
+	if err := v.connect(ctx); err != nil {
+		return platform.Found{}, err
+	}
+	found, err := v.engine.Find(ctx, v.query())
+	if err != nil {
+		return found, err
+	}
+	if asksHealth {
+		found.Platform.Readiness = platform.Ready(ctx, nil, v.about.Options.HealthURL, v.about.Now)
+	}
+	v.Observed.Platform = &found.Platform
+	return found, nil
+}
+
+func (v *VM) connect(ctx context.Context) (err error) {
+	if v.engine == nil {
+		v.engine, err = platform.Connect(ctx, v.about.Options.DockerHost)
+	}
+	return err
+}
+
+func (v *VM) query() platform.Query {
+	return platform.Query{Project: v.about.Options.ComposeProject, Dir: v.about.Compose.ComposeDir, Services: platform.Services(v.about.Options.Services)}
+}
+
+func (v *VM) connectDatabase(ctx context.Context, found platform.Found) error {
+	if v.database != nil {
+		return nil
+	}
+	where, err := v.where(ctx, found)
+	if err != nil {
+		return err
+	}
+	v.database, err = records.Open(ctx, where)
+	return err
+}
+
+// open makes the connection and the memory that last from poll to poll.
+func (v *VM) open(ctx context.Context, found platform.Found) error {
+	if err := v.connectDatabase(ctx, found); err != nil {
+		return err
+	}
+	if v.Scanner != nil {
+		v.Scanner.Use(v.database)
+		return nil
+	}
+	baseline, lost, err := records.LoadBaseline(v.about.Options.Baseline, v.about.App, v.Keys, v.about.Fingerprinter)
+	if err != nil {
+		return err
+	}
+	v.Observed.BaselineLost, v.Observed.Known = lost, nil
+	if named, _ := records.Named(v.about.Options.Baseline); named != nil {
+		v.Observed.Known = []proof.Known{{Total: named.Total, By: "the baseline of " + named.TakenAt.UTC().Format(time.RFC3339)}}
+	}
+	how := records.Options{Baseline: baseline, Carry: v.about.Carry}
+	if limit := v.about.Options.MaxRecordsPerSecond; limit != nil {
+		how.PerSecond = *limit
+	}
+	v.Scanner = records.NewScanner(v.database, v.Keys, how)
+	return nil
+}
+
+// where finds the database: the option, else the backend container's environment, with the login from SSM if that has none.
+func (v *VM) where(ctx context.Context, found platform.Found) (proof.Database, error) {
+	var where proof.Database
+	if d := v.about.Options.Database; d != nil {
+		where = proof.Database(*d)
+	} else {
+		var err error
+		if where, err = found.Database(); err != nil {
+			return where, err
+		}
+	}
+	if where.User == "" || where.Password.IsEmpty() {
+		user, password := v.about.ConfigPrefix+"/datasources/default/username", v.about.ConfigPrefix+"/datasources/default/password"
+		login, err := v.about.Reader.Read(ctx, user, password)
+		if err != nil {
+			return where, err
+		}
+		where.User, where.Password = login[user].Value.Reveal(), login[password].Value
+	}
+	v.secrets = append(v.secrets, where.Password)
+	return where, nil
+}
+
+// crons gives cron's containers.
+func (v *VM) crons() []proof.Service {
+	var found []proof.Service
+	for _, service := range v.Observed.Platform.Services {
+		if service.Role == proof.RoleCron {
+			found = append(found, service)
+		}
+	}
+	return found
+}
+
+// lastLines are what cron said last, in one line, with secrets masked; empty where it cannot be read.
+func (v *VM) lastLines(ctx context.Context) string {
+	var said []string
+	for _, cron := range v.crons() {
+		if tail, err := v.engine.Tail(ctx, cron.Container, 3); err == nil && tail != "" {
+			said = append(said, strings.ReplaceAll(strings.TrimSpace(tail), "\n", " | "))
+		}
+	}
+	return v.masked(strings.Join(said, " | "))
+}
+
+func (v *VM) masked(text string) string {
+	return secret.Scrub(text, append([]secret.Secret{v.Keys.Current, v.Keys.Previous}, v.secrets...)...)
+}
+
+// withLog adds cron's last lines to the news that it does not stay up.
+func (v *VM) withLog(ctx context.Context, err error) error {
+	var f *fault.Fault
+	if errors.As(err, &f) && f.Code == fault.CodeCronFailed {
+		if lines := v.lastLines(ctx); lines != "" {
+			f.What += " Its last lines: " + lines
+		}
+	}
+	return err
+}
+
+// disconnect forgets a connection that broke: a container of the database that starts again has another address.
+func (v *VM) disconnect() {
+	if v.database != nil {
+		_ = v.database.Close()
+		v.database = nil
+	}
+}
+
+// Close ends the connections.
+func (v *VM) Close() {
+	v.disconnect()
+	if v.engine != nil {
+		v.engine.Close()
+	}
+}

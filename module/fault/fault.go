@@ -64,6 +64,7 @@ const (
 	CodeWaitTimeout          Code = "wait_timeout"
 	CodeInterrupted          Code = "interrupted"
 	CodeWrongArchitecture    Code = "wrong_architecture" // told by the role's action plugin: there the module could not start
+	CodeCannotExecute        Code = "cannot_execute"     // likewise
 	CodeInternal             Code = "internal"
 )
 

@@ -10,6 +10,9 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
+// firewall is where to read on when a first packet of today's TLS gets lost on its way.
+const firewall = " Where the aws command works and this does not: docs/errors.md (aws_error)."
+
 // fault tells an SDK error to the operator. Of the service's own words only those of access errors are shown: a
 // ValidationException quotes the value that it does not like. What was written it does not say: only the code that applies knows.
 func asFault(err error, action string, names ...string) *fault.Fault {
@@ -21,13 +24,13 @@ func asFault(err error, action string, names ...string) *fault.Fault {
 	case errors.As(err, &api):
 		return answered(api.ErrorCode(), action, on).From(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fault.New(fault.CodeAWS, "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are.",
+		return fault.New(fault.CodeAWS, "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are."+firewall,
 			"SSM did not carry out %s on %s in time.", action, on).From(err)
 	case strings.Contains(err.Error(), "credentials"):
 		return fault.New(fault.CodeAWSCredentials, "Give profile, access_key and secret_key, or an instance role; see docs/permissions.md.",
 			"No AWS credentials were found.").From(err)
 	}
-	return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and run again.", "SSM could not be reached for %s on %s.", action, on).From(err)
+	return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and run again."+firewall, "SSM could not be reached for %s on %s.", action, on).From(err)
 }
 
 // answered is for errors that AWS sent, by their name.

@@ -112,6 +112,12 @@ func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 			credentials.NewStaticCredentialsProvider(c.AccessKey.Reveal(), c.SecretKey.Reveal(), c.SessionToken.Reveal())))
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
+	if errors.As(err, new(config.AssumeRoleTokenProviderNotSetError)) {
+		return nil, &fault.Fault{
+			Code: fault.CodeAWSCredentials, What: "The AWS profile asks for a code of MFA (mfa_serial), and nobody can type one here.",
+			Next: "Get a session first (aws sts get-session-token, aws-vault exec), and give its keys instead of the profile: in the environment, or as access_key, secret_key and session_token.", Cause: err,
+		}
+	}
 	if err != nil {
 		return nil, fault.New(fault.CodeAWSCredentials, "Check profile, the shared config files and aws_ca_bundle.",
 			"%s", "The AWS configuration could not be loaded: "+err.Error()+".").From(err)

@@ -140,7 +140,7 @@ func (c Composer) words(text string) string {
 			lines = append(lines, line)
 		}
 	}
-	text = secret.Scrub(strings.Join(lines, " "), c.Secrets...)
+	text = secret.ScrubValues(strings.Join(lines, " "), strings.Join(append([]string{c.Dir, c.Project}, c.Files...), " "), c.Secrets...)
 	// What compose cannot resolve or read it quotes, whole: it may be a password that no container has yet.
 	for _, hidden := range [][2]string{
 		{`(?i)(interpolation format for [\w.\[\]-]+).*`, "${1}"},

@@ -202,6 +202,43 @@ func TestTheComposeFilesMayBeWrittenInEveryWayThatComposeReads(t *testing.T) {
 	}
 }
 
+// Files, project, profile and tag may be named in the project's .env (V9): what a plain docker compose up started there is found as
+// it is, down or up, and an edit of .env after that is a pending one.
+func TestWhatTheProjectsEnvFileNamesIsThePlatform(t *testing.T) {
+	c := engine(t).composed(t)
+	env := "COMPOSE_FILE=a.yml:b.yml\nCOMPOSE_PROJECT_NAME=" + c.mark + "\nCOMPOSE_PROFILES=more\nTAG=" + strings.TrimPrefix(c.image, "crypto-rotation-test:") + "\n"
+	require.NoError(t, os.Remove(filepath.Join(c.Dir, "docker-compose.yml")))
+	c.write(t, "a.yml", strings.ReplaceAll(layout, "IMAGE", "crypto-rotation-test:${TAG:-old}"))
+	c.write(t, "b.yml", "services: {backend: {environment: {FROM: \"${FROM:-b.yml}\"}}}\n")
+	c.write(t, ".env", env)
+	c.Project = "" // nobody names it
+	down, err := c.Config(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, c.mark, down.Project)
+	assert.Equal(t, c.image, down.Services["more"].Image)
+	assert.Contains(t, down.Services["backend"].Environment, "FROM")
+	c.up(t)
+
+	// As composer, in package main, takes them from the containers.
+	c.Project = c.mark
+	found, _, err := c.Survey(t.Context(), Query{Project: c.Project, Services: usual()})
+	require.NoError(t, err)
+	one := found.Containers()[0]
+	assert.Equal(t, []string{c.Dir + "/a.yml", c.Dir + "/b.yml"}, one.Files)
+	every := c.Composer
+	every.Files, every.EnvFiles, every.Profiles = one.Files, one.EnvFiles, []string{"*"}
+	all, err := every.Config(t.Context())
+	require.NoError(t, err)
+	c.Files, c.EnvFiles, c.Profiles = one.Files, one.EnvFiles, preflight.Profiles(all, found.Containers())
+	assert.Equal(t, []string{"more"}, c.Profiles)
+	assert.Empty(t, c.differences(t))
+
+	c.write(t, ".env", strings.Replace(env, "a.yml:b.yml", "a.yml", 1))
+	assert.Empty(t, c.differences(t), "the files are those that were used")
+	c.write(t, ".env", env+"FROM=elsewhere\n")
+	assert.Contains(t, strings.Join(c.differences(t), "\n"), "Service backend would get another environment: FROM (another value).")
+}
+
 func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
 	b := engine(t)
 	for name, test := range map[string]struct {
@@ -221,7 +258,7 @@ func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := b.composed(t)
-			c.Secrets = []secret.Secret{secret.New(canary)}
+			c.Secrets = []secret.Secret{secret.New(canary), secret.New("tower")} // as the documentation's MYSQL_PASSWORD, which is in every name
 			test.write(c)
 			_, err := c.Config(t.Context())
 			assert.Equal(t, fault.CodeComposeUnavailable, faultOf(t, err).Code)

@@ -18,6 +18,7 @@ func TestTheURLOfTheDatabaseIsUnderstoodAsItsDriverDoes(t *testing.T) {
 	}{
 		{"jdbc:mysql://db:3306/tower", "db", 3306, "tower", "preferred"},
 		{"jdbc:mysql://db/tower", "db", 3306, "tower", "preferred"},
+		{"jdbc:mysql://db:3306/tower?permitMysqlScheme=true&sessionVariables=sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'", "db", 3306, "tower", "preferred"},
 		{"jdbc:mariadb://db:3307/tower?permitMysqlScheme=true", "db", 3307, "tower", "preferred"},
 		{"jdbc:mysql://tower.abc.eu-west-1.rds.amazonaws.com:3306/tower?sslMode=VERIFY_CA&serverTimezone=UTC", "tower.abc.eu-west-1.rds.amazonaws.com", 3306, "tower", "verify-ca"},
 		{"jdbc:mysql://my_db:3306/tower?useSSL=false&allowPublicKeyRetrieval=true", "my_db", 3306, "tower", "disabled"},

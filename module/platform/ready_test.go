@@ -7,6 +7,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -106,6 +108,31 @@ func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
 			assert.Equal(t, noon(), got.At)
 		})
 	}
+}
+
+// A proxy that answers 200 to everything, or not at all, must not speak for the Platform (case 9). Go asks for the variables
+// once in a process, so it is a process of its own; and no proxy for localhost, so the address is nobody's.
+func TestNoProxyIsAskedForTheHealthOfThePlatform(t *testing.T) {
+	if os.Getenv("BEHIND_A_PROXY") != "" {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for _, address := range []string{"http://192.0.2.1:8000/api/service-info", "https://192.0.2.1/health"} {
+			assert.False(t, Ready(ctx, nil, address, noon).Ready, address)
+			assert.False(t, Healthy(ctx, nil, address, noon).Ready, address)
+		}
+		return
+	}
+	asked := 0
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer proxy.Close()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestNoProxyIsAskedForTheHealthOfThePlatform$")
+	child.Env = append(os.Environ(), "BEHIND_A_PROXY=yes")
+	for _, name := range []string{"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"} {
+		child.Env = append(child.Env, name+"="+proxy.URL)
+	}
+	out, err := child.CombinedOutput()
+	assert.NoError(t, err, string(out))
+	assert.Zero(t, asked)
 }
 
 func TestAPasswordInTheHealthURLIsNotShown(t *testing.T) {

@@ -204,6 +204,48 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 	}
 }
 
+// What the installer adds for RDS with Studios, Groundswell, a private CA and Wave Lite: two replicas, a one-shot that stays up, a
+// service of which nothing depends on anything, sockets and files of $HOME.
+func TestTheInstallersFurtherServicesAreNoDifference(t *testing.T) {
+	const further = `"groundswell": {"image": "x/groundswell:1", "restart": "always", "command": ["sh", "-c", "pip install x"], "ports": [{"target": 8090, "published": "8090", "protocol": "tcp"}]},
+    "connect-proxy": {"image": "x/connect-proxy:1", "restart": "always", "user": "65532:65532", "ports": [{"target": 9090, "published": "9090", "protocol": "tcp"}, {"target": 2222, "published": "2222", "protocol": "tcp"}],
+      "volumes": [{"type": "bind", "source": "/home/ec2-user/.tower/connect", "target": "/data"}]},
+    "reverseproxy": {"image": "nginx", "container_name": "reverseproxy", "restart": "always", "labels": {"seqera": "reverseproxy"}, "ports": [{"target": 443, "published": "443", "protocol": "tcp"}, {"target": 80, "published": "80", "protocol": "tcp"}],
+      "depends_on": {"wave-lite-reverse-proxy": {"condition": "service_started"}, "connect-proxy": {"condition": "service_started"}}},
+    "wave-lite": {"image": "x/wave:1", "restart": "always", "deploy": {"mode": "replicated", "replicas": 2}, "environment": {"MICRONAUT_ENVIRONMENTS": "lite"}},
+    "wave-lite-reverse-proxy": {"image": "nginx", "ports": [{"target": 80, "published": "9099", "protocol": "tcp"}], "depends_on": {"wave-lite": {"condition": "service_started"}}},
+    "proxy": {`
+	names := []string{"groundswell", "connect-proxy", "reverseproxy", "wave-lite", "wave-lite-reverse-proxy"}
+	c := same(t, `"proxy": {`, further)
+	for _, name := range names {
+		service := c.All.Services[name]
+		c.Images[service.Image] = "sha256:" + service.Image
+		for n := range service.Replicas {
+			one := Container{
+				Name: fmt.Sprintf("ec2-user-%s-%d", name, n+1), Service: name, Project: c.Project, Role: proof.RoleOther, Running: true, Dir: c.Dir, Image: service.Image,
+				Environment: service.Environment, Mounts: service.Mounts, Ports: service.Ports,
+			}
+			if name == "reverseproxy" {
+				one.Name = name
+			}
+			c.Containers, c.Events = append(c.Containers, one), append(c.Events, Event{one.Name, "Running"})
+		}
+	}
+	got, warnings := Differences(c)
+	assert.Empty(t, append(got, warnings...))
+	assert.Equal(t, []string{"frontend"}, Followers(c.Enabled, []string{"backend", "cron", "migrate"}, []string{"backend"}), "Studios, Groundswell and Wave keep running")
+
+	c.container(t, "wave-lite-reverse-proxy").Running = false
+	c.container(t, "wave-lite-reverse-proxy").ExitCode = 1
+	c.Events = append(c.Events, Event{"reverseproxy", "Recreate"})
+	got, _ = Differences(c)
+	assert.Len(t, got, 2, "and are told of")
+
+	facts := able()
+	facts.Containers = append(facts.Containers, c.Containers[len(c.Containers)-5:]...)
+	assert.Empty(t, Unsuitable(facts).Problems, "Wave has MICRONAUT_ENVIRONMENTS, and is no backend")
+}
+
 func TestARecreationThatASentenceExplainsIsNotToldTwice(t *testing.T) {
 	c := same(t, "x/frontend:v26.1.3", "x/frontend:v26.2.0")
 	c.Events = []Event{{"ec2-user-frontend-1", "Recreate"}}

@@ -104,3 +104,44 @@ func Scrub(text string, secrets ...Secret) string {
 	}
 	return text
 }
+
+// ScrubValues is Scrub for the values of an environment, few of which are secrets. What stands in known, a text that everybody
+// may read, is none. A value of fewer than eight bytes may be an everyday word, such as tower: it is replaced where it stands
+// alone, and left inside a path or a longer word.
+func ScrubValues(text, known string, values ...Secret) string {
+	for _, value := range values {
+		switch {
+		case strings.Contains(known, value.Reveal()):
+		case value.Len() >= 8:
+			text = Scrub(text, value)
+		case value.Len() >= 4:
+			text = replaceAlone(text, value.Reveal())
+		}
+	}
+	return text
+}
+
+func replaceAlone(text, word string) string {
+	var out strings.Builder
+	for {
+		at := strings.Index(text, word)
+		if at < 0 {
+			return out.String() + text
+		}
+		before, after := text[:at], text[at+len(word):]
+		out.WriteString(before)
+		if joined(last(out.String()), "/-_.") || joined(after, "/-_") || len(after) > 1 && after[0] == '.' && joined(after[1:], "") {
+			out.WriteString(word)
+		} else {
+			out.WriteString(Mask)
+		}
+		text = after
+	}
+}
+
+func last(text string) string { return text[max(0, len(text)-1):] }
+
+// joined says whether a text begins with a letter, a digit or one of some other characters.
+func joined(text, others string) bool {
+	return text != "" && (strings.ContainsRune(others, rune(text[0])) || text[0] >= 0x80 || '0' <= text[0] && text[0] <= '9' || 'a' <= text[0]|0x20 && text[0]|0x20 <= 'z')
+}

@@ -107,6 +107,21 @@ func TestScrubMasksEverySecretInAText(t *testing.T) {
 	assert.Equal(t, "key [secret] and [secret], a", Scrub("key "+canary+" and "+canary+", a", New(canary), New("a")))
 }
 
+func TestOfAnEnvironmentAWordIsMaskedWhereItStandsAlone(t *testing.T) {
+	for text, want := range map[string]string{
+		"env file /home/tower/tower.env not found": "env file /home/tower/tower.env not found",
+		"service tower-api uses my_tower, towers":  "service tower-api uses my_tower, towers",
+		"password tower.":                          "password [secret].",
+		"tower":                                    "[secret]",
+		"u:tower@db tower=\"tower\"":               "u:[secret]@db [secret]=\"[secret]\"",
+		canary + "/" + canary + ".env":             "[secret]/[secret].env",
+		"a tow":                                    "a tow",
+		"/home/ec2-user/x of ec2-user":             "/home/ec2-user/x of ec2-user",
+	} {
+		assert.Equal(t, want, ScrubValues(text, "/home/ec2-user", New("tower"), New(canary), New("tow"), New("ec2-user"), New("")), text)
+	}
+}
+
 func TestFingerprintsAreSixteenHexDigitsAndTellKeysAndScopesApart(t *testing.T) {
 	f := NewFingerprinter("app", Rounds)
 	one := f.Of(New(canary))

@@ -18,6 +18,7 @@ options:
   host: {description: its name, vars: [{name: inventory_hostname}, {name: ansible_host}]}
   uname: {description: what uname says, required: true, vars: [{name: foreign_uname}]}
   asked: {description: where each question is noted, required: true, vars: [{name: foreign_asked}]}
+  refuses: {description: what its shell says instead of running its programs, default: "", vars: [{name: foreign_refuses}]}
   runner: {description: what runs its programs, default: "", vars: [{name: foreign_runner}]}
 """
 
@@ -33,5 +34,8 @@ class Connection(Local):
             with open(self.get_option("asked"), "a", encoding="utf-8") as file:
                 file.write(f"{self.get_option('host')}\n")
             return 0, f"Last login: today\r\n{self.get_option('uname')}\r\n".encode(), b""
+        refuses, program = self.get_option("refuses"), re.search(r"[^\s'\"]*/AnsiballZ_seqera\w*", cmd)
+        if refuses and program and "chmod" not in cmd:
+            return 126, b"", f"/bin/sh: line 1: {program[0]}: {refuses}\n".encode()
         runner = self.get_option("runner")
         return super().exec_command(re.sub(r"(-c '[^']*?)(\S*/AnsiballZ_seqera\w* )", rf"\1{runner} \2", cmd) if runner else cmd, in_data, sudoable)

@@ -291,6 +291,17 @@ def test_what_cannot_be_run_says_why(clone):
     assert watched.result["failed"] and "Exec format error" in watched.result["msg"], watched.result
 
 
+@pytest.mark.parametrize("wait", [True, False], ids=["in the background", "at once"])
+def test_what_may_not_be_run_says_where_it_may(clone, wait):
+    # An interpreter that is no program makes a kernel say what a mount with noexec does; async names the interpreter.
+    none = clone.tmp / "AnsiballZ_seqera_crypto_rotation"
+    none.touch(mode=0o644)
+    clone.module.write_text(f"#!{none}\n# \x01\n")
+    watched = clone.run(task=TASK | {"seqera_crypto_rotation": TASK["seqera_crypto_rotation"] | {"wait": wait}})
+    assert watched.result["failed"] and watched.result["error_code"] == "cannot_execute", watched.result
+    assert watched.result["msg"].startswith("vm-1 does not let the module run: /") and "Permission denied" in watched.result["msg"]
+
+
 @pytest.mark.parametrize(
     "more, argv",
     [

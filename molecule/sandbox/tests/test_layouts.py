@@ -164,9 +164,8 @@ class Edited:
 
     def __init__(self, platform):
         self.platform = platform
-        self.compose_file, self.tower_env = (
-            pathlib.Path(platform.env[where]) / name for where, name in (("SANDBOX_DIR", "docker-compose.yml"), ("SANDBOX_CONFIG_DIR", "tower.env"))
-        )
+        self.compose_file = pathlib.Path(platform.env["SANDBOX_DIR"], "docker-compose.yml")
+        self.tower_env, self.tower_yml = (pathlib.Path(platform.env["SANDBOX_CONFIG_DIR"], name) for name in ("tower.env", "tower.yml"))
 
     @contextlib.contextmanager
     def text(self, path, change, apply=False):
@@ -191,6 +190,70 @@ class Edited:
 
     def environment(self, change):
         return self.text(self.tower_env, change, apply=True)
+
+    @contextlib.contextmanager
+    def gone(self, path):
+        aside = path.rename(path.with_suffix(".aside"))
+        try:
+            yield
+        finally:
+            aside.rename(path)
+
+
+@contextlib.contextmanager
+def no_image(platform):
+    """The image of migrate, which no container holds, as a nightly docker image prune leaves it."""
+    image = next(line for line in platform.compose("config", "--images").split() if "migrate" in line)
+    platform.docker("tag", image, f"{platform.name}:kept")
+    platform.docker("image", "rm", image)
+    try:
+        yield
+    finally:
+        platform.docker("tag", f"{platform.name}:kept", image)
+        platform.docker("image", "rm", f"{platform.name}:kept")
+
+
+@contextlib.contextmanager
+def second_cron(platform):
+    platform.compose("up", "--detach", "--no-deps", "--no-recreate", "--scale", "cron=2", "cron")
+    try:
+        yield
+    finally:
+        platform.compose("up", "--detach", "--no-deps", "--no-recreate", "--scale", "cron=1", "cron")
+
+
+@contextlib.contextmanager
+def unnamed_backend(platform):
+    """A container of the Platform whose service nobody named; its labels alone put it into the project."""
+    project, name = platform.env["SANDBOX_PROJECT"], f"{platform.name}-api"
+    image = platform.docker("inspect", "--format", "{{.Config.Image}}", f"{project}-backend-1").strip()
+    labels = {"com.docker.compose.project": project, "com.docker.compose.service": "api"}
+    settings = ("TOWER_ENABLE_AWS_SSM=true", "MICRONAUT_ENVIRONMENTS=prod,redis,ha")
+    platform.docker("create", f"--name={name}", *[f"--label={key}={value}" for key, value in labels.items()], *[f"--env={one}" for one in settings], image)
+    try:
+        yield
+    finally:
+        platform.docker("rm", "--force", name)
+
+
+@contextlib.contextmanager
+def strange_session(platform):
+    """Somebody in another container uses the Platform's database."""
+    project, name, client = platform.env["SANDBOX_PROJECT"], f"{platform.name}-elsewhere", platform.env["SANDBOX_DB_CLIENT"]
+    image = platform.docker("inspect", "--format", "{{.Config.Image}}", f"{project}-db-1").strip()
+    login = dict(line.split("=", 1) for line in Edited(platform).tower_env.read_text().splitlines() if line.startswith("TOWER_DB_"))
+    command = [client, "--host=db", f"--user={login['TOWER_DB_USER']}", f"--password={login['TOWER_DB_PASSWORD']}", "tower", "--execute=SELECT SLEEP(600)"]
+    platform.docker("run", "--detach", f"--name={name}", f"--network={project}_backend", f"--entrypoint={command[0]}", image, *command[1:])
+    try:
+        for _ in range(100):
+            if platform.sql("SELECT 1 FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(600)%'"):
+                break
+            time.sleep(0.2)
+        else:
+            raise AssertionError(platform.docker("logs", name))
+        yield
+    finally:
+        platform.docker("rm", "--force", name)
 
 
 @contextlib.contextmanager
@@ -257,6 +320,18 @@ def test_refused(platform):
             lambda: edited.environment(lambda text: text.replace("TOWER_ENABLE_AWS_SSM=true", f"TOWER_ENABLE_AWS_SSM=false\nTOWER_CRYPTO_SECRETKEY={key}")),
             {}, ["platform_unsuitable", "does not read SSM"],
         ),
+        "no env file": (lambda: edited.gone(edited.tower_env), {}, ["compose_unavailable", "tower.env"]),
+        "no image": (lambda: no_image(platform), {}, ["platform_differs", "of service migrate is not on this VM"]),
+        "left switch in tower.yml": (
+            lambda: edited.text(edited.tower_yml, lambda text: f"{text}tower.secret-rotation.enabled: true\n"), {}, ["platform_unsuitable", "has tower.secret-rotation.enabled"],
+        ),
+        "another application": (
+            lambda: edited.text(edited.tower_yml, lambda text: text.replace("name: ", "name: other-")), {}, ["platform_unsuitable", "has the application name other-"],
+        ),
+        "second cron": (lambda: second_cron(platform), {}, ["There are 2 cron containers"]),
+        "unnamed backend": (lambda: unnamed_backend(platform), {}, ["platform_unsuitable", "does not name its service api"]),
+        "unhealthy backend": (nothing, {f"{variable}backend_health_url": "http://{address}:8080/nowhere"}, ["platform_unsuitable", "is not healthy", "status 404"]),
+        "session from elsewhere": (lambda: strange_session(platform), {}, ["platform_unsuitable", "has sessions from other hosts"]),
         # The last: root's docker leaves files in the owner's DOCKER_CONFIG, which this test hands on.
         "another home": (nothing, {f"{variable}compose_user": "root"}, ["platform_differs", "/root/.tower/db/mysql"]),
     }  # fmt: skip
@@ -273,4 +348,7 @@ def test_refused(platform):
                 said = " ".join(run.output.split())
                 assert run.code != 0 and [word for word in words if word not in said] == [], f"{name} {argv}: {run.output}"
                 assert untouched(platform) == before, f"{name} {argv}: something was touched"
+            if name == "pending image":
+                allowed = platform.run("--check", **{f"{variable}allow_drift": True})
+                assert allowed.code == 0 and "v26.1.4 instead of" in " ".join(allowed.output.split()), allowed.output
         print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)

@@ -45,9 +45,10 @@ class Control:
         path.write_bytes(head + bytes(64) if head else SCRIPT.format(python=VENV / "python", label=label or name).encode())
         path.chmod(0o755)
 
-    def host(self, name, uname):
+    def host(self, name, uname, **more):
         """Adds a host that says this of itself."""
         self.hosts[name] = {"ansible_connection": "foreign", "foreign_uname": uname, "foreign_asked": str(self.asked), "ansible_python_interpreter": str(VENV / "python")}
+        self.hosts[name] |= more
 
     def run(self, *tasks, hosts="all"):
         """Runs the tasks on all hosts and returns what each host's tasks returned, and whom was asked what it is."""
@@ -170,3 +171,16 @@ def test_a_plain_binary_of_another_architecture_fails_with_one_sentence(control,
     assert result["msg"] == (
         f"vm is linux/{MACHINE}, and {NAME} is here for linux/{OTHER} alone: nothing was started; `make dist` in the clone builds it, the collection's file contains it."
     )
+
+
+def test_a_host_that_forbids_programs_is_told_where_they_may_run(control):
+    control.binary(NAME, "plain")
+    refusals = ("Operation not permitted", "Permission denied")
+    for n, words in enumerate(refusals):
+        control.host(f"vm{n}", UNAME[MACHINE], foreign_refuses=words)
+    results, _ = control.run(TASK)
+    for n, words in enumerate(refusals):
+        [result] = results[f"vm{n}"]
+        assert result["failed"] and not result["changed"] and result["error_code"] == "cannot_execute", result
+        assert f"vm{n} does not let the module run: /" in result["msg"] and f"AnsiballZ_{NAME}: {words}. Nothing was started." in result["msg"]
+        assert "ansible_remote_tmp" in result["msg"]

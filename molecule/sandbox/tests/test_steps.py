@@ -91,6 +91,11 @@ def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_orde
     assert code == 0, said
     assert lab.did() == ROTATION, said
     assert (lab.world["phase"], lab.world["up"]) == ("finalized", UP)
+    compose = [one["given"] for one in lab.world["calls"] if "project_src" in one["given"]]
+    # Where .env names the files, community.docker finds none and refuses.
+    assert {one["check_files_existing"] for one in compose} == {False}
+    assert {one["pull"] for one in compose if "state" in one} == {"never"}, "an image that is pulled by the way is an upgrade"
+    assert {(one["recreate"], one["dependencies"]) for one in compose if one.get("state") == "stopped"} == {("never", False)}, "stopping makes no container"
     code, said = lab.run()
     assert (code, lab.did()) == (0, []), said
 
@@ -100,6 +105,14 @@ def test_a_dry_run_foretells_what_the_run_does_and_touches_nothing(lab):
     assert code == 0 and lab.did() == [] and lab.world["phase"] == "idle", said
     for step in ("capture: escrow_retiring_key", "outage: stop backend, cron", "prepare: put_omnibus", "running pipelines: the Platform marks"):
         assert step in said, said
+
+
+@pytest.mark.parametrize("argv", [["--check"], []], ids=["dry run", "run"])
+def test_what_preflight_refuses_is_refused_with_its_words_and_nothing_is_touched(lab, argv):
+    lab.set(fails={"preflight": {"msg": "This Platform cannot rotate. Two crons.", "error_code": "platform_unsuitable", "in_check": True}})
+    code, said = lab.run(*argv)
+    assert code == 2 and "This Platform cannot rotate. Two crons." in said, said
+    assert lab.did() == [] and (lab.world["phase"], lab.world["up"]) == ("idle", UP), said
 
 
 @pytest.mark.parametrize("what", ["captured", "stopped", "absent", "records"])
@@ -151,6 +164,16 @@ def test_another_database_after_the_start_stops_the_run_before_cron_sees_it(lab)
     assert lab.did()[-2:] == ["present backend db frontend", "stopped backend cron"] and "cron" not in lab.world["up"]
 
 
+def test_other_mounts_after_the_start_stop_the_run_before_cron_sees_them(lab):
+    lab.set(fails={"platform,count": {"msg": "This is not the Platform that ran before. Other mounts.", "error_code": "platform_differs"}})
+    code, said = lab.run()
+    assert code == 2 and "Other mounts." in said, said
+    assert "present cron" not in lab.did() and "finalized" not in lab.did() and "cron" not in lab.world["up"], said
+    # The module is told what to compare with, and cannot be asked otherwise after a start.
+    asked = [one["given"] for one in lab.world["calls"] if one["what"] == "platform,count"]
+    assert {one["platform"]["project"] for one in asked} == {"tower"} and all("mounts" in one["platform"] for one in asked)
+
+
 def whom(lab):
     """Who carried out what was asked about the VM: user, home, $PWD."""
     return {(one["user"], one["home"], one["pwd"]) for one in lab.world["calls"] if one["what"] not in ("prepared", "captured")}
@@ -176,6 +199,18 @@ def test_another_owner_of_the_compose_directory_runs_everything_on_the_vm(become
         code, said = lab.run("--check", **become, **more)
         assert code == 0 and whom(lab) == {("nobody", owner.pw_dir, str(lab.home))}, said
         assert {one["user"] for one in lab.world["calls"] if one["what"] == "prepared"} == {"root"}, "on the control node nobody becomes anybody"
+
+
+def test_credentials_that_are_given_empty_leave_the_environments_aside(lab):
+    given = {"profile": "prod", "access_key": "", "secret_key": "", "session_token": None}
+    code, said = lab.run(entry="due", **{f"seqera_crypto_rotation_{name}": value for name, value in given.items()})
+    [asked] = [one["given"] for one in lab.world["calls"]]
+    assert code == 0 and {name: asked.get(name) for name in given} == given, said
+
+
+def test_a_name_that_yaml_reads_as_a_number_is_refused(lab):
+    code, said = lab.run(entry="due", seqera_crypto_rotation_rotation_id=2026.10)
+    assert code == 2 and "must be quoted" in said and lab.world["calls"] == [], said
 
 
 def test_an_extra_variable_that_nothing_outranks_is_refused(lab):

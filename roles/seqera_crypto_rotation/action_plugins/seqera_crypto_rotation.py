@@ -37,6 +37,11 @@ HEADS = {
     "darwin_arm64": rb"\xcf\xfa\xed\xfe\x0c\x00\x00\x01",
 }
 CANNOT_RUN = ("Exec format error", "Bad CPU type in executable")  # as Linux and macOS say it
+# As a shell says it, and as async does: a mount with noexec, or a list of the programs that may run.
+MAY_NOT_RUN = (
+    r"(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*): (?P<why>Operation not permitted|Permission denied)",
+    r"(?P<why>Operation not permitted|Permission denied): b?'(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*)'",
+)
 NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # of async; a module run directly has none
 
 
@@ -149,6 +154,8 @@ class ActionModule(ActionBase):
     def _plainly(self, outcome: dict[str, Any], binaries: Binaries, variables: dict[str, Any]) -> dict[str, Any]:
         """Says in a sentence that the host could not run the binary, where Ansible has but the shell's words."""
         said = " ".join(str(outcome.get(key, "")) for key in ("msg", "module_stdout", "module_stderr"))
+        if outcome.get("failed") and (found := next(filter(None, (re.search(words, said) for words in MAY_NOT_RUN)), None)):
+            return outcome | forbidden(self._host(variables), **found.groupdict())
         if not outcome.get("failed") or not any(words in said for words in CANNOT_RUN):
             return outcome
         platform = self._platform(variables)
@@ -219,6 +226,15 @@ class ActionModule(ActionBase):
                 return status
             lines.silence(2 * pause)
         return {}
+
+
+def forbidden(host: str, path: str, why: str) -> dict[str, Any]:
+    """Returns a failure that says what to do where a host lets no program run from a directory."""
+    msg = (
+        f"{host} does not let the module run: {path}: {why}. Nothing was started. Cause: the directory is on a mount with noexec, or a list of allowed "
+        "programs (fapolicyd, an EDR agent) does not have it. Set ansible_remote_tmp to a directory from which programs may run, then run again."
+    )
+    return {"failed": True, "changed": False, "error_code": "cannot_execute", "msg": msg}
 
 
 def seconds(value: Any, default: int) -> int | None:

@@ -1,0 +1,50 @@
+"""What each task of the role must say, read from its files."""
+
+import pytest
+import yaml
+from conftest import ROOT
+
+TASKS = sorted((ROOT / "roles" / "seqera_crypto_rotation" / "tasks").glob("*.yml"))
+# On the control node by themselves, or nothing but words.
+HERE = {"add_host", "assert", "debug", "fail", "group_by", "import_tasks", "include_tasks", "meta", "set_fact", "set_stats", "validate_argument_spec"}
+# Included by the file behind them, in a block that says it.
+UNDER = {"backup_check_rds.yml": "rds.yml", "backup_rds_snapshot.yml": "rds.yml"}
+
+
+def tasks(path):
+    """Each task of a file that calls a module, with the variables that it and its blocks set."""
+
+    def walk(listed, variables):
+        for task in listed:
+            mine = variables | task.get("vars", {})
+            for part in ("block", "rescue", "always"):
+                yield from walk(task.get(part, []), mine)
+            if "block" not in task:
+                yield task, mine
+
+    yield from walk(yaml.safe_load(path.read_text()), {})
+
+
+def module(task):
+    """The name of its module without the collection's."""
+    [name] = [word for word in task if "." in word or word.startswith("seqera_crypto_rotation")]
+    return name.rpartition(".")[2]
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
+def test_each_task_says_who_it_becomes(path):
+    """A variable of the inventory outranks `become`, so each task sets the variable: nobody on the control node, the compose user on the VM."""
+    wrong = []
+    for task, variables in tasks(path):
+        become = variables.get("ansible_become")
+        if "delegate_to" in task and path.name not in UNDER and become is not False:
+            wrong.append(f"{task['name']}: on the control node it must not become anybody")
+        if "delegate_to" not in task and module(task) not in HERE and become is None:
+            wrong.append(f"{task['name']}: on the VM it must say whom it becomes")
+    assert wrong == []
+
+
+def test_a_file_that_leaves_that_to_another_is_run_by_that_one_alone():
+    for name, other in UNDER.items():
+        calls = [(path, task) for path in TASKS for task, variables in tasks(path) if name in str(task) + str(variables)]
+        assert calls and {(task["ansible.builtin.include_tasks"], task["vars"]["seqera_crypto_rotation__with"]) for _, task in calls} == {(other, name)}

@@ -9,7 +9,7 @@ import (
 // its entry, and what the parameters lack is written. A signed look at the records must have found that the two keys open them.
 func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool) (Plan, error) {
 	previous := v.previous
-	for _, other := range []key{v.standalonePrevious, v.legacy} {
+	for _, other := range []key{v.standalonePrevious, keyOf(o.SSM.LegacyPrevious.Value, v.prints)} {
 		if previous.IsEmpty() {
 			previous = other
 		}

@@ -1,4 +1,4 @@
-package options_test
+package options
 
 import (
 	"encoding/json"
@@ -6,8 +6,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/seqera-tools/crypto-rotation/module/options"
 )
 
 func FuzzParseTakesTheOptionsOrNamesTheMistakes(f *testing.F) {
@@ -25,13 +23,13 @@ func FuzzParseTakesTheOptionsOrNamesTheMistakes(f *testing.F) {
 		}
 		params["new_secret"] = key
 		none := func(string) (string, bool) { return "", false }
-		_, err := options.ParseRotation(params, none)
-		_, other := options.ParseInfo(params, none)
+		_, err := ParseRotation(params, none)
+		_, other := ParseInfo(params, none)
 		for _, err := range []error{err, other} {
 			if err == nil {
 				continue
 			}
-			var invalid *options.Invalid
+			var invalid *Invalid
 			require.ErrorAs(t, err, &invalid)
 			assert.NotContains(t, err.Error(), key)
 		}

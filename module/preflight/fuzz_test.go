@@ -34,7 +34,7 @@ func FuzzParseConfigNeverShowsAnEnvironment(f *testing.F) {
 
 func FuzzParseEventsTakesOneContainerALine(f *testing.F) {
 	f.Add("DRY-RUN MODE -  Container p-db-1  Running\n Container p-cron-1 Recreate\n")
-	f.Add("Container  \nContainer a b\r\n")
+	f.Add("Container  \n and Container a b\r\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		events := ParseEvents(text)
 		assert.LessOrEqual(t, len(events), strings.Count(text, "\n")+1)

@@ -90,22 +90,13 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 	if !known || !v.whole() || entry.Previous != v.previous.fingerprint || entry.Current != v.current.fingerprint {
 		return Plan{}, unexplained(o, v, entry, known)
 	}
-	if !desired.NewKey.IsEmpty() && !desired.NewKey.Equal(v.current.Secret) {
-		return Plan{}, fault.New(fault.CodeRotationOpen, "Leave new_secret out and finish this rotation first.",
-			"Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, v.current.fingerprint)
+	if err := validateSame(desired, v, entry); err != nil {
+		return Plan{}, err
 	}
 	if desired.CaptureOnly {
 		return assemble(o, desired, change{view: v, entry: entry, opened: true, current: v.current, previous: v.previous})
 	}
-	if desired.FromEscrow != "" && desired.FromEscrow != v.current.fingerprint {
-		return Plan{}, fault.New(fault.CodeRotationOpen, "Leave new_secret_from_escrow out and finish this rotation first.",
-			"Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, v.current.fingerprint, desired.FromEscrow)
-	}
 	chunk := chunkWanted(desired)
-	if chunk != nil && (v.chunkSize == nil || *chunk != *v.chunkSize) {
-		return Plan{}, fault.New(fault.CodeRotationOpen, "Give the chunk_size that it was begun with, or none, and finish this rotation.",
-			"Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk)
-	}
 	if entry.ChunkSize != nil {
 		chunk = v.chunkSize // of this rotation, also where this run does not name it
 	}
@@ -117,6 +108,26 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 		return linkLater(o, desired, entry, plan)
 	}
 	return assemble(o, desired, change{view: v, entry: entry, opened: true, current: v.current, previous: v.previous, standalone: steps})
+}
+
+// validateSame refuses options that would make another rotation of the one that is prepared.
+func validateSame(desired Desired, v view, entry custody.Entry) error {
+	if !desired.NewKey.IsEmpty() && !desired.NewKey.Equal(v.current.Secret) {
+		return fault.New(fault.CodeRotationOpen, "Leave new_secret out and finish this rotation first.",
+			"Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, v.current.fingerprint)
+	}
+	if desired.CaptureOnly {
+		return nil
+	}
+	if desired.FromEscrow != "" && desired.FromEscrow != v.current.fingerprint {
+		return fault.New(fault.CodeRotationOpen, "Leave new_secret_from_escrow out and finish this rotation first.",
+			"Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, v.current.fingerprint, desired.FromEscrow)
+	}
+	if chunk := chunkWanted(desired); chunk != nil && (v.chunkSize == nil || *chunk != *v.chunkSize) {
+		return fault.New(fault.CodeRotationOpen, "Give the chunk_size that it was begun with, or none, and finish this rotation.",
+			"Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk)
+	}
+	return nil
 }
 
 // prepareAnew begins a rotation, or one that was cut off before the omnibus changed.

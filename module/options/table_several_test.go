@@ -74,7 +74,7 @@ func needed() []row {
 		{option: "verify", options: `{"verify": "attested", "attested_by": "Ada"}`, want: `["attested"]`},
 		{option: "verify", options: `{"verify": "attested"}`, ours: "Ansible's required_if does not look into lists"},
 		{option: "verify", options: `{"verify": "database,attested", "attested_by": "jo"}`, want: `["database", "attested"]`},
-		{option: "verify", options: `{"verify": "database,logs"}`, ours: "Ansible's required_if does not look into lists"},
+		{option: "verify", options: `{"verify": "database,attested"}`, ours: "Ansible's required_if does not look into lists"},
 		{option: "access_key", options: `{"access_key": "a"}`},
 		{option: "access_key", options: `{"secret_key": "b"}`},
 		{option: "access_key", options: `{"access_key": "a", "secret_key": "{{ omit }}"}`},

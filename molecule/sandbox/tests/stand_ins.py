@@ -15,6 +15,7 @@ WRITES = {
     "prepared": ["put_omnibus", "put_current_key", "put_switch", "record_prepared"],
     "finalized": ["put_omnibus", "delete_switch", "record_finished"],
     "aborted": ["put_omnibus", "put_current_key", "record_aborted"],
+    "reversed": ["record_reversed", "put_omnibus", "put_previous_key", "put_current_key", "record_prepared"],
 }
 OPEN = ("captured", "prepared")
 
@@ -36,6 +37,8 @@ def control(world, asked, check):
         return rotating(world)
     names = {"idle": CAPTURE + WRITES["prepared"], "captured": WRITES["prepared"]}.get(phase, []) if state == "prepared" else WRITES[state]
     end = state
+    if state == "aborted" and asked.get("reverse"):
+        names, end = WRITES["reversed"], "prepared"
     if asked.get("capture_only"):
         names, end = [one for one in names if one in CAPTURE], "captured"
     if names and not check:
@@ -74,7 +77,8 @@ def info(world, asked, _check):
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
         out |= {"untouched": {"kind": "untouched"}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
     if "ledger" in gather and phase in OPEN:
-        out["ledger"] = [{"rotation_id": "r1", "stage": {"captured": "open"}.get(phase, phase), "previous": "bbbb", "platform": world.get("platform", {})}]
+        entry = {"rotation_id": "r1", "stage": {"captured": "open"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
+        out["ledger"] = [entry | {"platform": world.get("platform", {})}]
     return out
 
 

@@ -123,10 +123,30 @@ def test_before_the_parameters_changed_a_failure_leaves_the_platform_running(lab
     assert lab.world["up"] == UP and "put_omnibus" not in json.dumps(lab.world["phase"])
 
 
-def test_an_abort_is_refused_before_anything_is_stopped(lab):
+def test_an_abort_re_encrypts_back_where_records_are_under_the_new_key(lab):
     lab.set(phase="prepared", rewritten=True)
+    code, said = lab.run("--check", entry="abort")
+    assert code == 0 and lab.did() == [] and "the two keys change places" in said, said
     code, said = lab.run(entry="abort")
-    assert code == 2 and lab.did() == [] and "cannot be aborted" in said, said
+    assert code == 0, said
+    assert lab.did() == ["stopped backend cron", "migrate", "absent", "aborted", *ROTATION[4:]], said
+    [aborted] = [one["given"] for one in lab.world["calls"] if one["what"] == "aborted"]
+    assert aborted["reverse"] and aborted["baseline"]["digest"] == "d" and not aborted.get("proof")
+    assert lab.world["up"] == UP
+
+
+@pytest.mark.parametrize("what", ["rotating", "finalized"])
+def test_an_abort_that_re_encrypts_and_fails_leaves_the_platform_running(lab, what):
+    lab.set(phase="prepared", rewritten=True, fails={what: {"msg": "the network is down", "changed": False}})
+    code, said = lab.run(entry="abort")
+    assert code == 2 and "the network is down" in said and lab.world["up"] == UP, said
+
+
+def test_a_rotation_begun_by_hand_is_looked_at_before_it_is_taken_over(lab):
+    code, said = lab.run(seqera_crypto_rotation_adopt=True)
+    assert code == 0, said
+    first, *rest = [one for one in lab.world["calls"] if one["what"] in ("parameters,platform,records", "prepared")]
+    assert first["what"] != "prepared" and all(one["given"]["adopt"] for one in rest if one["what"] == "prepared")
 
 
 @pytest.mark.parametrize("what", ["stopped", "migrate", "absent", "aborted"])

@@ -96,7 +96,8 @@ test-databases: ## what reads the records, on MySQL and on MariaDB
 
 fuzz: ## random input to every hand-written parser, 20 s each (FUZZ=2m)
 	@for package in $$(go list ./module/...); do \
-	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	  targets=$$(go test -list '^Fuzz' $$package | awk '/^Fuzz/'); \
+	  for target in $$targets; do \
 	    $(VISIBLY) "$$target" go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZ),20s) $$package; \
 	  done; \
 	done

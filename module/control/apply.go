@@ -128,7 +128,7 @@ func (f *Failure) Unwrap() error { return f.Fault }
 // WithoutWrites adds to a fault that nothing was written, for who has no way to write.
 func WithoutWrites(err error) error { return (&Session{}).withWritten(err) }
 
-// told adds to a fault what was written. Nobody else says so, since nobody else knows.
+// withWritten adds to a fault what was written. Nobody else says so, since nobody else knows.
 func (s *Session) withWritten(err error) error {
 	var f *fault.Fault
 	var known *Failure

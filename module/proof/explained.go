@@ -26,11 +26,8 @@ func ProveExplained(o Observed, previous secret.Secret, asked Asked, prints Fing
 	case r.Current+r.Previous == 0:
 		return nil, fmt.Sprintf("neither key opens any of the %d records", r.Total)
 	}
-	proof := &Proof{
-		Format: Format, Kind: Explained, App: asked.App, RotationID: asked.RotationID, Previous: prints.Of(previous), Current: prints.Of(current),
-		Verify: []Verify{VerifyDatabase}, Database: r.Database, Total: r.Total, Proved: r.Current, Orphaned: r.Orphaned, Deleted: r.Deleted,
-		NotLookedAt: r.Notes, MadeAt: o.Now.UTC().Truncate(time.Second), Tool: asked.Tool,
-	}
+	proof := o.looked(Explained, asked, prints.Of(current), prints.Of(previous))
+	proof.Proved = r.Current
 	proof.Sign(prints, current)
 	return proof, ""
 }
@@ -52,5 +49,5 @@ func (p *Proof) ValidateExplained(now time.Time, app string, current, previous s
 	case p.Total < 1:
 		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))
 	}
-	return p.validateAge(now, untouchedMaxAge, refuse)
+	return p.validateAge(now, lookMaxAge, refuse)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // ProveUntouched is the proof that no record is under the new key, or nil and the reason why there is none.
@@ -38,13 +40,19 @@ func ProveUntouched(o Observed, asked Asked, prints Fingerprinter) (*Proof, stri
 	if why := o.mayWrite(); why != "" {
 		return nil, why
 	}
-	proof := &Proof{
-		Format: Format, Kind: Untouched, App: asked.App, RotationID: asked.RotationID, Previous: prints.Of(previous), Current: prints.Of(o.Parameters.Current.Value),
-		Verify: []Verify{VerifyDatabase}, Database: r.Database, Total: r.Total, Proved: r.Previous, Orphaned: r.Orphaned, Deleted: r.Deleted, Before: r.Before, Stopped: true,
-		NotLookedAt: r.Notes, MadeAt: o.Now.UTC().Truncate(time.Second), Tool: asked.Tool,
-	}
+	proof := o.looked(Untouched, asked, prints.Of(o.Parameters.Current.Value), prints.Of(previous))
+	proof.Proved, proof.Before, proof.Stopped = r.Previous, r.Before, true
 	proof.Sign(prints, previous)
 	return proof, ""
+}
+
+// looked is what a look at the records says, whatever it proves; it is not signed yet.
+func (o Observed) looked(kind Kind, asked Asked, current, previous secret.Fingerprint) *Proof {
+	r := o.Records
+	return &Proof{
+		Format: Format, Kind: kind, App: asked.App, RotationID: asked.RotationID, Previous: previous, Current: current, Verify: []Verify{VerifyDatabase},
+		Database: r.Database, Total: r.Total, Orphaned: r.Orphaned, Deleted: r.Deleted, NotLookedAt: r.Notes, MadeAt: o.Now.UTC().Truncate(time.Second), Tool: asked.Tool,
+	}
 }
 
 // mayWrite says what may write with the new key while the records are read, or nothing.

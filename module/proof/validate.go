@@ -15,9 +15,9 @@ import (
 // clocksApart is how far a VM's clock may be ahead of the control node's.
 const clocksApart = 5 * time.Minute
 
-// untouchedMaxAge is how long nothing may have changed since a look that found no record under the new key: backends and cron
-// are stopped meanwhile.
-const untouchedMaxAge = 15 * time.Minute
+// lookMaxAge is how old a look at the records may be that a write rests on: that none is under the new key, while backends and cron
+// are stopped, or that each is under one of two keys.
+const lookMaxAge = 15 * time.Minute
 
 // ValidateComplete checks that the proof belongs to the rotation of a ledger entry, is complete and is not older than maxAge (0:
 // any age). Its errors are faults, each refusal with its own message.
@@ -112,5 +112,5 @@ func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry
 	case p.Total < 1:
 		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))
 	}
-	return p.validateAge(now, untouchedMaxAge, refuse)
+	return p.validateAge(now, lookMaxAge, refuse)
 }

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -82,4 +83,9 @@ type Desired struct {
 	CaptureOnly   bool              // prepared: end when the ledger is open
 	Reverse       bool              // aborted: go back by re-encrypting, where some record may be under the new key
 	Adopt         bool              // prepared: take over a rotation that somebody began by hand
+}
+
+// newEntry is the ledger's entry of a rotation that begins: it has its name alone.
+func (d Desired) newEntry() custody.Entry {
+	return custody.Entry{RotationID: cmp.Or(d.RotationID, d.MadeID)}
 }

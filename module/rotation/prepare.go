@@ -152,10 +152,7 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	case opened && (entry.Stage != custody.StageOpen || entry.Previous != v.current.fingerprint):
 		return Plan{}, unexplained(o, v, entry, true)
 	case !opened:
-		entry = custody.Entry{RotationID: desired.RotationID}
-		if entry.RotationID == "" {
-			entry.RotationID = desired.MadeID
-		}
+		entry = desired.newEntry()
 	}
 	next, fresh, err := newKey(o, desired, v, entry)
 	if err != nil {

@@ -47,14 +47,14 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 		ProofMaxAge: time.Duration(asked.ProofMaxAge) * time.Second,
 		FromEscrow:  secret.Fingerprint(asked.NewSecretFromEscrow), EscrowKeyID: asked.EscrowKMSKeyID, CaptureOnly: asked.CaptureOnly, Reverse: asked.Reverse, Adopt: asked.Adopt,
 	}
+	if s.Desired.Baseline, err = records.Named(asked.Baseline); err != nil {
+		return nil, err
+	}
 	if s.Desired.State != rotation.StatePrepared {
 		return s, nil
 	}
 	s.Desired.MadeID = now.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:4])
 	if s.Desired.MadeKey, err = makeKey(); err != nil {
-		return nil, err
-	}
-	if s.Desired.Baseline, err = records.Named(asked.Baseline); err != nil {
 		return nil, err
 	}
 	if s.Desired.Platform, err = ParsePlatform(asked.Platform); err != nil {

@@ -157,10 +157,11 @@ func quiet(phase rotation.Phase) bool {
 	return slices.Contains([]rotation.Phase{rotation.PhaseIdle, rotation.PhaseDue, rotation.PhaseFinalized}, phase)
 }
 
-// keep takes the baseline, into a file unless a rotation runs: then it would not be of before.
+// keep takes the baseline. It writes a file where no rotation runs, and for a run that names its rotation, such as the one that
+// turns it back. A mere look at a rotation that runs writes none: it could replace a file that the ledger names.
 func (l *look) keep(plan rotation.Plan, checkMode bool) (err error) {
 	dir, out := l.asked.BaselineDir, &l.out
-	if dir == "" || checkMode || !quiet(plan.Phase) {
+	if dir == "" || checkMode || !quiet(plan.Phase) && l.asked.RotationID == "" {
 		out.Baseline, err = l.vm.Scanner.Baseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, io.Discard)
 		return err
 	}

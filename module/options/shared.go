@@ -91,8 +91,9 @@ type VM struct {
 	// before are told apart.
 	Baseline map[string]any `json:"baseline" jsonschema_extras:"x-type=raw,x-path-as=path"`
 
-	// Directory on the VM in which seqera_crypto_rotation_info, when it reads the records and no rotation runs, keeps its
-	// baseline: ids and hashes of the records, no key and no content, in a file that only its owner may read. Empty: no file.
+	// Directory on the VM in which seqera_crypto_rotation_info keeps its baseline when it reads the records: ids and hashes of the
+	// records, no key and no content, in a file that only its owner may read. While a rotation runs it writes the file only if
+	// C(rotation_id) is given. Empty: no file.
 	BaselineDir string `json:"baseline_dir" jsonschema:"default=~/.seqera-crypto-rotation" jsonschema_extras:"x-type=path"`
 
 	// Records that are read a second at most. Left out: as fast as the keys can be derived.

@@ -62,8 +62,9 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 	if err != nil {
 		return Plan{}, err
 	}
-	if desired.Baseline != nil || !turned {
-		entry.Baseline = desired.Baseline // an earlier one is of before the rotation, and says nothing of the way back
+	// The baseline of the way there says nothing of the way back. One of the way back counts until the Platform starts to re-encrypt.
+	if !turned || entry.Stage == custody.StageOpen && desired.Baseline != nil {
+		entry.Baseline = desired.Baseline
 	}
 	if !turned {
 		entry.Stage, entry.ReversedAt, entry.Proof, entry.ProofDigest = custody.StageOpen, o.Now, nil, ""

@@ -109,6 +109,22 @@ func TestARotationIsReversedFromEveryStageThatStillHasBothKeys(t *testing.T) {
 	assert.Equal(t, PhaseRotated, plan.Phase)
 }
 
+func TestTheLedgerNamesTheBaselineThatWasTakenLastBeforeThePlatformReEncryptsBack(t *testing.T) {
+	s := prepared(t)
+	desired := reversal()
+	desired.Baseline = &custody.Baseline{Digest: "first"}
+	s.runUntil(t, desired, ActPutOmnibus)
+	desired.Baseline = &custody.Baseline{Digest: "second"}
+	assert.Equal(t, "second", s.run(t, desired).Baseline.Digest)
+
+	desired.Baseline = &custody.Baseline{Digest: "third"}
+	plan := s.run(t, desired)
+	assert.False(t, plan.Writes())
+	assert.Equal(t, "second", plan.Baseline.Digest, "the Platform may have begun to re-encrypt")
+	s.put(names().Current, newKeyed) // somebody's hand
+	assert.Equal(t, "second", s.run(t, desired).Baseline.Digest, "a parameter is written again")
+}
+
 func inventoryOf(t *testing.T, s store) *custody.Inventory {
 	t.Helper()
 	seen := s.observed(t)

@@ -168,7 +168,7 @@ func spawn(t *testing.T, server *moto.Server, options args) *exec.Cmd {
 	file := filepath.Join(t.TempDir(), "args")
 	require.NoError(t, os.WriteFile(file, text, 0o600))
 	command := exec.CommandContext(t.Context(), os.Args[0], file)
-	command.Env = []string{"MODULE_UNDER_TEST=1", "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true"}
+	command.Env = environment(t)
 	command.Stdout, command.Stderr = &bytes.Buffer{}, io.Discard
 	require.NoError(t, command.Start())
 	return command

@@ -126,12 +126,17 @@ func call(t *testing.T, server *moto.Server, module string, options args) answer
 	return out
 }
 
+// environment is the module's. Under the race detector a program sleeps a second before it ends, unless GORACE says otherwise.
+func environment(t *testing.T) []string {
+	return []string{"MODULE_UNDER_TEST=1", "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true", "GORACE=atexit_sleep_ms=0"}
+}
+
 func start(t *testing.T, file string) answer {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, os.Args[0], file)
-	command.Env = []string{"MODULE_UNDER_TEST=1", "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true"}
+	command.Env = environment(t)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	_ = command.Run()

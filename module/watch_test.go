@@ -85,7 +85,7 @@ func TestAWatchOutlastsBriefFailuresAndReadsSSMSeldom(t *testing.T) {
 		"state": "rotating", "app_name": "tower-template", "rotation_id": "r1", "region": "us-east-1", "access_key": "testing", "secret_key": "testing",
 		"docker_host": strings.Replace(docker.URL, "http", "tcp", 1), "health_url": docker.URL + "/api/service-info", "poll_interval": 1, "wait_timeout": 50,
 		"database": args{"host": "127.0.0.1", "port": database.Port, "name": "tower", "user": "reader", "password": "readers-pass"},
-		// As the ledger has it of a baseline that was handed on with its records in it.
+		// As the ledger has it of a baseline that was passed with its records in it.
 		"baseline": args{"digest": strings.Repeat("0", 64), "total": "4", "taken_at": "2026-01-02T12:00:00Z"},
 	}
 	done := call(t, platform, "seqera_crypto_rotation", options)

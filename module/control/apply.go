@@ -17,7 +17,7 @@ import (
 
 const lockTries = 3
 
-// apply carries out the plan, if it writes, and makes it anew where the parameters changed until the lock was ours.
+// apply carries out the plan, if it writes, and makes it again where the parameters changed until the lock was ours.
 func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan, error) {
 	for try := 0; plan.Writes(); try++ {
 		raced, err := s.attempt(ctx, &plan)

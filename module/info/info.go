@@ -172,7 +172,7 @@ func (l *look) keep(plan rotation.Plan, checkMode bool) (err error) {
 	if unkept != nil {
 		text := fmt.Sprintf("The baseline could not be kept in %s (%v).", path, unkept)
 		if out.Baseline != nil && out.Baseline.Total > records.Inline {
-			text += " It has too many records to be handed on in the result: set baseline_dir to a directory that may be written, or no record that nobody can open can be proved rewritten."
+			text += " It has too many records to be returned in the result: set baseline_dir to a directory that may be written, or no record that nobody can open can be proved rewritten."
 		}
 		out.Warnings = append(out.Warnings, text)
 	}

@@ -37,7 +37,7 @@ type Rotation struct {
 
 	Due
 
-	// Identifiers of the database backups that the retiring key opens; it is tied to them in escrow. A rotation does not
+	// Identifiers of the database backups that the old key opens; it is tied to them in escrow. A rotation does not
 	// begin without one, unless O(backups_waived=true).
 	Backups []string `json:"backups" jsonschema:"minLength=1"`
 
@@ -104,7 +104,7 @@ type Rotation struct {
 	// Who looked at the Encryption tab of the Admin panel and saw no record that is left.
 	AttestedBy string `json:"attested_by" jsonschema:"minLength=1,maxLength=200"`
 
-	// Ids (C(tw_secret.id)) of records that may stay unreadable. They are passed over only if the baseline says that they
+	// Ids (C(tw_secret.id)) of records that may stay unreadable. They are skipped only if the baseline says that they
 	// were unreadable before the rotation; the proof lists them.
 	AcceptUnreadable []string `json:"accept_unreadable" jsonschema:"minLength=1"`
 

@@ -8,7 +8,7 @@ import (
 // rotationRules are what neither an option alone nor a need can say.
 func rotationRules(r Rotation, w *walk) {
 	if r.State == "prepared" && len(r.Backups) == 0 && !w.spoilt["backups"] && !r.BackupsWaived && !w.spoilt["backups_waived"] {
-		w.invalid.add("backups", "state prepared needs backups, the identifiers of the database backups that the retiring key opens, or backups_waived: true")
+		w.invalid.add("backups", "state prepared needs backups, the identifiers of the database backups that the old key opens, or backups_waived: true")
 	}
 	placeRules(r.AppName, r.Places, w)
 }

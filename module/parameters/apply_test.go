@@ -95,7 +95,7 @@ func TestApply_outcome(t *testing.T) {
 	}
 }
 
-// A parameter that disappears, or is made anew, while it is written is told.
+// A parameter that disappears, or is made again, while it is written is told.
 func TestApply_deletedMeanwhile(t *testing.T) {
 	store, server := fake()
 	server.Put("/omnibus", "seventh")

@@ -35,7 +35,7 @@ func ProveExplained(o Observed, previous secret.Secret, asked Asked, prints Fing
 // ValidateExplained checks that the proof is of these two keys, signed with the one in use. Its errors are faults.
 func (p *Proof) ValidateExplained(now time.Time, app string, current, previous secret.Fingerprint, prints Fingerprinter, key secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return fault.New(code, "Look at the records on the VM (seqera_crypto_rotation_info, gather: records), and hand on as proof what it returns as explained. Where it returns none, its evidence says why.", "%s", what)
+		return fault.New(code, "Look at the records on the VM (seqera_crypto_rotation_info, gather: records), and pass as proof what it returns as explained. Where it returns none, its evidence says why.", "%s", what)
 	}
 	switch {
 	case p == nil:

@@ -30,12 +30,12 @@ func TestRecordsThatWereUnreadableBeforeArePassedOverByNameAndNoOthers(t *testin
 		{
 			name: "named and unreadable before", records: lost(Unread{ID: "a", Before: true}, Unread{ID: "b", Before: true, Changed: true}), accept: []string{"b", "a", "unheard of"},
 			reasons: []string{
-				"unreadable before the rotation, and unchanged since; passed over by accept_unreadable",
-				"unreadable before the rotation, changed since and still unreadable; passed over by accept_unreadable",
+				"unreadable before the rotation, and unchanged since; skipped by accept_unreadable",
+				"unreadable before the rotation, changed since and still unreadable; skipped by accept_unreadable",
 			},
 		},
 		{name: "unreadable before but not named", records: lost(Unread{ID: "a", Before: true}), code: fault.CodeRecordsUnreadable, words: []string{"unreadable before the rotation already: a", "accept_unreadable"}},
-		{name: "named but readable before", records: lost(Unread{ID: "a"}), accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"readable before the rotation, or did not exist: a", "passes over no record that was not unreadable in the baseline"}},
+		{name: "named but readable before", records: lost(Unread{ID: "a"}), accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"readable before the rotation, or did not exist: a", "skips no record that was not unreadable in the baseline"}},
 		{name: "one of each", records: lost(Unread{ID: "a", Before: true}, Unread{ID: "b"}), accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"2 of 5", "did not exist: b"}},
 		{name: "named, without a baseline", records: &Records{Exact: true, Total: 1, Unreadable: 1, Unread: []Unread{{ID: "a"}}}, accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"no baseline"}},
 		{name: "more than are judged one by one", records: &Records{Exact: true, Total: 3, Current: 1, Unreadable: 2, Unread: []Unread{{ID: "a", Before: true}}, Before: before}, accept: []string{"a"}, code: fault.CodeWaitTimeout},

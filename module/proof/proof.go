@@ -88,7 +88,7 @@ func (p Proof) mac(prints Fingerprinter, newKey secret.Secret) []byte {
 	return mac.Sum(nil)
 }
 
-// Parse reads what rotating returned and a playbook handed on.
+// Parse reads what rotating returned and a playbook passed.
 func Parse(document map[string]any) (*Proof, error) {
 	if document == nil {
 		return nil, nil //nolint:nilnil // no proof given is not an error here: whether one is needed, the plan decides
@@ -102,7 +102,7 @@ func Parse(document map[string]any) (*Proof, error) {
 			return proof, nil
 		}
 	}
-	return nil, fault.New(fault.CodeProofMismatch, "Hand on the value that rotating returned as proof, unchanged.",
+	return nil, fault.New(fault.CodeProofMismatch, "Pass the value that rotating returned as proof, unchanged.",
 		"The option proof is not what state rotating returned.")
 }
 
@@ -119,7 +119,7 @@ func (p Proof) Digest() string {
 // Brief is the proof without the parts that could outgrow a ledger entry; their number stays, and the digest of the whole.
 func (p Proof) Brief() Proof {
 	if most := 10; len(p.Exceptions) > most {
-		p.Exceptions = []Exception{{ID: "", Reason: fmt.Sprintf("%d records, unreadable before the rotation, were passed over; their ids are in the proof that the run returned", len(p.Exceptions))}}
+		p.Exceptions = []Exception{{ID: "", Reason: fmt.Sprintf("%d records, unreadable before the rotation, were skipped; their ids are in the proof that the run returned", len(p.Exceptions))}}
 	}
 	if most := 400; len(strings.Join(p.NotLookedAt, "")) > most {
 		p.NotLookedAt = []string{fmt.Sprintf("%d tables and columns; they are in the proof that the run returned", len(p.NotLookedAt))}
@@ -132,7 +132,7 @@ func (p Proof) Says() string {
 	if weaker := p.Weaker(); weaker != "" {
 		return weaker
 	}
-	return fmt.Sprintf("%d of %d records are proved to be under the new key, %d are passed over", p.Proved+p.Rewritten, p.Total, len(p.Exceptions))
+	return fmt.Sprintf("%d of %d records are proved to be under the new key, %d are skipped", p.Proved+p.Rewritten, p.Total, len(p.Exceptions))
 }
 
 // Weaker says what the proof does not rest on, or nothing.

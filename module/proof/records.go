@@ -57,21 +57,21 @@ func but(rewritten, exceptions int) string {
 		text += fmt.Sprintf("; of %d that nobody can open it is proved that they were rewritten", rewritten)
 	}
 	if exceptions > 0 {
-		text += fmt.Sprintf("; %d, unreadable before the rotation, are passed over as the operator asked", exceptions)
+		text += fmt.Sprintf("; %d, unreadable before the rotation, are skipped as the operator asked", exceptions)
 	}
 	return text
 }
 
-// sift tells the unreadable records that the operator passes over, which must have been so before, from those that block.
+// sift tells the unreadable records that the operator skips, which must have been so before, from those that block.
 func sift(r Records, accept []string) (exceptions []Exception, blocked []Unread) {
 	for _, one := range r.Unread {
 		if !one.Before || !slices.Contains(accept, one.ID) {
 			blocked = append(blocked, one)
 			continue
 		}
-		reason := "unreadable before the rotation, and unchanged since; passed over by accept_unreadable"
+		reason := "unreadable before the rotation, and unchanged since; skipped by accept_unreadable"
 		if one.Changed {
-			reason = "unreadable before the rotation, changed since and still unreadable; passed over by accept_unreadable"
+			reason = "unreadable before the rotation, changed since and still unreadable; skipped by accept_unreadable"
 		}
 		exceptions = append(exceptions, Exception{ID: one.ID, Reason: reason})
 	}
@@ -101,7 +101,7 @@ func unreadableRecords(r Records, blocked []Unread, accept []string) *fault.Faul
 		f.What += fmt.Sprintf(" These %s: %s.", known, listed(since))
 		f.Next = "See the Encryption tab of the Admin panel for them; repair or remove these credentials, then run this again."
 		if slices.ContainsFunc(since, func(id string) bool { return slices.Contains(accept, id) }) {
-			f.Next += " accept_unreadable passes over no record that was not unreadable in the baseline."
+			f.Next += " accept_unreadable skips no record that was not unreadable in the baseline."
 		}
 	}
 	if len(before) > 0 {
@@ -116,7 +116,7 @@ func withoutBaseline(r Records, lost string) *fault.Fault {
 	if lost == "" {
 		lost = "No baseline was given."
 	}
-	return fault.New(fault.CodeBaselineMissing, "Hand on the baseline that was taken before. Where it is lost, look at the Encryption tab of the Admin panel: if it shows Success or Orphaned for each of them, run this again with verify: [attested] and attested_by.",
+	return fault.New(fault.CodeBaselineMissing, "Pass the baseline that was taken before. Where it is lost, look at the Encryption tab of the Admin panel: if it shows Success or Orphaned for each of them, run this again with verify: [attested] and attested_by.",
 		"%s", fmt.Sprintf("%d of %d records are of no credential, so that nobody can open them, and nothing says what they were before the rotation: %s. %s", r.Orphaned, r.Total, listed(r.NotRewritten), lost)+keysStay)
 }
 
@@ -129,7 +129,7 @@ func listed(ids []string) string {
 	return text
 }
 
-// ProgressOf counts the records of a scan, of which some are passed over.
+// ProgressOf counts the records of a scan, of which some are skipped.
 func ProgressOf(r Records, passedOver int) *Progress {
 	percent := 100.0
 	if r.Total > 0 {
@@ -139,7 +139,7 @@ func ProgressOf(r Records, passedOver int) *Progress {
 }
 
 func counted(r Records, passedOver int) string {
-	text := fmt.Sprintf("%d records: %d under the current key, %d under the previous one, %d unreadable (%d of them passed over), %d orphaned (%d of them rewritten)",
+	text := fmt.Sprintf("%d records: %d under the current key, %d under the previous one, %d unreadable (%d of them skipped), %d orphaned (%d of them rewritten)",
 		r.Total, r.Current, r.Previous, r.Unreadable, passedOver, r.Orphaned, r.Rewritten)
 	if r.Unseen > 0 {
 		text += fmt.Sprintf(", %d that changed while they were read", r.Unseen)

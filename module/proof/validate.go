@@ -23,7 +23,7 @@ const lookMaxAge = 15 * time.Minute
 // any age). Its errors are faults, each refusal with its own message.
 func (p *Proof) ValidateComplete(now time.Time, app string, maxAge time.Duration, entry custody.Entry, prints Fingerprinter, newKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return fault.New(code, "Run state rotating again on the Platform's VM and hand on the proof that it returns.",
+		return fault.New(code, "Run state rotating again on the Platform's VM and pass the proof that it returns.",
 			"%s", what)
 	}
 	if p == nil {
@@ -83,7 +83,7 @@ func (p *Proof) gap() string {
 		return fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database)
 	}
 	if done := p.Proved + p.Rewritten + len(p.Exceptions); p.Proved < 0 || p.Rewritten < 0 || done != p.Total {
-		return fmt.Sprintf("The proof is not complete: it accounts for %d of %d records (%d under the new key, %d rewritten, %d passed over).", done, p.Total, p.Proved, p.Rewritten, len(p.Exceptions))
+		return fmt.Sprintf("The proof is not complete: it accounts for %d of %d records (%d under the new key, %d rewritten, %d skipped).", done, p.Total, p.Proved, p.Rewritten, len(p.Exceptions))
 	}
 	if b := p.Before; b != nil && b.Total+b.Created-b.Removed != p.Total {
 		return fmt.Sprintf("The proof does not add up: %d records before, %d created, %d removed, but %d after.", b.Total, b.Created, b.Removed, p.Total)
@@ -94,7 +94,7 @@ func (p *Proof) gap() string {
 // ValidateUntouched checks that the proof is of no record under the new key, so that going back loses none. Its errors are faults.
 func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry, prints Fingerprinter, oldKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return fault.New(code, "Stop backends and cron, look at the records on the VM (seqera_crypto_rotation_info, gather: records, with the baseline), and hand on as proof what it returns as untouched; playbooks/abort-crypto.yml does all of this.",
+		return fault.New(code, "Stop backends and cron, look at the records on the VM (seqera_crypto_rotation_info, gather: records, with the baseline), and pass as proof what it returns as untouched; playbooks/abort-crypto.yml does all of this.",
 			"%s", what)
 	}
 	switch {

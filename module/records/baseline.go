@@ -199,7 +199,7 @@ func (b *Baseline) validate(known int, db *DB) error {
 	}
 	switch {
 	case !strings.HasSuffix(b.Database, "/"+db.name):
-		return fault.New(fault.CodeInvalidOptions, "Hand on the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
+		return fault.New(fault.CodeInvalidOptions, "Pass the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
 			"The option baseline is not of the database %s: it is of %s.", db.identity, b.Database)
 	case len(b.rows) > 0 && known == 0:
 		return proof.RecordsMissing(fmt.Sprintf("The database %s has none of the %d records that the baseline of %s has.", db.identity, len(b.rows), stamp(b.TakenAt)))

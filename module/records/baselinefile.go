@@ -73,7 +73,7 @@ func createTemp(path string) (*os.File, error) {
 // withoutIt is what a lost baseline means.
 const withoutIt = " Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart; all others are proved all the same."
 
-// LoadBaseline reads what a playbook handed on as baseline, in every form in which another part of this tool returns one, numbers also
+// LoadBaseline reads what a playbook passed as baseline, in every form in which another part of this tool returns one, numbers also
 // as strings: what seqera_crypto_rotation_info returned, as much of it as names the file, or what the ledger keeps. Where the
 // records of the baseline are lost or were changed, lost says so in a sentence and there is none; an option that is no baseline
 // at all is a fault.
@@ -99,7 +99,7 @@ func LoadBaseline(document map[string]any, app string, keys Keys, prints proof.F
 func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, string) {
 	whole, where := b, "The baseline"
 	if b.bare() {
-		return nil, fmt.Sprintf("The records of the baseline of %s are lost: its digest (%.16s) and their number (%d) are all that was handed on, and no file of it.", stamp(b.TakenAt), b.Digest, b.Total)
+		return nil, fmt.Sprintf("The records of the baseline of %s are lost: its digest (%.16s) and their number (%d) are all that was passed, and no file of it.", stamp(b.TakenAt), b.Digest, b.Total)
 	}
 	if len(b.Records) == 0 && (b.Total > 0 || b.Format == 0) {
 		where += " " + b.Path
@@ -203,7 +203,7 @@ func load(path string) (*Baseline, error) {
 	return b, nil
 }
 
-// bare says whether all that is left of a baseline is what the ledger keeps of one that was handed on with its records in it.
+// bare says whether all that is left of a baseline is what the ledger keeps of one that was passed with its records in it.
 func (b *Baseline) bare() bool {
 	return len(b.Records) == 0 && b.Path == "" && (b.Total > 0 || b.Format == 0)
 }
@@ -211,7 +211,7 @@ func (b *Baseline) bare() bool {
 // parse reads the option.
 func parse(document map[string]any) (*Baseline, error) {
 	invalid := func(why string) error {
-		return fault.New(fault.CodeInvalidOptions, "Hand on the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
+		return fault.New(fault.CodeInvalidOptions, "Pass the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
 			"%s", "The option baseline is not what seqera_crypto_rotation_info returned: "+why+".")
 	}
 	b := &Baseline{}

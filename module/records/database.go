@@ -70,7 +70,7 @@ func (d *DB) Close() error { return d.pool.Close() }
 func (d *DB) Identity() string { return d.identity }
 
 // asker is the database, or one transaction's connection to it. Through the database itself a connection that broke since the
-// last question is made anew.
+// last question is made again.
 type asker interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

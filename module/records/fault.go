@@ -55,7 +55,7 @@ func (d *DB) answered(answer *mysql.MySQLError) *fault.Fault {
 		return fault.New(fault.CodeDatabaseUnavailable, "Run again when that is over.",
 			"A table of the database %s is held by somebody else, perhaps a migration (%s).", d.identity, said)
 	}
-	return fault.New(fault.CodeDatabaseUnavailable, "Look at the database's log; run again when it is well: the scan starts anew.",
+	return fault.New(fault.CodeDatabaseUnavailable, "Look at the database's log; run again when it is well: the scan starts again.",
 		"The database %s answered with %s.", d.identity, said)
 }
 
@@ -85,6 +85,6 @@ func (d *DB) unanswered(err error) *fault.Fault {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return fault.New(fault.CodeDatabaseUnavailable, reachable, "There is no route to the database %s.", d.identity)
 	}
-	return fault.New(fault.CodeDatabaseUnavailable, "Is it running and reachable from this VM? Run again when it is: the scan starts anew.",
+	return fault.New(fault.CodeDatabaseUnavailable, "Is it running and reachable from this VM? Run again when it is: the scan starts again.",
 		"The connection to the database %s broke.", d.identity)
 }

@@ -41,7 +41,7 @@ func (s *Scanner) link(ctx context.Context) error {
 }
 
 // credentials reads all credentials, page by page, and says how many of them have no link. Where it derives, there are none
-// in the end. A credential without a user or a salt cannot account for a record and is passed over.
+// in the end. A credential without a user or a salt cannot account for a record and is skipped.
 func (s *Scanner) credentials(ctx context.Context, connection asker, derives bool) (unlinked int, err error) {
 	s.links.begin()
 	s.strangers = 0

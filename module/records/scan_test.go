@@ -351,7 +351,7 @@ func testOneConnection(t *testing.T, s *server) {
 	wire.cut()
 	_, err = db.Count(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, 2, wire.connections(), "one that broke is made anew")
+	assert.Equal(t, 2, wire.connections(), "one that broke is made again")
 }
 
 func testCount(t *testing.T, s *server) {

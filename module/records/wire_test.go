@@ -25,7 +25,7 @@ type wire struct {
 	mu     sync.Mutex
 	from   string // the address to come from, where not the usual one
 	asked  []string
-	before func(statement string) // called with each statement before it is handed on
+	before func(statement string) // called with each statement before it is passed
 	open   []net.Conn
 	made   int // connections
 }

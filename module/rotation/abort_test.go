@@ -48,7 +48,7 @@ func TestAbortedGivesBackWhatWasThereWhereverItIsCut(t *testing.T) {
 		}
 		desired := toAbort(made)
 		if cut > 2 {
-			desired.Proof = nil // once it is in the ledger it need not be handed on again
+			desired.Proof = nil // once it is in the ledger it need not be passed again
 		}
 		again, err := Make(s.observed(t), desired, quick{})
 		require.NoError(t, err, "cut after %d steps", cut)

@@ -31,7 +31,7 @@ func findKey(o Observed, desired Desired, k key) (custody.EscrowedKey, bool, err
 	return found, held, nil
 }
 
-// escrowSteps put the retiring key, then the new one, into escrow.
+// escrowSteps put the old key, then the new one, into escrow.
 func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
 	retiring, held, err := findKey(o, desired, c.previous)
 	if err != nil {

@@ -100,7 +100,7 @@ func (m *machine) prepared(rt *rapid.T) {
 		require.Equal(rt, strconv.Itoa(*desired.ChunkSize), m.value(rt, EntryChunkSize))
 	}
 	retiring, held := inventory.Find(printOf(previous))
-	require.True(rt, held, "the retiring key is in escrow")
+	require.True(rt, held, "the old key is in escrow")
 	if entry, _ := inventory.Entry(plan.RotationID); !entry.Reversed() { // whose backups the old key opens, which is the current one
 		require.Empty(rt, retiring.Unlinked(desired.Backups), "and tied to every backup that was named")
 	}

@@ -26,7 +26,7 @@ type Plan struct {
 	Progress   *proof.Progress
 	Proof      *proof.Proof
 	Then       []Step            // what finalized would do after this one; see PreviewFinalize
-	Escrow     string            // the parameter that holds the retiring key
+	Escrow     string            // the parameter that holds the old key
 	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
 	Platform   *custody.Platform // likewise
 

@@ -239,7 +239,7 @@ func newKey(o Observed, desired Desired, v view, entry custody.Entry) (key, bool
 	}
 	found := keyOf(next, v.prints)
 	if entry.Current != "" && entry.Current != found.fingerprint {
-		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet; delete the ledger entry to begin anew.",
+		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet; delete the ledger entry to begin again.",
 			"The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current)
 	}
 	return found, fresh, nil

@@ -194,7 +194,7 @@ func stale(read, now time.Time, before, after *proof.Platform) bool {
 	return read.IsZero() || now.Sub(read) >= readSSMEvery || (before != nil && after != nil && !reflect.DeepEqual(before.Services, after.Services))
 }
 
-// readParameters reads SSM. Records that were judged under other keys are judged anew.
+// readParameters reads SSM. Records that were judged under other keys are judged again.
 func (w *watch) readParameters(ctx context.Context) (err error) {
 	if w.Observed.Parameters, err = w.about.Reader.ReadStandalone(ctx, w.about.Names); err != nil {
 		return err

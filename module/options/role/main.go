@@ -40,7 +40,7 @@ type Machine struct {
 	Database         Same `json:"database"`
 }
 
-// Backup is what the retiring key opens.
+// Backup is what the old key opens.
 type Backup struct {
 	// How the database backup comes about.
 	//

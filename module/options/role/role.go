@@ -1,7 +1,7 @@
 // Package role is the contract with whoever uses the role instead of the modules: every variable as a struct field. It
 // holds nothing but structs, of which `make generate` makes meta/argument_specs.yml, defaults/main.yml and docs/options.md.
 //
-// A field of the type Same is handed on to the modules: type, choices, default and description are those of their option
+// A field of the type Same is passed to the modules: type, choices, default and description are those of their option
 // of the same name, and a comment adds what only the role's user has to know. The rest is the role's own. The first
 // sentence of an entry point's comment is what it is for; `group` is the heading over an embedded struct's variables. A new
 // variable is a field with its comment, and `make generate`.
@@ -28,7 +28,7 @@ type Same struct{}
 type Main struct {
 	Which   `group:"Which Platform, and which rotation"`
 	Machine `group:"The Platform on its VM"`
-	Backup  `group:"The backup that the retiring key opens"`
+	Backup  `group:"The backup that the old key opens"`
 	Writing `group:"How the parameters are written"`
 	SSM     `group:"How SSM is reached"`
 	Waiting `group:"How long to wait, in seconds, and what is said meanwhile"`

@@ -1,4 +1,4 @@
-"""What check mode foretells is what the run then does, element by element; and what it needs and leaves."""
+"""What check mode previews is what the run then does, element by element; and what it needs and leaves."""
 
 import re
 

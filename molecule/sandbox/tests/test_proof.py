@@ -59,7 +59,7 @@ def delete(platform, credential, user, salt):
 @pytest.mark.sandbox("--records", "2000", "--damaged", "7", "--orphaned", "5")
 def test_two_thousand_records_some_lost_some_new_some_gone_add_up(platform):
     first = platform.run()
-    assert first.code != 0 and "Stopped before the outage" in first.output, "lost records are passed over by name only"
+    assert first.code != 0 and "Stopped before the outage" in first.output, "lost records are skipped by name only"
     [ids] = re.findall(r"7 of \d+ records do not open with the current key \w+: (.*?)\. Stopped", " ".join(first.output.split()))[:1]
     lost = ids.split(", ")
     assert len(lost) == 7

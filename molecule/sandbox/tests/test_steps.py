@@ -100,7 +100,7 @@ def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_orde
     assert (code, lab.did()) == (0, []), said
 
 
-def test_a_dry_run_foretells_what_the_run_does_and_touches_nothing(lab):
+def test_a_dry_run_previews_what_the_run_does_and_touches_nothing(lab):
     code, said = lab.run("--check", "--diff")
     assert code == 0 and lab.did() == [] and lab.world["phase"] == "idle", said
     for step in ("capture: escrow_retiring_key", "outage: stop backend, cron", "prepare: put_omnibus", "running pipelines: the Platform marks"):

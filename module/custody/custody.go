@@ -155,6 +155,14 @@ func (s *Inventory) Made(rotationID string) (EscrowedKey, bool) {
 	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.RotationID == rotationID && k.Origin != OriginCaptured })
 }
 
+// Unopened gives the key that a run made and put into escrow before it was cut off: its rotation has no entry in the ledger yet.
+func (s *Inventory) Unopened() (EscrowedKey, bool) {
+	return first(s.Escrow, func(k EscrowedKey) bool {
+		_, opened := s.Entry(k.RotationID)
+		return k.Held && k.Origin == OriginMade && !opened
+	})
+}
+
 // Entry gives the ledger's entry of a rotation.
 func (s *Inventory) Entry(rotationID string) (Entry, bool) {
 	return first(s.Ledger, func(e Entry) bool { return e.RotationID == rotationID })

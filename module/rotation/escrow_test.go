@@ -84,3 +84,19 @@ func TestCheck_keysAreParsed(t *testing.T) {
 	again := Plan{Steps: []Step{{Action: ActEscrowFound, Write: &Write{Kind: Put, Name: custody.EscrowName("/custody/app", printOf("tower")), Value: secret.New("{}")}}}}
 	require.ErrorContains(t, again.Check(s.observed(t), desiredFor(StatePrepared)), "never overwritten")
 }
+
+func TestARunThatNamesNoRotationGoesOnWithTheKeyThatACutOffRunMade(t *testing.T) {
+	days := 1
+	byAge := desiredFor(StatePrepared)
+	byAge.RotationID, byAge.NewKey, byAge.MaxAgeDays = "", secret.Secret{}, &days
+	byAge.MadeID, byAge.MadeKey = "first", secret.New(newKeyed)
+	s := idle()
+	s.runUntil(t, byAge, ActEscrowNew)
+
+	again := byAge
+	again.MadeID, again.MadeKey = "second", secret.New("another new key of forty characters 1234")
+	plan := s.run(t, again)
+	assert.Equal(t, "first", plan.RotationID)
+	assert.Equal(t, newKeyed, s.get(names().Current).Value.Reveal(), "and not another key")
+	assert.Empty(t, s.holding("another new key"))
+}

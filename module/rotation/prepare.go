@@ -153,6 +153,9 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 		return Plan{}, unexplained(o, v, entry, true)
 	case !opened:
 		entry = desired.newEntry()
+		if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
+			entry.RotationID = cut.RotationID // a run that named no rotation was cut off: its key is used, not another one
+		}
 	}
 	next, fresh, err := newKey(o, desired, v, entry)
 	if err != nil {

@@ -17,7 +17,7 @@ func ledgerOpen(o Observed, desired Desired, c change) (custody.Entry, []Step, e
 	}
 	entry := custody.Entry{
 		App: desired.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.fingerprint, Current: c.current.fingerprint,
-		Backups: desired.Backups, BackupsWaived: desired.BackupsWaived, OpenedAt: o.Now, By: o.Caller, Baseline: desired.Baseline, Platform: desired.Platform,
+		Backups: desired.Backups, BackupsWaived: desired.BackupsWaived, OpenedAt: o.Now, By: o.Caller, Tool: desired.Tool, ApprovedBy: desired.ApprovedBy, Baseline: desired.Baseline, Platform: desired.Platform,
 		ChunkSize: chunkBefore(o, desired, c.view),
 	}
 	write := create(o, desired, custody.LedgerName(desired.Names.Custody, entry.RotationID), entry)

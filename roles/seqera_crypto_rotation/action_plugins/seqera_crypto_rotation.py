@@ -49,27 +49,25 @@ MAY_NOT_RUN = (
 # `use` copies the file to where Ansible would upload it, then checks the copy, so that nobody can swap it in between. Only a directory
 # that the login alone can write is used. From `cd` on names are relative: what somebody does to the path has no effect. What differs
 # from its checksum is uploaded again and replaced.
-STORE = r"""
-to={action} file={path} sum={digest}
-hash() {{ {{ sha256sum || shasum -a 256; }} <"$1" 2>/dev/null | cut -c 1-64; }}
-ours() {{ [ -n "$(find "$1" -prune -user "$(id -u)" -type "$2" -perm "$3" 2>/dev/null)" ]; }}
-top=$HOME/.seqera-crypto-rotation said=unusable
-umask 077
-if [ -L "$top" ] || [ -L "$top/bin" ]; then said=unsafe
+STORE = " ".join(r"""
+to={action}; file={path}; sum={digest}; top=$HOME/.seqera-crypto-rotation; said=unusable; umask 077;
+hash() {{ {{ sha256sum || shasum -a 256; }} <"$1" 2>/dev/null | cut -c 1-64; }};
+ours() {{ [ -n "$(find "$1" -prune -user "$(id -u)" -type "$2" '(' -perm "$3" -o -perm "2$3" ')')" ]; }};
+if [ -L "$top" ] || [ -L "$top/bin" ]; then said=unsafe;
 elif mkdir -p "$top/bin" && cd -P "$top/bin"; then
-  if ! ours . d 700; then said=unsafe
+  if ! ours . d 700; then said=unsafe;
   elif [ $to = use ]; then
-    said=absent
-    ours $sum f 600 && cp $sum "$file" && [ "$(hash "$file")" = $sum ] && said=done
+    said=absent;
+    ours $sum f 600 && cp $sum "$file" && [ "$(hash "$file")" = $sum ] && said=done;
   elif cp "$file" .$$ && chmod 600 .$$ && [ "$(hash .$$)" = $sum ] && mv -f .$$ $sum; then
-    said=done
-    for old in [0-9a-f]*; do [ "$old" = $sum ] || rm -f "./$old"; done
-    find . -name '.[0-9]*' -mtime +0 -exec rm -f {{}} +
-  else rm -f .$$
-  fi
-fi 2>/dev/null
+    said=done;
+    for old in [0-9a-f]*; do [ "$old" = $sum ] || rm -f "./$old"; done;
+    find . -name '.[0-9]*' -mtime +0 -exec rm -f {{}} +;
+  else rm -f .$$;
+  fi;
+fi 2>/dev/null;
 echo "seqera_crypto_rotation_store=$said"
-"""
+""".split())
 JOB = "seqera_crypto_rotation_job"  # stands between the two files that a look reads
 NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # of async; a module run directly has none
 

@@ -55,6 +55,12 @@ def test_a_binary_is_kept_and_used(login):
     assert (mode(login.top), mode(login.bin), mode(login.kept), mode(login.file)) == (0o700, 0o700, 0o600, 0o600)
 
 
+def test_a_directory_that_inherits_its_group_is_used(login):
+    login.home.chmod(0o2755)
+    login.keep()
+    assert mode(login.bin) in (0o700, 0o2700) and login.store("use") == "done"
+
+
 def test_what_differs_from_its_checksum_is_replaced(login):
     login.keep()
     for damage in (BINARY[:-1], b"", BINARY + b"\0"):

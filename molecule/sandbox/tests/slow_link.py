@@ -5,16 +5,13 @@ import contextlib
 import sys
 import threading
 
-CHUNK = 16384
-
 
 class SlowLink:
-    """One line for all connections: `rate` bytes per second and `delay` seconds, each way. Use it as a context manager."""
+    """One line for all connections: `rate` bytes per second and `delay` seconds, each way. A context manager; connect to its `port`."""
 
     def __init__(self, to, rate=1_000_000, delay=0.06):
-        self.to, self.rate, self.delay = to, rate, delay
+        self.to, self.rate, self.delay, self.loop = to, rate, delay, asyncio.new_event_loop()
         self.sent, self.received = [0, 0.0], [0, 0.0]  # bytes since the start; the time at which the line is free again
-        self.loop = asyncio.new_event_loop()
 
     def __enter__(self):
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -24,7 +21,8 @@ class SlowLink:
         return self
 
     def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.loop.create_task, self._end())
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop).result(10)
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
 
     async def _end(self):
@@ -33,7 +31,6 @@ class SlowLink:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        self.loop.stop()
 
     async def _connection(self, reader, writer):
         with contextlib.suppress(asyncio.CancelledError, OSError):
@@ -43,20 +40,19 @@ class SlowLink:
     async def _pass(self, reader, writer, line):
         """Reads ahead as much as fits on the line, and delivers each chunk when its last byte would have arrived."""
         under_way = asyncio.Queue(8)
-
-        async def deliver():
-            while chunk := await under_way.get():
-                await asyncio.sleep(chunk[0] - self.loop.time())
-                writer.write(chunk[1])
-                await writer.drain()
-            writer.close()
-
-        delivering = self.loop.create_task(deliver())
-        while data := await reader.read(CHUNK):
+        delivering = self.loop.create_task(self._deliver(under_way, writer))
+        while data := await reader.read(16384):
             line[:] = line[0] + len(data), max(self.loop.time(), line[1]) + len(data) / self.rate
             await under_way.put((line[1] + self.delay, data))
         await under_way.put(None)
         await delivering
+
+    async def _deliver(self, under_way, writer):
+        while chunk := await under_way.get():
+            await asyncio.sleep(chunk[0] - self.loop.time())
+            writer.write(chunk[1])
+            await writer.drain()
+        writer.close()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -124,10 +126,32 @@ def test_later_calls_send_their_arguments_alone(vm, name):
 
 def test_a_slow_line_costs_a_later_call_seconds(vm):
     host = vm()
-    assert host.run(CALLS["a call"])[3] > LARGE / host.link.rate, "the line is not slow"
-    came, output, _, took = host.run(CALLS["a call"])
-    print(f"{took:.1f} s")
-    assert refused(came) and took < 10, (took, output)
+    rate, delay = host.link.rate, host.link.delay
+    assert host.run(CALLS["a call"])[3] > LARGE / rate, "the line is not slow"
+    host.link.rate, host.link.delay = 10**9, 0
+    quick = host.run(CALLS["a call"])[3]
+    host.link.rate, host.link.delay = rate, delay
+    came, output, _, slow = host.run(CALLS["a call"])
+    print(f"{slow:.1f} s, {quick:.1f} s on loopback")
+    assert refused(came) and slow - quick < 10, output
+
+
+def test_the_line_is_as_slow_as_asked():
+    def answer():
+        with listener.accept()[0] as peer:
+            while data := peer.recv(65536):
+                peer.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, SlowLink(listener.getsockname(), rate=1_000_000, delay=0.06) as link:
+        threading.Thread(target=answer, daemon=True).start()
+        with socket.create_connection(("127.0.0.1", link.port)) as client:
+            for size, least in ((1, 0.12), (300_000, 0.42)):  # there and back at the same time
+                begun = time.monotonic()
+                client.sendall(bytes(size))
+                while size:
+                    size -= len(client.recv(65536))
+                assert least <= time.monotonic() - begun < least + 10
+        assert link.sent[0] == link.received[0] == 300_001
 
 
 def test_two_runs_of_three_hosts_each_on_one_vm(vm):

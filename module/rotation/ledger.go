@@ -61,9 +61,9 @@ func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, err
 	return entry, []Step{step}, nil
 }
 
-// platformLimit is the room for the option platform in a ledger entry, in bytes: the rest of an entry needs at most some 1800, without
+// platformLimit is the room for the option platform in a ledger entry, in bytes: the rest of an entry needs at most some 1700, without
 // the proof, which goes where both do not fit. The installer's layout with every product has about 2100.
-const platformLimit = 2280
+const platformLimit = 2400
 
 func validatePlatformSize(desired Desired) error {
 	if desired.Platform == nil || desired.AllowAdvanced {

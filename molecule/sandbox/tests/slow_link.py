@@ -56,7 +56,6 @@ class SlowLink:
 
 
 if __name__ == "__main__":
-    host, port = sys.argv[1].rsplit(":", 1)
-    with SlowLink((host, int(port))) as link:
+    with SlowLink(sys.argv[1].rsplit(":", 1)) as link:
         print(link.port, flush=True)
         threading.Event().wait()

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, VENV
 from sshd import Servers, own_user
 from slow_link import SlowLink
-from test_connections import AS_ROOT, NOT_ROOT, SYSTEM_PATH
+from test_connections import AS_ROOT, GREETING, NOT_ROOT, SYSTEM_PATH
 
 BINARY = ROOT / "library" / "seqera_crypto_rotation"
 SUM = hashlib.sha256(BINARY.read_bytes()).hexdigest()
@@ -33,6 +33,7 @@ WAYS = {
     "a terminal": {"ansible_ssh_extra_args": "-tt"},
     "no sftp": {"ansible_ssh_transfer_method": "piped"},
     "become root": {"ansible_become": True},
+    "become root, a noisy login": {"ansible_become": True},
     "become a third user": {"ansible_become": True, "ansible_become_user": "nobody"},
 }
 
@@ -40,12 +41,12 @@ WAYS = {
 class Vm:
     """An sshd behind a link, the home of its login, and Ansible."""
 
-    def __init__(self, tmp, ends, become=False, **slow):
+    def __init__(self, tmp, ends, become=False, greeting="", **slow):
         self.tmp, self.home, user, self.argv = tmp, tmp / "home", None, []
         self.home.mkdir()
         environment = {"PATH": SYSTEM_PATH, "HOME": str(self.home)}
         if become:
-            user, password = ends.enter_context(own_user({"PATH": SYSTEM_PATH}))
+            user, password = ends.enter_context(own_user({"PATH": SYSTEM_PATH}, greeting))
             self.argv = ["--become-password-file", str(password)]
             self.home = pathlib.Path(os.path.expanduser(f"~{user}"))
             del environment["HOME"]
@@ -107,7 +108,7 @@ def refused(came):
 
 @pytest.mark.parametrize("name", WAYS)
 def test_later_calls_send_their_arguments_alone(vm, name):
-    host = vm(become="become" in name, rate=10**9, delay=0)
+    host = vm(become="become" in name, greeting=GREETING if "noisy" in name else "", rate=10**9, delay=0)
     jobs = host.servers.dir / "async"
     jobs.mkdir()
     jobs.chmod(0o777)  # the third user has no home

@@ -70,7 +70,7 @@ release: collection ## what a release page carries, into build/release; KEY=<GPG
 
 ##@ Test
 
-test: deps build lint test-docs test-unit test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
+test: deps build lint test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
 
 test-docs: build ## the pages: links, names, commands and figures; quick
 	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet .ci/docs
@@ -78,6 +78,9 @@ test-docs: build ## the pages: links, names, commands and figures; quick
 test-unit: ## the packages that need nothing but Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
 	  $(VISIBLY) "unit tests" go test -count=1 $(call tests_of,-v)
+
+test-plugin: ## ansible-test units on the action plugin, in seconds
+	@$(VISIBLY) "unit tests of the action plugin" .ci/test-plugin
 
 # The detector leaves Go's ciphers out: a fingerprint's 200,000 rounds take six times as long with it. TestInterleave_ is one
 # goroutine, and ten times slower under the detector; `make test-cuts` runs it.

@@ -2,6 +2,9 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +258,30 @@ func TestCapture_resultCarriesThePlatform(t *testing.T) {
 	require.NotNil(t, out.Platform, "also on failure")
 	assert.Equal(t, "/home/ec2-user", out.Platform.Dir)
 	assert.Nil(t, out.LastRecords)
+}
+
+func TestLedgerAndResultSayWhichBinaryAndWhoApproved(t *testing.T) {
+	server := platformIn()
+	given, approver := prepare(args{"rotation_id": "r1", "approved_by": strings.Repeat("a", 100)}), strings.Repeat("a", 100)
+	s := sessionOn(t, server, given)
+	s.as(tool("1.0.0+053b1300125b-dirty"))
+	out, err := s.run(t.Context(), ansible.Request{})
+	require.NoError(t, err)
+	first := out.(Result)
+	path, err := os.Executable()
+	require.NoError(t, err)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	hash := fmt.Sprintf("%x", sha256.Sum256(text))
+	assert.Equal(t, &Tool{"1.0.0+053b1300125b-dirty", hash}, first.Tool)
+	assert.Equal(t, approver, first.ApprovedBy)
+	entry := server.All()[prefix+"/ledger/r1"]
+	assert.Contains(t, entry, `"tool":"1.0.0+053b1300125b-dirty `+hash[:16]+`","approved_by":"`+approver+`"`)
+
+	again, f := ask(t.Context(), t, server, prepare(args{"rotation_id": "r1", "approved_by": "somebody else"}))
+	require.Nil(t, f)
+	assert.False(t, again.Changed)
+	assert.Equal(t, approver, again.ApprovedBy, "of the run that began")
 }
 
 func TestWithoutWrites_saysSoOfAFaultAlone(t *testing.T) {

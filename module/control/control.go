@@ -13,7 +13,7 @@ import (
 )
 
 // Run brings one installation to the state that is asked for.
-func Run(ctx context.Context, request ansible.Request, env options.Env, _ string) (any, error) {
+func Run(ctx context.Context, request ansible.Request, env options.Env, version string) (any, error) {
 	asked, err := options.ParseRotation(request.Params, env)
 	if err != nil {
 		return nil, err
@@ -26,6 +26,7 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, _ string
 	if err != nil {
 		return nil, err
 	}
+	s.as(tool(version))
 	return s.run(ctx, request)
 }
 

@@ -21,6 +21,30 @@ func self() custody.Holder {
 	return custody.Holder{Host: host, Machine: machine(host), PID: os.Getpid(), Started: started(os.Getpid())}
 }
 
+// Tool is the program that runs, for report and ledger.
+type Tool struct {
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"` // of its file; empty where that cannot be read
+}
+
+func tool(version string) Tool {
+	path, err := os.Executable()
+	if err != nil {
+		return Tool{Version: version}
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // our own file
+	if err != nil {
+		return Tool{Version: version}
+	}
+	hash := sha256.Sum256(text)
+	return Tool{Version: version, SHA256: hex.EncodeToString(hash[:])}
+}
+
+// short is as much of it as the ledger has room for.
+func (t Tool) short() string {
+	return strings.TrimSpace(t.Version + " " + t.SHA256[:min(16, len(t.SHA256))])
+}
+
 // machine is the same only on one machine in one boot, and in one namespace of process numbers: in another one a number is
 // another process's. Without machine id and boot id (macOS) the host name has to do.
 func machine(host string) string {

@@ -30,6 +30,8 @@ type Result struct {
 	Baseline        *custody.Baseline   `json:"baseline,omitempty"`
 	Platform        *custody.Platform   `json:"platform,omitempty"`
 	LastRecords     *int                `json:"last_records,omitempty"`
+	Tool            *Tool               `json:"tool,omitempty"`
+	ApprovedBy      string              `json:"approved_by,omitempty"`
 	APICalls        parameters.Calls    `json:"api_calls"`
 	DurationSeconds float64             `json:"duration_seconds"`
 }
@@ -47,6 +49,10 @@ func (s *Session) result(plan rotation.Plan, request ansible.Request, failed boo
 		DurationSeconds: ansible.Seconds(s.Now().Sub(s.began)),
 	}
 	out.Platform, out.LastRecords = s.rotated(plan), s.Observed.Custody.LastRecords()
+	out.Tool, out.ApprovedBy = &s.tool, s.Desired.ApprovedBy
+	if entry, ok := s.Observed.Custody.Entry(plan.RotationID); ok {
+		out.ApprovedBy = entry.ApprovedBy
+	}
 	out.APICalls = s.Store.Calls()
 	out.Changed = len(s.done) > 0
 	if failed && plan.Writes() {

@@ -26,6 +26,7 @@ type Session struct {
 	Observed      rotation.Observed
 	Now           func() time.Time
 
+	tool   Tool
 	began  time.Time
 	done   []rotation.Step // what was written, whatever became of the plan
 	unsure []string        // what may have been
@@ -46,6 +47,7 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 		ChunkSize: asked.ChunkSize, AllowAdvanced: asked.AllowAdvancedTier, Standalone: rotation.Standalone(asked.Standalone), Proof: given,
 		ProofMaxAge: time.Duration(asked.ProofMaxAge) * time.Second,
 		FromEscrow:  secret.Fingerprint(asked.NewSecretFromEscrow), EscrowKeyID: asked.EscrowKMSKeyID, CaptureOnly: asked.CaptureOnly, Reverse: asked.Reverse, Adopt: asked.Adopt,
+		ApprovedBy: asked.ApprovedBy,
 	}
 	if s.Desired.Baseline, err = records.Named(asked.Baseline); err != nil {
 		return nil, err
@@ -67,6 +69,11 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 	}
 	go prints.Of(next)
 	return s, nil
+}
+
+// as says which program runs.
+func (s *Session) as(program Tool) {
+	s.tool, s.Desired.Tool = program, program.short()
 }
 
 // ParsePlatform takes from what seqera_crypto_rotation_info returned as compose what the ledger keeps; nil where nothing is given.

@@ -45,6 +45,8 @@ type Entry struct {
 	AbortedAt     time.Time          `json:"aborted_at,omitzero"`
 	ReversedAt    time.Time          `json:"reversed_at,omitzero"` // when Previous and Current changed places, to go back to the old key
 	By            Holder             `json:"by"`
+	Tool          string             `json:"tool,omitempty"` // what opened it: version, and the first 16 digits of the binary's SHA-256
+	ApprovedBy    string             `json:"approved_by,omitempty"`
 	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
 	Baseline      *Baseline          `json:"baseline,omitempty"`
 	Platform      *Platform          `json:"platform,omitempty"`

@@ -44,6 +44,10 @@ type Rotation struct {
 	// Rotate although no backup is named.
 	BackupsWaived bool `json:"backups_waived" jsonschema:"default=false"`
 
+	// Who approved the rotation: a name, or the number of a change. The ledger keeps it from the run that begins the rotation; the
+	// report shows it.
+	ApprovedBy string `json:"approved_by" jsonschema:"minLength=1,maxLength=100"`
+
 	// For O(state=prepared): end once both keys are in escrow and the ledger is open, before anything of the Platform changes.
 	//
 	// The next O(state=prepared) without it continues from there.

@@ -1,8 +1,10 @@
 package rotation
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -124,4 +126,30 @@ func TestLastRecords(t *testing.T) {
 	s.run(t, desired)
 	inventory = s.observed(t).Custody
 	assert.Nil(t, inventory.LastRecords(), "somebody's word counts no records")
+}
+
+func TestTheLedgerHasRoomForThePlatform(t *testing.T) {
+	const app = "seqera-platform-production"
+	at, platform := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC), custody.Platform{Files: []string{""}}
+	empty, err := json.Marshal(platform)
+	require.NoError(t, err)
+	platform.Files[0] = strings.Repeat("x", platformLimit-len(empty))
+	entry := custody.Entry{
+		App: app, RotationID: "2026-q4-after-the-incident", Stage: custody.StageFinished, Previous: printOf(oldKey), Current: printOf(newKeyed),
+		Backups:   []string{"arn:aws:rds:eu-central-1:123456789012:snapshot:seqera-platform-production-20261126-120000"},
+		ChunkSize: &custody.ChunkSize{Omnibus: &[]string{"100"}[0], Standalone: &[]string{"100"}[0]},
+		OpenedAt:  at, PreparedAt: at, ProvedAt: at, FinishedAt: at, ReversedAt: at,
+		By: custody.Holder{
+			ARN:  "arn:aws:sts::123456789012:assumed-role/AWSReservedSSO_PlatformOperators_0123456789abcdef/somebody.with.a.long.name@example.org",
+			Host: "ip-10-100-100-100.eu-central-1.compute.internal", Machine: "0123456789abcdef", PID: 1234567, Started: 1234567890,
+		},
+		Tool: "1.10.10+053b1300125b-dirty 0123456789abcdef", ApprovedBy: strings.Repeat("a", 100),
+		Versions: map[string]int64{"/seqera/sensitive-values/" + app + "/tower": 123},
+		Baseline: &custody.Baseline{Path: "/home/ec2-user/.seqera-crypto-rotation/" + app + "-9b3ac41de0f27765.baseline.gz", Digest: strings.Repeat("0", 64), Total: 123456, TakenAt: at},
+		Platform: &platform, Lock: 123, ProofDigest: strings.Repeat("0", 64),
+	}
+	for _, name := range []string{"crypto/secretKey", "crypto/previousSecretKey", "secret-rotation/enabled", "secret-rotation/chunk-size"} {
+		entry.Versions["/config/"+app+"/tower/"+name] = 12
+	}
+	assert.LessOrEqual(t, custody.Encode(entry).Len(), standardLimit)
 }

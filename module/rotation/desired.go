@@ -83,6 +83,8 @@ type Desired struct {
 	CaptureOnly   bool              // prepared: end when the ledger is open
 	Reverse       bool              // aborted: go back by re-encrypting, where some record may be under the new key
 	Adopt         bool              // prepared: take over a rotation that somebody began by hand
+	Tool          string            // prepared: what the ledger says of the binary
+	ApprovedBy    string            // prepared: for the ledger
 }
 
 // newEntry is the ledger's entry of a rotation that begins: it has its name alone.

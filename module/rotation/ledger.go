@@ -17,7 +17,7 @@ func ledgerOpen(o Observed, desired Desired, c change) (custody.Entry, []Step, e
 	}
 	entry := custody.Entry{
 		App: desired.App, RotationID: c.entry.RotationID, Stage: custody.StageOpen, Previous: c.previous.fingerprint, Current: c.current.fingerprint,
-		Backups: desired.Backups, BackupsWaived: desired.BackupsWaived, OpenedAt: o.Now, By: o.Caller, Baseline: desired.Baseline, Platform: desired.Platform,
+		Backups: desired.Backups, BackupsWaived: desired.BackupsWaived, OpenedAt: o.Now, By: o.Caller, Tool: desired.Tool, ApprovedBy: desired.ApprovedBy, Baseline: desired.Baseline, Platform: desired.Platform,
 		ChunkSize: chunkBefore(o, desired, c.view),
 	}
 	write := create(o, desired, custody.LedgerName(desired.Names.Custody, entry.RotationID), entry)
@@ -61,7 +61,7 @@ func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, err
 	return entry, []Step{step}, nil
 }
 
-// platformLimit is the room for the option platform in a ledger entry, in bytes: the rest of an entry needs at most some 1600, without
+// platformLimit is the room for the option platform in a ledger entry, in bytes: the rest of an entry needs at most some 1700, without
 // the proof, which goes where both do not fit. The installer's layout with every product has about 2100.
 const platformLimit = 2400
 

@@ -52,6 +52,7 @@ type Backup struct {
 	// available, neither older than O(backup_max_age); what else is named is taken at its word.
 	Backups       Same `json:"backups"`
 	BackupsWaived Same `json:"backups_waived"`
+	ApprovedBy    Same `json:"approved_by"`
 
 	// Seconds that a backup of O(backup=provided) may be old, as far as it can be seen; 0 for any age.
 	MaxAge int `json:"backup_max_age" jsonschema:"default=86400"`

@@ -68,7 +68,7 @@ class Servers:
         if banner:
             (self.dir / "banner").write_text(banner)
             more += f"\nBanner {self.dir}/banner"
-        ports = {"vm": self.listen("vm", more), "bastion": self.listen("bastion", "")}
+        self.ports = ports = {"vm": self.listen("vm", more), "bastion": self.listen("bastion", "")}
         host = (self.dir / "host.pub").read_text()
         (self.dir / "known").write_text("".join(f"[127.0.0.1]:{port} {host}" for port in ports.values()))
         self.config = self.dir / "config"

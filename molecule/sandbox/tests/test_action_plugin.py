@@ -39,7 +39,7 @@ json.dump({{name: value for name, value in given.items() if name[0] != "_"}}, op
 for look in range(1, plan["looks"] + 1) if path else ():
     line = "look %d of %d; cron is running" % (look, plan["looks"])
     with open(os.open(path + ".new", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-        json.dump({{"line": line, "note": plan["notes"].get(str(look), ""), "progress": {{"total": 2}} if look != plan["vague"] else None}}, file)
+        json.dump({{"line": line, "note": plan["notes"].get(str(look), ""), "progress": {{"total": 2}}}}, file)
     if look == plan["cut"]:
         open({plan!r} + ".cut", "w").close()
     os.rename(path + ".new", path)
@@ -128,7 +128,7 @@ class Clone:
 
     def run(self, *argv, task=None, interval=0, variables=None, **plan):
         """Runs rotating.yml of the role, or a task in its place, from another directory than the clone's."""
-        self.plan.write_text(json.dumps({"looks": 2, "vague": 0, "notes": {}, "cut": 0, "die": 0, "pause": 0, "leave": False, "noise": "", "result": RESULT} | plan))
+        self.plan.write_text(json.dumps({"looks": 2, "notes": {}, "cut": 0, "die": 0, "pause": 0, "leave": False, "noise": "", "result": RESULT} | plan))
         self.read.write_text("")
         self.given.write_text("{}")
         if task:
@@ -166,7 +166,12 @@ class Clone:
         done = subprocess.run(
             [os.environ.get("ANSIBLE_PLAYBOOK", VENV / "ansible-playbook"), "-i", inventory, playbook, *argv],
             env=os.environ
-            | {"ANSIBLE_CONFIG": str(self.tmp / "ansible.cfg"), "ANSIBLE_CONNECTION_PLUGINS": str(self.tmp / "connection_plugins"), "ANSIBLE_NOCOLOR": "1"},
+            | {
+                "ANSIBLE_CONFIG": str(self.tmp / "ansible.cfg"),
+                "ANSIBLE_CONNECTION_PLUGINS": str(self.tmp / "connection_plugins"),
+                "ANSIBLE_NOCOLOR": "1",
+                "HOME": str(self.tmp),
+            },
             cwd=self.tmp / "elsewhere",
             capture_output=True,
             text=True,
@@ -175,7 +180,9 @@ class Clone:
         )
         output = done.stdout + done.stderr
         assert done.returncode == 0, output
-        return Watched(output, json.loads((self.tmp / "result.json").read_text()), json.loads(self.given.read_text()))
+        result = json.loads((self.tmp / "result.json").read_text())
+        result.pop("ansible_parsed", None)  # ansible-core 2.22 shows it of what it ran itself
+        return Watched(output, result, json.loads(self.given.read_text()))
 
     def left(self):
         """What is left where background jobs write."""
@@ -203,17 +210,6 @@ def test_the_role_shows_lines_and_returns_what_the_module_returned(clone):
     assert "ASYNC" not in watched.output
     assert watched.given.keys() - alone.given.keys() == {"progress_file"}
     assert clone.left() == []
-
-
-def test_lines_come_as_often_as_asked_and_a_note_at_once(clone):
-    stall, other = "no record changed for 120 s;\ncron: \x1b[2Jgone", "no record changed for 240 s"
-    watched = clone.run(looks=6, interval=30, vague=4, notes={"2": stall, "3": stall, "5": stall, "6": other})
-    assert watched.lines() == [*looks(1, of=6), "no record changed for 120 s;", "cron:  [2Jgone", other]
-
-
-def test_a_line_comes_again_after_the_interval(clone):
-    lines = clone.run(looks=6, interval=3).lines()
-    assert 2 <= len(lines) < 6 and lines[0] in looks(1, of=6)
 
 
 def test_a_module_that_says_nothing_is_not_taken_for_a_dead_one(clone):

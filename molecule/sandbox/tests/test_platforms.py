@@ -78,6 +78,7 @@ class Control:
                 "ANSIBLE_ACTION_PLUGINS": str(PLUGINS),
                 "ANSIBLE_CONNECTION_PLUGINS": str(self.tmp / "connection_plugins"),
                 "ANSIBLE_LOCAL_TEMP": str(self.tmp / "local"),
+                "HOME": str(self.tmp),
             },
             cwd=self.tmp,
             capture_output=True,

@@ -1,5 +1,6 @@
 """The playbook against a stand-in Platform: what a user sees, and what must not happen whatever goes wrong."""
 
+import hashlib
 import json
 import subprocess
 
@@ -48,8 +49,12 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     for word in ("put_omnibus", "docker compose down", "start: cron, last", f"each of {records['total']} records"):
         assert word in dry.output
 
-    real = platform.run("--diff", "-vvvv")
+    real = platform.run("--diff", "-vvvv", seqera_crypto_rotation_approved_by="CHG-2041")
     assert real.code == 0, real.output
+    digest = hashlib.sha256((ROOT / "library" / "seqera_crypto_rotation").read_bytes()).hexdigest()
+    assert (real.host["approved_by"], real.host["tool"]["sha256"]) == ("CHG-2041", digest)
+    [entry] = [json.loads(value) for name, (value, _) in platform.parameters().items() if "/ledger/" in name]
+    assert entry["approved_by"] == "CHG-2041" and entry["tool"] == f"{real.host['tool']['version']} {digest[:16]}"
     after = platform.parameters()
     old, new = before[current][0], after[current][0]
     assert old != new and len(new) == 40

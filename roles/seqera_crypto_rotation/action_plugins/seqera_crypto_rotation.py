@@ -4,6 +4,9 @@ The module works; this only chooses its binary and carries its words. It starts 
 an hour outlives a lost connection, reads the file in which the module says how far it is, and returns the module's own
 result. Everything else (other states, `wait: false`, check mode, a task with an `async` of its own) is handed through.
 It prints nothing under `no_log`, and of the module's arguments nothing at all: they may hold a password.
+
+Ansible uploads a binary for every call. Here the login keeps a copy on the host (see STORE), and a later call copies that into
+Ansible's temporary directory instead of uploading 11 MB. All else stays Ansible's own way: arguments, become, async, permissions.
 """
 
 from __future__ import annotations
@@ -42,6 +45,30 @@ MAY_NOT_RUN = (
     r"(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*): (?P<why>Operation not permitted|Permission denied)",
     r"(?P<why>Operation not permitted|Permission denied): b?'(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*)'",
 )
+# Keeps the binary in ~/.seqera-crypto-rotation/bin of the login, under its SHA-256, and says how that went. Nothing is run from there:
+# `use` copies the file to where Ansible would upload it, then checks the copy, so that nobody can swap it in between. Only a directory
+# that the login alone can write is used. From `cd` on names are relative: what somebody does to the path has no effect. What differs
+# from its checksum is uploaded again and replaced.
+STORE = " ".join(r"""
+to={action}; file={path}; sum={digest}; top=$HOME/.seqera-crypto-rotation; said=unusable; umask 077;
+hash() {{ {{ sha256sum || shasum -a 256; }} <"$1" 2>/dev/null | cut -c 1-64; }};
+ours() {{ [ -n "$(find "$1" -prune -user "$(id -u)" -type "$2" '(' -perm "$3" -o -perm "2$3" ')')" ]; }};
+if [ -L "$top" ] || [ -L "$top/bin" ]; then said=unsafe;
+elif mkdir -p "$top/bin" && cd -P "$top/bin"; then
+  if ! ours . d 700; then said=unsafe;
+  elif [ $to = use ]; then
+    said=absent;
+    ours $sum f 600 && cp $sum "$file" && [ "$(hash "$file")" = $sum ] && said=done;
+  elif cp "$file" .$$ && chmod 600 .$$ && [ "$(hash .$$)" = $sum ] && mv -f .$$ $sum; then
+    said=done;
+    for old in [0-9a-f]*; do [ "$old" = $sum ] || rm -f "./$old"; done;
+    find . -name '.[0-9]*' -mtime +0 -exec rm -f {{}} +;
+  else rm -f .$$;
+  fi;
+fi 2>/dev/null;
+echo "seqera_crypto_rotation_store=$said"
+""".split())
+JOB = "seqera_crypto_rotation_job"  # stands between the two files that a look reads
 NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # of async; a module run directly has none
 
 
@@ -128,6 +155,28 @@ class ActionModule(ActionBase):
     def _call(self, variables: dict[str, Any], **how: Any) -> dict[str, Any]:
         return self._execute_module(module_name=self._binary, task_vars=variables, **how)
 
+    def _transfer_file(self, local_path: str, remote_path: str) -> str:
+        """Brings a file to where Ansible wants it on the host: the binary from the login's copy, if there is one."""
+        if self._connection.transport == "local" or not os.path.basename(remote_path).startswith("AnsiballZ_seqera_crypto_rotation"):
+            return super()._transfer_file(local_path, remote_path)
+        with open(local_path, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        said = self._store("use", remote_path, digest)
+        if said != "done":
+            super()._transfer_file(local_path, remote_path)
+        if said == "absent":
+            said = self._store("keep", remote_path, digest)
+        if said == "unsafe":
+            Display().warning("~/.seqera-crypto-rotation/bin of the login is a link, or others may write to it. It is not used: every call uploads the binary.")
+        elif said != "done":
+            Display().v("The login cannot keep the binary in ~/.seqera-crypto-rotation/bin: every call uploads it.")
+        return remote_path
+
+    def _store(self, action: str, path: str, digest: str) -> str:
+        """Runs STORE as the login, without become, and returns its word; "" if it did not get that far."""
+        said = self._low_level_execute_command(STORE.format(action=action, path=shlex.quote(path), digest=digest), sudoable=False).get("stdout", "")
+        return next(iter(re.findall(r"seqera_crypto_rotation_store=(\w+)", said)), "")
+
     def _host(self, variables: dict[str, Any]) -> str:
         return str(self._task.delegate_to or variables.get("inventory_hostname"))
 
@@ -179,19 +228,19 @@ class ActionModule(ActionBase):
         lines = Lines(str(variables.get("inventory_hostname")), interval, silent=bool(self._task.no_log))
         folder = self._async_dir()
         path = self._connection._shell.join_path(folder, f"progress-{secrets.token_hex(8)}")
+        files = shlex.quote(path)
         self._task.async_val = limit = timeout + GRACE  # where async_wrapper takes its limit from
         try:
             job = self._call(variables, module_args=args | {"progress_file": path}, wrap_async=True)
             self._task.async_val = 0  # the task itself has none: its executor must not poll as well
-            if "ansible_job_id" not in job:
+            if "results_file" not in job:
                 return job | {"failed": True, "changed": False}
-            args = {"jid": job["ansible_job_id"], "_async_dir": folder}
-            ask = {"module_name": "ansible.legacy.async_status", "module_args": args, "task_vars": variables}
-            return verdict(self._watch(ask, path, limit, pause, lines), limit)
+            files += f" {shlex.quote(job['results_file'])}"
+            return verdict(self._watch(path, job["results_file"], limit, pause, lines), limit)
         finally:
             self._task.async_val = 0
             with contextlib.suppress(Exception):
-                self._low_level_execute_command(self._connection._shell.remove(path))
+                self._low_level_execute_command(f"rm -f {files}")
 
     def _async_dir(self) -> str:
         """Returns where background jobs write, as async_wrapper finds it: below $HOME, which need not be what the user database says."""
@@ -200,30 +249,31 @@ class ActionModule(ActionBase):
             return self._connection._shell.join_path(said[-1], folder[2:])
         return self._remote_expand_user(folder)
 
-    def _watch(self, ask: dict[str, Any], path: str, limit: int, pause: int, lines: Lines) -> dict[str, Any]:
-        """Returns what async_status says once the job is over; an empty result when the limit is over first."""
-        begun, last = time.monotonic(), ""
+    def _watch(self, path: str, results: str, limit: int, pause: int, lines: Lines) -> dict[str, Any]:
+        """Returns what the background job left as its result; an empty one when the limit is over first.
+
+        It reads the job's file itself: the module async_status is an upload of 180 KB and five commands for the same.
+        """
+        begun, last = time.monotonic(), {}
         deadline = begun + limit
+        look = f"cat {shlex.quote(path)} 2>/dev/null; echo; echo {JOB}; cat {shlex.quote(results)} 2>/dev/null"
         while time.monotonic() < deadline:
             time.sleep(max(1, min(pause, SLOWEST)))
             try:
-                said = self._low_level_execute_command(f"cat {shlex.quote(path)} 2>/dev/null").get("stdout", "")
-                if said != last and (news := read(said)):
-                    last = said
-                    lines.progress(news)
-                    continue  # who writes is alive; asking async_status takes several commands
-                status = self._execute_module(**ask)
+                said, there, job = self._low_level_execute_command(look).get("stdout", "").partition(JOB)
             except Exception as error:  # of whatever kind the connection's are, as async's own poll takes them
                 lines.now_and_then(f"the machine cannot be asked, the module goes on, trying again: {str(error).strip()}")
                 with contextlib.suppress(Exception):
                     self._connection.reset()
                 continue
-            # What could not be read as a result says nothing of the job: the connection, not the module, is in trouble.
-            late = "could not find job" in str(status.get("msg")) and time.monotonic() - begun < LATE
-            if "module_stdout" not in status and not late and (status.get("finished") or status.get("failed")):
-                with contextlib.suppress(Exception):
-                    self._execute_module(**ask | {"module_args": ask["module_args"] | {"mode": "cleanup"}})
+            if (news := read(said, "line")) and news != last:
+                last = news
+                lines.progress(news)
+            status = read(job)
+            if status and status.get("finished", True):  # the module's result has no such key
                 return status
+            if there and not status and time.monotonic() - begun >= LATE:
+                return {"failed": True, "msg": "could not find job"}
             lines.silence(2 * pause)
         return {}
 
@@ -251,12 +301,12 @@ def platform_of(uname: str) -> str:
     return f"{found[-1][0].lower()}_{MACHINES.get(found[-1][1], found[-1][1])}" if found else ""
 
 
-def read(text: str) -> dict[str, Any]:
-    """Returns what the module wrote, around which a login may have put words of its own, and braces."""
+def read(text: str, key: str = "") -> dict[str, Any]:
+    """Returns the first object, of those with the key, in a text around which a login may have put words of its own, and braces."""
     for begin in (at for at, letter in enumerate(text) if letter == "{"):
         with contextlib.suppress(ValueError):
             found, _end = json.JSONDecoder().raw_decode(text, begin)
-            if "line" in found:
+            if not key or key in found:
                 return found
     return {}
 

@@ -56,6 +56,9 @@ class Reached:
         self.platform, self.argv, self.ends = LightPlatform(FLEET, number, tmp), [], contextlib.ExitStack()
         environment = {name: value for name, value in self.platform.env.items() if name.startswith("AWS_")} | {"PATH": f"{self.platform.path}:{SYSTEM_PATH}"}
         user = None
+        if not become:
+            (tmp / "home").mkdir(exist_ok=True)
+            environment["HOME"] = str(tmp / "home")
         if become:
             user, password = self.ends.enter_context(own_user(environment, GREETING if noisy else ""))
             self.argv = ["--become", "--become-password-file", str(password)]
@@ -155,7 +158,7 @@ def test_a_whole_rotation(reach, name):
     real = reached.run("-vvv")
     assert real.code == 0, real.output
     assert real.host["outcome"] == "done" and platform.current() != old and platform.trace() == []
-    assert (sent(dry), sent(real)) == (1, 5), "how often the module goes over the wire, docs/connections.md"
+    assert (sent(dry), sent(real)) == (1, 0), "how often the module goes over the wire, docs/connections.md"
     counted, started = platform.check(), platform.started()
     assert counted["current"] == counted["total"] >= 8
     again = reached.run("-vvv")

@@ -58,7 +58,7 @@ def control(world, asked, check):
 def info(world, asked, _check):
     """The module that looks."""
     gather, phase = asked["gather"], world["phase"]
-    out = {"msg": "looked", "phase": phase if phase == "prepared" else "idle", "evidence": []}
+    out = {"msg": f"SSM is {phase}", "phase": phase if phase in ("prepared", "inconsistent") else "idle", "evidence": []}
     out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
     if "platform" in gather:
         if not world["up"]:
@@ -110,6 +110,7 @@ def main(kind, path):
     fault = world["fails"].get(what)
     if fault and (not check or fault.pop("in_check", False)):
         answer = {"failed": True, "changed": False, "steps": [], "msg": f"{what} fails"} | fault
+        world["phase"] = "inconsistent" if answer["changed"] else world["phase"]
     else:
         answer = kind(world, asked, check)
     with open(path, "w") as file:

@@ -101,9 +101,12 @@ def run(world, _asked, check):
 def main(kind, path):
     with open(sys.argv[1]) as file:
         given = json.load(file)
+    asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
+    # A second Platform has a world of its own, named after its app or its directory.
+    own = f"{path}.{asked.get('app_name') or os.path.basename(asked.get('project_src', ''))}"
+    path = own if os.path.exists(own) else path
     with open(path) as file:
         world = json.load(file)
-    asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
     what = "captured" if asked.get("capture_only") else asked.get("state") or ",".join(asked.get("gather", [])) or "migrate"
     as_whom = {"user": pwd.getpwuid(os.geteuid()).pw_name, "home": os.environ.get("HOME"), "pwd": os.environ.get("PWD")}
     world["calls"].append({"what": what, "of": asked.get("services") if kind is compose else None, "check": check, "given": asked} | as_whom)

@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import sys
+import time
 
 PLATFORM = {"project": "tower", "files": ["/p/docker-compose.yml"], "env_files": [], "profiles": [], "mounts": {}, "keeps_addresses": ["frontend"]}
 ROLES = {"backend": "backend", "cron": "cron", "migrate": "migrate"}
@@ -58,7 +59,7 @@ def control(world, asked, check):
 def info(world, asked, _check):
     """The module that looks."""
     gather, phase = asked["gather"], world["phase"]
-    out = {"msg": f"SSM is {phase}", "phase": phase if phase in ("prepared", "inconsistent") else "idle", "evidence": []}
+    out = {"msg": f"SSM is {phase}", "phase": phase if phase in ("prepared", "inconsistent") else "idle", "evidence": [], "key_age_days": world.get("age")}
     out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
     if "platform" in gather:
         if not world["up"]:
@@ -111,6 +112,8 @@ def main(kind, path):
     as_whom = {"user": pwd.getpwuid(os.geteuid()).pw_name, "home": os.environ.get("HOME"), "pwd": os.environ.get("PWD")}
     world["calls"].append({"what": what, "of": asked.get("services") if kind is compose else None, "check": check, "given": asked} | as_whom)
     fault = world["fails"].get(what)
+    if fault and "hangs" in fault:
+        time.sleep(fault["hangs"])
     if fault and (not check or fault.pop("in_check", False)):
         answer = {"failed": True, "changed": False, "steps": [], "msg": f"{what} fails"} | fault
         world["phase"] = "inconsistent" if answer["changed"] else world["phase"]

@@ -48,6 +48,15 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     for word in ("put_omnibus", "docker compose down", "start: cron, last", f"each of {records['total']} records"):
         assert word in dry.output
 
+    platform.store_events()
+    address = platform.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", f"{platform.env['SANDBOX_PROJECT']}-db-1").strip()
+    [backend] = json.loads(platform.docker("inspect", f"{platform.env['SANDBOX_PROJECT']}-backend-1"))
+    password = dict(pair.split("=", 1) for pair in backend["Config"]["Env"])["TOWER_DB_PASSWORD"]
+    assert password in platform.passwords() and len(platform.passwords()) > 3
+    login = {"host": address, "name": "tower", "user": "tower", "password": password}
+    seen = platform.run("--check", "-vvvv", seqera_crypto_rotation_database=login)
+    assert seen.code == 0 and '"runner_on_ok"' in platform.events.read_text(), seen.output
+
     real = platform.run("--diff", "-vvvv")
     assert real.code == 0, real.output
     after = platform.parameters()
@@ -74,10 +83,13 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
 
     assert len(platform.keys | {old, new}) == 2
     platform.keys |= {old, new}
-    assert platform.leaks() == []
+    assert platform.leaks() == [] and platform.told_passwords() == []
+    assert len(platform.passwords()) > 3, platform.passwords()
     platform.seen.append(f"planted {old}")
     assert platform.leaks() == [f"text {len(platform.seen) - 1}"], "the search does not find a key that is there"
     platform.seen.pop()
+    platform.outputs.append(f"planted {password}")
+    assert platform.told_passwords() == [f"output {len(platform.outputs) - 1}"]
     (platform.tmp / "planted").write_text(new)
     assert platform.leaks() == [str(platform.tmp / "planted")]
 

@@ -102,11 +102,43 @@ def test_a_variable_of_the_plays_in_the_inventory_is_refused(lab):
 
 
 def test_a_missing_app_name_is_told_in_words(lab):
-    code, said = lab.play(["rotate-crypto.yml"], seqera_crypto_rotation_app_name="{{ omit }}", hosts={"vm": {}})
-    assert code == 2 and lab.did() == [], said
+    code, said = lab.play(["rotate-crypto.yml"], hosts={"vm": {"seqera_crypto_rotation_app_name": "left out"}})
+    assert code == 2 and "app_name" in said.split("PLAY [Fail")[-1] and lab.did() == [], said
 
 
-def test_a_report_that_cannot_be_written_is_a_warning(lab):
+def test_a_report_that_cannot_be_written_is_a_warning_whatever_the_strategy(lab):
     (lab.tmp / "file").write_text("")
-    code, said = lab.play(["rotate-crypto.yml"], seqera_crypto_rotation_report_dir=str(lab.tmp / "file" / "reports"))
+    free = {"ANSIBLE_STRATEGY": "free"}
+    code, said = lab.play(["rotate-crypto.yml"], environ=free, seqera_crypto_rotation_report_dir=str(lab.tmp / "file" / "reports"))
     assert code == 0 and lab.did() == ROTATION and "WARNING: the report above was not written" in said and "1 rotated" in said, said
+
+
+def test_measures_that_were_cut_off_refuse_nothing(lab):
+    (lab.tmp / "measured.json").write_text('{\n    "vm": {\n        "outage_se')
+    code, said = lab.play(["rotate-crypto.yml"], "--check", seqera_crypto_rotation_report_dir=str(lab.tmp))
+    assert code == 0 and "no earlier rotation of this host was measured" in " ".join(said.split()), said
+
+
+def test_a_vm_that_is_lost_hides_no_overdue_key_and_node_exporter_may_read_it(lab):
+    lab.set(age=100)
+    lost = {"vm": {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}}
+    due = {"seqera_crypto_rotation_max_age_days": 90, "seqera_crypto_rotation_report_dir": str(lab.tmp)}
+    code, said = lab.play(["crypto-status.yml"], hosts=lost, seqera_crypto_rotation_status_fail_on=["overdue"], **due)
+    assert code == 2 and "vm (seqera_crypto_rotation_status_fail_on)" in said, said
+    [told] = json.loads((lab.tmp / "status.json").read_text())["hosts"]
+    assert told["verdict"] == "overdue" and "could not be reached" in told["error"]
+    assert (lab.tmp / "status.prom").stat().st_mode & 0o777 == 0o644 and "rotation_up{" in (lab.tmp / "status.prom").read_text()
+
+
+def test_seconds_of_outage_are_right_after_a_failure(lab):
+    lab.set(fails={"finalized": {"msg": "the network is down"}})
+    said = {"name": "say", "debug": {"msg": "{{ seqera_crypto_rotation_result.outage_seconds | to_json }}"}}
+    code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [{"name": "r", "block": [ROLE], "rescue": [said]}]}])
+    times = json.loads(re.search(r'"msg": "({.*})"', said.split("TASK [say]")[1]).group(1).replace("\\", ""))
+    assert code == 0 and times["first"] > 0 and times["second"] > 0 and lab.world["up"] == UP, said
+
+
+def test_nothing_in_an_outage_waits_without_a_limit(lab):
+    lab.set(fails={"migrate": {"hangs": 60}})
+    code, said = lab.run(seqera_crypto_rotation_ready_timeout=5)
+    assert code == 2 and "stopped at the step \"start\"" in said.replace("\\", "") and "State:" in said, said

@@ -61,7 +61,7 @@ class Lab:
         tasks = [{"include_role": {"name": "seqera_crypto_rotation", "tasks_from": entry}}]
         return self.play([{"hosts": "all", "gather_facts": False, "tasks": tasks}], *argv, **variables)
 
-    def play(self, plays, *argv, hosts=None, **variables):
+    def play(self, plays, *argv, hosts=None, environ=None, **variables):
         """Runs plays, or playbooks by their names, on a host or on those with variables of their own."""
         self.set()
         own = {
@@ -71,12 +71,12 @@ class Lab:
         host = {"ansible_connection": "local", "ansible_python_interpreter": str(VENV / "python")}
         host |= {f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | variables
         everywhere = {name: host[name] for name in host if name.startswith("ansible_become")}
-        listed = {name: host | more for name, more in (hosts or {"vm": {}}).items()}
+        listed = {name: {key: value for key, value in (host | more).items() if value != "left out"} for name, more in (hosts or {"vm": {}}).items()}
         groups = {"seqera_platforms": {"hosts": dict.fromkeys(listed, {})}}
         (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": listed, "vars": everywhere, "children": groups}}))
         (self.tmp / "play.json").write_text(json.dumps([self.told(one) for one in plays]))
-        environ = {"PATH": f"{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
-        environ |= {"ANSIBLE_ROLES_PATH": str(self.tmp / "roles"), "ANSIBLE_SHOW_CUSTOM_STATS": "true"}
+        home = {"PATH": f"{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
+        environ = home | {"ANSIBLE_ROLES_PATH": str(self.tmp / "roles"), "ANSIBLE_SHOW_CUSTOM_STATS": "true"} | (environ or {})
         command = [VENV / "ansible-playbook", "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=self.tmp)
         return done.returncode, done.stdout + done.stderr

@@ -207,17 +207,18 @@ class Platform:
                 self.keys.add(value)
 
     def passwords(self):
-        """Every other secret of the Platform: database, Redis, Wave, mail, registry; in SSM, in an environment or on a command line."""
+        """Every other secret of the Platform by where it is: database, Redis, Wave, mail, registry; in SSM, in an environment or on a command line."""
         said = json.loads(self.docker("inspect", *self.containers("--all")))
         named = [pair.partition("=")[::2] for one in said for pair in one["Config"]["Env"] or []]
         named += [(one["Name"], word) for one in said for word in one["Config"]["Cmd"] or [] if "requirepass" in str(one["Config"]["Cmd"])]
         named += [(name, value) for name, (value, _) in self.parameters().items()]
         secret = re.compile(r"password|secret|token|requirepass|redis", re.I)
-        return {value for name, value in named if secret.search(name) and re.fullmatch(r"[A-Za-z0-9]{16,}", value)} - self.keys
+        return {value: name for name, value in named if secret.search(name) and re.fullmatch(r"[A-Za-z0-9]{16,}", value) and value not in self.keys}
 
     def told_passwords(self):
-        """The outputs, events and reports that hold such a secret."""
-        return [f"output {i}" for i, text in enumerate(self.outputs) if any(one in text for one in self.passwords())]
+        """The outputs, events and reports that hold such a secret, and which."""
+        secrets = self.passwords()
+        return [f"output {i}: {name}" for i, text in enumerate(self.outputs) for one, name in secrets.items() if one in text]
 
     def said_by_containers(self):
         ids = self.containers("--all")

@@ -90,7 +90,7 @@ def compose(world, asked, check):
         starts = asked["state"] in ("present", "restarted")
         gone = [] if starts else named if asked["state"] == "stopped" else world["up"]
         world["up"] = sorted(({*world["up"], *(named if starts else [])} - {*gone}) - {"migrate"})
-    return {"changed": True, "containers": [], "actions": []}
+    return {"changed": True, "containers": [{"Command": "redis --requirepass a-password-of-redis"}], "actions": []}
 
 
 def run(world, _asked, check):

@@ -89,7 +89,7 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     assert platform.leaks() == [f"text {len(platform.seen) - 1}"], "the search does not find a key that is there"
     platform.seen.pop()
     platform.outputs.append(f"planted {password}")
-    assert platform.told_passwords() == [f"output {len(platform.outputs) - 1}"]
+    assert [one.split(":")[0] for one in platform.told_passwords()] == [f"output {len(platform.outputs) - 1}"]
     (platform.tmp / "planted").write_text(new)
     assert platform.leaks() == [str(platform.tmp / "planted")]
 

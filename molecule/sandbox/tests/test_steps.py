@@ -147,6 +147,15 @@ def test_before_the_parameters_changed_a_failure_leaves_the_platform_running(lab
     assert lab.world["up"] == UP and "put_omnibus" not in json.dumps(lab.world["phase"])
 
 
+def test_why_docker_compose_failed_is_said_though_its_result_is_hidden(lab):
+    lab.set(fails={"absent": {"msg": "no such thing as compose", "in_check": True}})
+    code, said = lab.run("-vvvv")
+    assert code == 2 and "no such thing as compose" in said and lab.did() == [], said
+    lab.set(fails={})
+    code, said = lab.run("-vvvv")
+    assert code == 0 and "a-password-of-redis" not in said, said
+
+
 def test_an_abort_re_encrypts_back_where_records_are_under_the_new_key(lab):
     lab.set(phase="prepared", rewritten=True)
     code, said = lab.run("--check", entry="abort")

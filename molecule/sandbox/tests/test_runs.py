@@ -141,7 +141,7 @@ def test_seconds_of_outage_are_right_after_a_failure(lab):
 def test_nothing_in_an_outage_waits_without_a_limit(lab):
     lab.set(fails={"migrate": {"hangs": 60}})
     code, said = lab.run(seqera_crypto_rotation_ready_timeout=5)
-    assert code == 2 and "stopped at the step \"start\"" in said.replace("\\", "") and "State:" in said, said
+    assert code == 2 and 'stopped at the step "start"' in said.replace("\\", "") and "State:" in said, said
 
 
 def test_a_rotation_says_little(lab):

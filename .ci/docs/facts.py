@@ -6,7 +6,7 @@ import re
 import yaml
 from pages import ROOT, tracked
 
-ROLE = ROOT / "roles" / "seqera_crypto_rotation"
+ROLES = [ROOT / "roles" / name for name in ("seqera_crypto_rotation", "seqera_crypto_fleet")]
 MODULES = ("seqera_crypto_rotation", "seqera_crypto_rotation_info")
 # Made by a run or a build, never committed.
 MADE = re.compile(r"^(library/seqera_crypto_rotation(_info)?|build/.*|reports(/.*)?|\.venv/.*|\.tools/.*|\.config/.*)$")
@@ -26,7 +26,7 @@ def targets():
 @functools.cache
 def installed():
     """What the collection is asked for by name: playbooks, modules, the role, the group of defaults."""
-    return {path.stem for path in (ROOT / "playbooks").glob("*.yml")} | set(MODULES) | {"rotation"}
+    return {path.stem for path in (ROOT / "playbooks").glob("*.yml")} | set(MODULES) | {role.name for role in ROLES} | {"rotation"}
 
 
 @functools.cache
@@ -41,11 +41,11 @@ def codes():
 
 @functools.cache
 def variables():
-    """Of the role, its playbooks, results and metrics."""
-    entries = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"].values()
+    """Of the roles, their playbooks, results and metrics."""
+    entries = [entry for role in ROLES for entry in yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"].values()]
     found = {name for entry in entries for name in entry.get("options", {})} | set(MODULES)
-    found |= set(re.findall(r"# TYPE (\w+)", (ROLE / "templates" / "status.prom.j2").read_text()))
-    for path in sorted((ROOT / "playbooks").glob("*.yml")) + sorted((ROLE / "tasks").glob("*.yml")):
+    found |= set(re.findall(r"# TYPE (\w+)", (ROLES[1] / "templates" / "status.prom.j2").read_text()))
+    for path in sorted((ROOT / "playbooks").glob("*.yml")) + [path for role in ROLES for path in sorted((role / "tasks").glob("*.yml"))]:
         found |= set(re.findall(r"\bseqera_crypto_\w+", path.read_text()))
     return found
 

@@ -54,14 +54,20 @@ func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
 			Options map[string]shownOption `json:"options"`
 		} `json:"entry_points"`
 	}
-	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "role", "-r", "roles", "seqera_crypto_rotation"), &shown))
-	there := shown["seqera_crypto_rotation"].EntryPoints
-	points, _ := variables(comments, modules(comments))
-	for _, e := range points {
-		assert.Equal(t, e.short, there[e.name].Short)
-		assert.ElementsMatch(t, names("", e.variables()), shownNames("", there[e.name].Options), e.name)
+	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "role", "-r", "roles", "seqera_crypto_rotation", "seqera_crypto_fleet"), &shown))
+	page, fleet, _ := variables(comments, modules(comments))
+	for role, points := range map[string][]entry{"seqera_crypto_rotation": page, "seqera_crypto_fleet": fleet} {
+		there := shown[role].EntryPoints
+		for _, e := range points {
+			assert.Equal(t, e.short, there[e.name].Short)
+			assert.ElementsMatch(t, names("", e.variables()), shownNames("", there[e.name].Options), e.name)
+		}
+		if due, ok := there["due"]; ok {
+			assert.ElementsMatch(t, shownNames("", there["main"].Options), shownNames("", due.Options), "due takes what main takes")
+			delete(there, "due")
+		}
+		assert.Len(t, there, len(points))
 	}
-	assert.Len(t, there, len(points))
 }
 
 func TestThePagesForPeopleHaveAllParts(t *testing.T) {

@@ -64,8 +64,8 @@ func TestEveryOptionAndVariableIsDescribed(t *testing.T) {
 	both := modules(comments)
 	described(t, both[0].options)
 	described(t, both[1].options)
-	points, plays := variables(comments, both)
-	for _, e := range append(points, plays) {
+	page, fleet, plays := variables(comments, both)
+	for _, e := range slices.Concat(page, fleet, []entry{plays}) {
 		assert.NotEmpty(t, e.paragraphs, e.name)
 		described(t, e.variables())
 	}
@@ -100,9 +100,9 @@ func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t
 
 func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {
 	comments := prepared(t)
-	used := mentioned(t, contract.Prefix+`\w+`, role+"tasks", role+"vars/main/worked_out.yml", role+"templates", role+"action_plugins", "playbooks/*.yml")
-	points, plays := variables(comments, modules(comments))
-	for _, e := range append(points, plays) {
+	used := mentioned(t, contract.Prefix+`\w+`, "roles/*/tasks", pageRole+"vars/main/worked_out.yml", fleetRole+"vars", fleetRole+"templates", pageRole+"action_plugins", "playbooks/*.yml")
+	page, fleet, plays := variables(comments, modules(comments))
+	for _, e := range slices.Concat(page, fleet, []entry{plays}) {
 		for _, o := range e.variables() {
 			assert.True(t, used[o.Name], "nothing uses %s", o.Name)
 		}

@@ -28,8 +28,9 @@ func generate() error {
 }
 
 const (
-	role   = "roles/seqera_crypto_rotation/"
-	header = "---\n# Made by `make generate` from module/options; what is changed here is lost.\n"
+	pageRole  = "roles/seqera_crypto_rotation/"
+	fleetRole = "roles/seqera_crypto_fleet/"
+	header    = "---\n# Made by `make generate` from module/options; what is changed here is lost.\n"
 )
 
 // files are all that is generated: path and text.
@@ -46,11 +47,13 @@ func files() (map[string]string, error) {
 		made["module/options/schema/"+m.name+".json"] = m.schema
 		made["library/"+m.name+".yml"] = sidecar(pages[m.name], m.options)
 	}
-	points, plays := variables(comments, modules)
-	all := slices.Concat(points, []entry{plays})
-	made[role+"meta/argument_specs.yml"] = argumentSpecs(points)
-	made[role+"defaults/main.yml"] = defaults(points)
-	made[role+"vars/main/names.yml"] = knownNames(all)
+	page, fleet, plays := variables(comments, modules)
+	all := slices.Concat(page, fleet, []entry{plays})
+	for role, points := range map[string][]entry{pageRole: page, fleetRole: fleet} {
+		made[role+"meta/argument_specs.yml"] = argumentSpecs(points)
+		made[role+"defaults/main.yml"] = defaults(points)
+	}
+	made[pageRole+"vars/main/names.yml"] = knownNames(all)
 	made["docs/options.md"] = optionsPage(modules, all)
 	made["docs/return-values.md"], err = returnsPage(pages)
 	return made, err

@@ -27,7 +27,7 @@ What ` + "`ansible-doc`" + ` shows, on one page: the options of both modules and
 		}
 		page.WriteString(heads("option", "default") + rows("", own))
 	}
-	titles := map[string]string{"main": "Variables of the role", "plays": "Variables of the playbooks"}
+	titles := map[string]string{"main": "Variables of the role seqera_crypto_rotation", "plays": "Variables of the playbooks"}
 	for _, e := range entries {
 		title := titles[e.name]
 		if title == "" {

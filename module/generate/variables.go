@@ -30,12 +30,14 @@ func (e entry) variables() list {
 	return all
 }
 
-// variables are those of the role's entry points, main first, and those of the plays.
-func variables(comments map[string]string, modules []module) (points []entry, plays entry) {
+// variables are those of both roles' entry points, main first, and those of the plays.
+func variables(comments map[string]string, modules []module) (page, fleet []entry, plays entry) {
 	m := maker{comments: comments, options: map[string]option{}, known: map[string]bool{}}
-	_, main := describe(reflect.TypeFor[contract.Main](), "", nil)
-	for _, o := range main.Options {
-		m.known[o.Name] = true
+	for _, of := range []reflect.Type{reflect.TypeFor[contract.Main](), reflect.TypeFor[contract.Rotate](), reflect.TypeFor[contract.Report]()} {
+		_, own := describe(of, "", nil)
+		for _, o := range own.Options {
+			m.known[o.Name] = true
+		}
 	}
 	for _, module := range modules {
 		for _, one := range documented(module.marked, m.roles(module.needs), true) {
@@ -44,13 +46,18 @@ func variables(comments map[string]string, modules []module) (points []entry, pl
 			}
 		}
 	}
-	return []entry{
+	page = []entry{
 		m.entry("main", reflect.TypeFor[contract.Main]()),
 		m.entry("abort", reflect.TypeFor[contract.Abort]()),
+	}
+	fleet = []entry{
+		m.entry("rotate", reflect.TypeFor[contract.Rotate]()),
+		m.entry("report", reflect.TypeFor[contract.Report]()),
 		m.entry("drill", reflect.TypeFor[contract.Drill]()),
 		m.entry("status", reflect.TypeFor[contract.Status]()),
 		m.entry("status_report", reflect.TypeFor[contract.StatusReport]()),
-	}, m.entry("plays", reflect.TypeFor[contract.Plays]())
+	}
+	return page, fleet, m.entry("plays", reflect.TypeFor[contract.Plays]())
 }
 
 // maker makes the role's variables of its structs and of the modules' options.

@@ -65,7 +65,13 @@ func argumentSpecs(entries []entry) string {
 	for _, e := range entries {
 		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", spec(e.variables())}}})
 	}
-	return header + dump(dict{{"argument_specs", specs}})
+	written := header + dump(dict{{"argument_specs", specs}})
+	if entries[0].name == "main" {
+		// A fleet enters by due, which takes what main takes.
+		written = strings.Replace(written, "\n    options:\n", "\n    options: &main\n", 1) +
+			"  due:\n    short_description: " + strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1) + "\n    options: *main\n"
+	}
+	return written
 }
 
 // spec says the same in the words of argument specs.

@@ -156,6 +156,13 @@ type Outages struct {
 
 	// No outage begins after this time, such as C(2026-12-01T05:00:00+01:00).
 	NotAfter string `json:"not_after"`
+
+	// Absolute path of a task file of yours, run before each outage. If it fails, the outage does not begin.
+	BeforeTasks string `json:"before_outage_tasks"`
+
+	// Absolute path of a task file of yours, run after each outage, once the Platform is up again. If it fails, the run stops
+	// and the Platform stays up.
+	AfterTasks string `json:"after_outage_tasks"`
 }
 
 // Fleet is what stops the rotation of many hosts.

@@ -1,5 +1,5 @@
 // Package role is the contract with whoever uses the role instead of the modules: every variable as a struct field. It
-// holds nothing but structs, of which `make generate` makes meta/argument_specs.yml, defaults/main.yml and docs/options.md.
+// holds nothing but structs, of which `make generate` makes both roles' meta/argument_specs.yml and defaults/main.yml, and docs/options.md.
 //
 // A field of the type Same is passed to the modules: type, choices, default and description are those of their option
 // of the same name, and a comment adds what only the role's user has to know. The rest is the role's own. The first
@@ -23,8 +23,7 @@ type Same struct{}
 //
 // At least one of O(rotation_id), O(max_age_days), O(new_secret) and O(new_secret_from_escrow) is needed.
 //
-// The entry points C(fleet_due), C(fleet_preflight), C(fleet_rotate) and C(fleet_report) of playbooks/rotate-crypto.yml,
-// which do it for a fleet, take the same variables.
+// The role C(seqera_crypto_fleet) does it for a fleet, with the same variables.
 type Main struct {
 	Which   `group:"Which Platform, and which rotation"`
 	Machine `group:"The Platform on its VM"`
@@ -34,8 +33,6 @@ type Main struct {
 	Waiting `group:"How long to wait, in seconds, and what is said meanwhile"`
 	Proving `group:"How completion is proved"`
 	Outages `group:"The outages"`
-	Fleet   `group:"A fleet"`
-	Reports `group:"Reports"`
 }
 
 // Abort brings the old key back, from any point of a rotation that is not proved.
@@ -44,6 +41,21 @@ type Main struct {
 type Abort struct {
 	AppName          Same `json:"app_name"`
 	OmnibusParameter Same `json:"omnibus_parameter" jsonschema:"required"`
+}
+
+// Rotate rotates one Platform of a fleet, where no stop rule forbids it.
+//
+// Entered by playbooks/rotate-crypto.yml, after the entry points C(due) and C(preflight) on every host. The variables of the role
+// C(seqera_crypto_rotation) hold.
+type Rotate struct {
+	Fleet `group:"What stops a run"`
+}
+
+// Report makes one report of the run.
+//
+// Entered by playbooks/rotate-crypto.yml at its end. The reports of crypto-status.yml go to the same directory.
+type Report struct {
+	Reports `group:"Reports"`
 }
 
 // Drill proves that the key in escrow that is tied to a dump opens its records.

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sample import HOSTILE, REPORTS, STATUSES
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TEMPLATES = ROOT / "roles" / "seqera_crypto_rotation" / "templates"
+TEMPLATES = ROOT / "roles" / "seqera_crypto_fleet" / "templates"
 SHOTS = ROOT / "build" / "pages"
 ALL = [("report", name) for name in REPORTS] + [("status", name) for name in STATUSES]
 

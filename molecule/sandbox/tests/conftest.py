@@ -45,12 +45,22 @@ class Platform:
         self.environ = os.environ | self.env
         self.seen = []  # every text in which no key may be found
         self.public = []  # of these, what may not even hold the database's password: outputs and command lines
+        self.outputs = []  # of these, what may hold no secret at all: what runs said, their events and their reports
         self.keys = {self.value(f"{self.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")}
 
     @property
     def kept(self):
         """Where baselines and dumps are: below the home of the user who runs compose."""
         return pathlib.Path(self.env["SANDBOX_HOME"], ".seqera-crypto-rotation")
+
+    @property
+    def events(self):
+        """What AWX would store of the runs, where a test asks for it."""
+        return self.tmp / "events.jsonl"
+
+    def store_events(self):
+        plugins = pathlib.Path(__file__).parent / "callback_plugins"
+        self.environ |= {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": str(plugins), "EVENTS": str(self.events)}
 
     @staticmethod
     def sandbox(*argv):
@@ -163,6 +173,7 @@ class Platform:
         output = log.read_text()
         self.seen += [output, eyes.text()]
         self.public += [output, *eyes.commands]
+        self.outputs += [output, self.events.read_text() if self.events.exists() else ""]
         recap = re.search(rf"^{self.name} +: (.*)$", output, re.M)
         counts = dict(pair.split("=") for pair in recap.group(1).split()) if recap else {}
         return Run(code, output, {name: int(count) for name, count in counts.items()}, self.report(known))
@@ -173,7 +184,9 @@ class Platform:
     def report(self, known):
         """The report that was not there before."""
         new = self.reports() - known
-        self.seen += [path.read_text() for one in new for path in one.parent.glob(f"{one.stem}.*")]
+        written = [path.read_text() for one in new for path in one.parent.glob(f"{one.stem}.*")]
+        self.seen += written
+        self.outputs += written
         assert len(new) < 2, new
         return json.loads(new.pop().read_text()) if new else {}
 
@@ -192,6 +205,20 @@ class Platform:
         for name, (value, _) in self.parameters().items():
             if name.endswith(("/secretKey", "/previous-key")):
                 self.keys.add(value)
+
+    def passwords(self):
+        """Every other secret of the Platform by where it is: database, Redis, Wave, mail, registry; in SSM, in an environment or on a command line."""
+        said = json.loads(self.docker("inspect", *self.containers("--all")))
+        named = [pair.partition("=")[::2] for one in said for pair in one["Config"]["Env"] or []]
+        named += [(one["Name"], word) for one in said for word in one["Config"]["Cmd"] or [] if "requirepass" in str(one["Config"]["Cmd"])]
+        named += [(name, value) for name, (value, _) in self.parameters().items()]
+        secret = re.compile(r"password|secret|token|requirepass|redis", re.I)
+        return {value: name for name, value in named if secret.search(name) and re.fullmatch(r"[A-Za-z0-9]{16,}", value) and value not in self.keys}
+
+    def told_passwords(self):
+        """The outputs, events and reports that hold such a secret, and which."""
+        secrets = self.passwords()
+        return [f"output {i}: {name}" for i, text in enumerate(self.outputs) for one, name in secrets.items() if one in text]
 
     def said_by_containers(self):
         ids = self.containers("--all")

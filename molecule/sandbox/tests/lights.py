@@ -21,7 +21,7 @@ class LightPlatform(Platform):
         }  # fmt: skip
         self.path = state["path"]  # where the light `docker` is
         self.environ = os.environ | self.env | {"PATH": f"{self.path}:{os.environ['PATH']}"}
-        self.seen, self.public, self.keys = [], [], set()
+        self.seen, self.public, self.outputs, self.keys = [], [], [], set()
         self.remember_keys()
 
     def inventory(self, **more):

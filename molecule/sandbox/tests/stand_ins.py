@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import sys
+import time
 
 PLATFORM = {"project": "tower", "files": ["/p/docker-compose.yml"], "env_files": [], "profiles": [], "mounts": {}, "keeps_addresses": ["frontend"]}
 ROLES = {"backend": "backend", "cron": "cron", "migrate": "migrate"}
@@ -58,7 +59,7 @@ def control(world, asked, check):
 def info(world, asked, _check):
     """The module that looks."""
     gather, phase = asked["gather"], world["phase"]
-    out = {"msg": "looked", "phase": phase if phase == "prepared" else "idle", "evidence": []}
+    out = {"msg": f"SSM is {phase}", "phase": phase if phase in ("prepared", "inconsistent") else "idle", "evidence": [], "key_age_days": world.get("age")}
     out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
     if "platform" in gather:
         if not world["up"]:
@@ -89,7 +90,7 @@ def compose(world, asked, check):
         starts = asked["state"] in ("present", "restarted")
         gone = [] if starts else named if asked["state"] == "stopped" else world["up"]
         world["up"] = sorted(({*world["up"], *(named if starts else [])} - {*gone}) - {"migrate"})
-    return {"changed": True, "containers": [], "actions": []}
+    return {"changed": True, "containers": [{"Command": "redis --requirepass a-password-of-redis"}], "actions": []}
 
 
 def run(world, _asked, check):
@@ -101,15 +102,21 @@ def run(world, _asked, check):
 def main(kind, path):
     with open(sys.argv[1]) as file:
         given = json.load(file)
+    asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
+    # A second Platform has a world of its own, named after its app or its directory.
+    own = f"{path}.{asked.get('app_name') or os.path.basename(asked.get('project_src', ''))}"
+    path = own if os.path.exists(own) else path
     with open(path) as file:
         world = json.load(file)
-    asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
     what = "captured" if asked.get("capture_only") else asked.get("state") or ",".join(asked.get("gather", [])) or "migrate"
     as_whom = {"user": pwd.getpwuid(os.geteuid()).pw_name, "home": os.environ.get("HOME"), "pwd": os.environ.get("PWD")}
     world["calls"].append({"what": what, "of": asked.get("services") if kind is compose else None, "check": check, "given": asked} | as_whom)
     fault = world["fails"].get(what)
+    if fault and "hangs" in fault:
+        time.sleep(fault["hangs"])
     if fault and (not check or fault.pop("in_check", False)):
         answer = {"failed": True, "changed": False, "steps": [], "msg": f"{what} fails"} | fault
+        world["phase"] = "inconsistent" if answer["changed"] else world["phase"]
     else:
         answer = kind(world, asked, check)
     with open(path, "w") as file:

@@ -18,7 +18,7 @@ def steps(output):
     wanted = []
     for file in TASKS.glob("*.yml"):
         wanted += [re.sub(r"\\{\\{.*?\\}\\}", ".*", re.escape(name.strip('"'))) for name in TOUCHES.findall(file.read_text())]
-    told = re.findall(r"^TASK \[(?:seqera_crypto_rotation : )?(.*)\] \*", output, re.M)
+    told = re.findall(r"^TASK \[(?:seqera_crypto_(?:rotation|fleet) : )?(.*)\] \*", output, re.M)
     return [(name, told[:i].count(name)) for i, name in enumerate(told) if any(re.fullmatch(pattern, name) for pattern in wanted)]
 
 

@@ -106,7 +106,7 @@ def test_each_broken_host_is_told_the_others_are_rotated_and_the_next_run_finish
     by_host = {host["host"].removeprefix("fleet-"): host for host in run.report["hosts"]}
     assert "docker compose cannot be used" in by_host["docker"]["reason"] and "2 of " in by_host["damaged"]["reason"]
     assert all(by_host[name]["reason"] and by_host[name]["next"] for name in (*refused, "cron"))
-    assert run.output.count("TASK [seqera_crypto_rotation : Show it]") == 1, "one report for the run"
+    assert run.output.count("TASK [seqera_crypto_fleet : Show the report]") == 1, "one report for the run"
     after = fleet.seen_of_all()[0]
     assert {f"fleet-{name}" for name in refused} == {name for name in after if after[name] == before[0][name]}
 

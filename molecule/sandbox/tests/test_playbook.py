@@ -49,6 +49,15 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     for word in ("put_omnibus", "docker compose down", "start: cron, last", f"each of {records['total']} records"):
         assert word in dry.output
 
+    platform.store_events()
+    address = platform.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", f"{platform.env['SANDBOX_PROJECT']}-db-1").strip()
+    [backend] = json.loads(platform.docker("inspect", f"{platform.env['SANDBOX_PROJECT']}-backend-1"))
+    password = dict(pair.split("=", 1) for pair in backend["Config"]["Env"])["TOWER_DB_PASSWORD"]
+    assert password in platform.passwords() and len(platform.passwords()) > 3
+    login = {"host": address, "name": "tower", "user": "tower", "password": password}
+    seen = platform.run("--check", "-vvvv", seqera_crypto_rotation_database=login)
+    assert seen.code == 0 and '"runner_on_ok"' in platform.events.read_text(), seen.output
+
     real = platform.run("--diff", "-vvvv", seqera_crypto_rotation_approved_by="CHG-2041")
     assert real.code == 0, real.output
     digest = hashlib.sha256((ROOT / "library" / "seqera_crypto_rotation").read_bytes()).hexdigest()
@@ -79,10 +88,13 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
 
     assert len(platform.keys | {old, new}) == 2
     platform.keys |= {old, new}
-    assert platform.leaks() == []
+    assert platform.leaks() == [] and platform.told_passwords() == []
+    assert len(platform.passwords()) > 3, platform.passwords()
     platform.seen.append(f"planted {old}")
     assert platform.leaks() == [f"text {len(platform.seen) - 1}"], "the search does not find a key that is there"
     platform.seen.pop()
+    platform.outputs.append(f"planted {password}")
+    assert [one.split(":")[0] for one in platform.told_passwords()] == [f"output {len(platform.outputs) - 1}"]
     (platform.tmp / "planted").write_text(new)
     assert platform.leaks() == [str(platform.tmp / "planted")]
 
@@ -116,7 +128,7 @@ def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform
     run = platform.run(seqera_crypto_rotation_wait_timeout=3600)  # which the test does not wait for
     assert run.code != 0
     last = " ".join(run.output.split()).split("The rotation stopped at the step")[-1]
-    assert "cron_failed" in last and "Both keys are in place" in last and "run the same playbook" in last, last
+    assert "cron_failed" in last and "Both keys and the switch are in place" in last and "run the same playbook" in last, last
     halfway = platform.check()
     assert 0 < halfway["previous"] < halfway["total"]
     platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=")

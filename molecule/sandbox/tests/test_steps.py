@@ -4,13 +4,14 @@ import json
 import os
 import pathlib
 import pwd
+import shutil
 import subprocess
 import tempfile
 
 import pytest
 from conftest import ROOT, VENV
 
-ROLE = ROOT / "roles" / "seqera_crypto_rotation"
+ROLES = ROOT / "roles"
 CODE = (ROOT / "molecule" / "sandbox" / "tests" / "stand_ins.py").read_text()
 SERVICES = {
     "db": {"depends_on": []},
@@ -30,9 +31,12 @@ class Lab:
         self.tmp, self.path = tmp, tmp / "world.json"
         self.home = tmp / "platform"
         self.home.mkdir()
-        for room in ("tasks", "defaults", "vars", "files", "meta", "templates", "action_plugins"):
-            (tmp / "roles" / "seqera_crypto_rotation").mkdir(parents=True, exist_ok=True)
-            (tmp / "roles" / "seqera_crypto_rotation" / room).symlink_to(ROLE / room)
+        (tmp / "roles" / "seqera_crypto_rotation").mkdir(parents=True)
+        for room in ("tasks", "defaults", "vars", "files", "meta", "action_plugins"):
+            (tmp / "roles" / "seqera_crypto_rotation" / room).symlink_to(ROLES / "seqera_crypto_rotation" / room)
+        (tmp / "roles" / "seqera_crypto_fleet").symlink_to(ROLES / "seqera_crypto_fleet")
+        # Next to the roles' own clone a playbook would find the built modules.
+        shutil.copytree(ROOT / "playbooks", tmp / "playbooks", ignore=shutil.ignore_patterns("roles"))
         self.stand_in(tmp / "roles" / "seqera_crypto_rotation" / "library", seqera_crypto_rotation="control", seqera_crypto_rotation_info="info")
         modules = tmp / "collections" / "ansible_collections" / "community" / "docker" / "plugins" / "modules"
         self.stand_in(modules, docker_compose_v2="compose", docker_compose_v2_run="run")
@@ -54,6 +58,11 @@ class Lab:
 
     def run(self, *argv, entry="main", **variables):
         """Runs an entry point of the role; gives what was called, and what was said."""
+        tasks = [{"include_role": {"name": "seqera_crypto_rotation", "tasks_from": entry}}]
+        return self.play([{"hosts": "all", "gather_facts": False, "tasks": tasks}], *argv, **variables)
+
+    def play(self, plays, *argv, hosts=None, environ=None, **variables):
+        """Runs plays, or playbooks by their names, on a host or on those with variables of their own."""
         self.set()
         own = {
             "app_name": "tower", "omnibus_parameter": "/omnibus", "rotation_id": "r1", "backups": ["b"], "compose_dir": str(self.home), "poll_interval": 1,
@@ -62,17 +71,32 @@ class Lab:
         host = {"ansible_connection": "local", "ansible_python_interpreter": str(VENV / "python")}
         host |= {f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | variables
         everywhere = {name: host[name] for name in host if name.startswith("ansible_become")}
-        play = [{"hosts": "all", "gather_facts": False, "tasks": [{"include_role": {"name": "seqera_crypto_rotation", "tasks_from": entry}}]}]
-        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": {"vm": host}, "vars": everywhere}}))
-        (self.tmp / "play.json").write_text(json.dumps(play))
-        environ = {"PATH": f"{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
+        listed = {name: {key: value for key, value in (host | more).items() if value != "left out"} for name, more in (hosts or {"vm": {}}).items()}
+        groups = {"seqera_platforms": {"hosts": dict.fromkeys(listed, {})}}
+        (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": listed, "vars": everywhere, "children": groups}}))
+        (self.tmp / "play.json").write_text(json.dumps([self.told(one) for one in plays]))
+        home = {"PATH": f"{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
+        environ = home | {"ANSIBLE_ROLES_PATH": str(self.tmp / "roles"), "ANSIBLE_SHOW_CUSTOM_STATS": "true"} | (environ or {})
         command = [VENV / "ansible-playbook", "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=self.tmp)
         return done.returncode, done.stdout + done.stderr
 
-    def did(self):
+    def told(self, play):
+        """A play, where a playbook is named by its path."""
+        play = {"import_playbook": play} if isinstance(play, str) else play
+        return play | {"import_playbook": str(self.tmp / "playbooks" / play["import_playbook"])} if "import_playbook" in play else play
+
+    def second(self, name, **world):
+        """A second Platform; gives its variables."""
+        path, home = pathlib.Path(f"{self.path}.{name}"), self.tmp / name
+        home.mkdir()
+        path.write_text(json.dumps(self.world | {"calls": []} | world))
+        return path, {"seqera_crypto_rotation_app_name": name, "seqera_crypto_rotation_compose_dir": str(home)}
+
+    def did(self, path=None):
         """What was called outside check mode, looks left out; of compose with the services that were named."""
-        return [" ".join([one["what"], *sorted(one["of"] or [])]) for one in self.world["calls"] if not one["check"] and "gather" not in one["given"]]
+        calls = json.loads((path or self.path).read_text())["calls"]
+        return [" ".join([one["what"], *sorted(one["of"] or [])]) for one in calls if not one["check"] and "gather" not in one["given"]]
 
 
 @pytest.fixture
@@ -121,6 +145,15 @@ def test_before_the_parameters_changed_a_failure_leaves_the_platform_running(lab
     code, said = lab.run()
     assert code == 2 and "the network is down" in said
     assert lab.world["up"] == UP and "put_omnibus" not in json.dumps(lab.world["phase"])
+
+
+def test_why_docker_compose_failed_is_said_though_its_result_is_hidden(lab):
+    lab.set(fails={"absent": {"msg": "no such thing as compose", "in_check": True}})
+    code, said = lab.run("-vvvv")
+    assert code == 2 and "no such thing as compose" in said and lab.did() == [], said
+    lab.set(fails={})
+    code, said = lab.run("-vvvv")
+    assert code == 0 and "a-password-of-redis" not in said, said
 
 
 def test_an_abort_re_encrypts_back_where_records_are_under_the_new_key(lab):

@@ -4,9 +4,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-TASKS = sorted((ROOT / "roles" / "seqera_crypto_rotation" / "tasks").glob("*.yml"))
+TASKS = sorted((ROOT / "roles").glob("*/tasks/*.yml"))
 # On the control node by themselves, or nothing but words.
-HERE = {"add_host", "assert", "debug", "fail", "group_by", "import_tasks", "include_tasks", "meta", "set_fact", "set_stats", "validate_argument_spec"}
+HERE = {"add_host", "assert", "debug", "fail", "group_by", "import_tasks", "include_role", "include_tasks", "meta", "set_fact", "set_stats", "validate_argument_spec"}
 # Included by the file behind them, in a block that says it.
 UNDER = {"backup_check_rds.yml": "rds.yml", "backup_rds_snapshot.yml": "rds.yml"}
 
@@ -31,7 +31,7 @@ def module(task):
     return name.rpartition(".")[2]
 
 
-@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_each_task_says_who_it_becomes(path):
     """A variable of the inventory outranks `become`, so each task sets the variable: nobody on the control node, the compose user on the VM."""
     wrong = []

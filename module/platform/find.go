@@ -66,7 +66,8 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, func(s source) bool { return s.tower }) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
-	return found, e.addStrangers(ctx, list, &found)
+	err = e.addStrangers(ctx, list, &found)
+	return found, err
 }
 
 // Await is Find for a project that is just being started: it may have no backend yet, and then the compose files say where
@@ -84,7 +85,8 @@ func (e *Engine) Await(ctx context.Context, query Query, backend preflight.Servi
 	if len(found.sources) == 0 {
 		found.sources = append(found.sources, found.expected(backend))
 	}
-	return found, e.addStrangers(ctx, list, &found)
+	err = e.addStrangers(ctx, list, &found)
+	return found, err
 }
 
 func (e *Engine) addStrangers(ctx context.Context, list []container.Summary, found *Found) error {

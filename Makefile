@@ -205,8 +205,11 @@ bench-records: deps ## speed, memory and polls of the scan, beside OpenSSL and b
 bench: deps build ## speed and size as ratios, in one run
 	@.ci/bench
 
-bench-fleet: deps build ## many installations: SSM's quota, nothing due, outages beside bare compose (HOSTS=200)
+bench-fleet: deps build ## many installations: SSM's quota, nothing due (HOSTS=200)
 	@.ci/bench-fleet
+
+bench-outage: deps build ## seconds without an answer, compared with bare compose, and module calls in them (TRIES=3)
+	@.ci/bench-outage
 
 ##@ End
 

@@ -136,14 +136,15 @@ type Info struct {
 	// What to look at.
 	//
 	// V(parameters): the SSM parameters. V(platform): the Platform's containers, and whether it is ready. V(records): the
-	// encrypted records, each opened. V(count): their number alone.
+	// encrypted records, each opened. V(count): their number alone. V(database): wait, for O(ready_timeout), until the database
+	// answers a query.
 	//
 	// V(preflight): whether Docker Compose would start the Platform that runs, and whether that Platform can rotate. The
 	// module fails, and lists every problem, where it would not or cannot.
 	//
 	// V(escrow): the keys in escrow, by fingerprint, with their backups. V(ledger): the ledger of rotations. Both require the
 	// operator's credentials.
-	Gather []string `json:"gather" jsonschema:"minItems=1,enum=parameters,enum=platform,enum=preflight,enum=records,enum=count,enum=escrow,enum=ledger,default=parameters"`
+	Gather []string `json:"gather" jsonschema:"minItems=1,enum=parameters,enum=platform,enum=preflight,enum=records,enum=count,enum=database,enum=escrow,enum=ledger,default=parameters"`
 
 	// Open the records with this key of escrow instead of the one in use: the drill of a backup.
 	//

@@ -300,6 +300,6 @@ func TestInfoAsksForParametersUnlessToldOtherwise(t *testing.T) {
 	assert.Equal(t, []string{"records", "platform"}, i.Gather)
 
 	_, err = ParseInfo(map[string]any{"app_name": "a", "gather": "record", "state": "prepared"}, nil)
-	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, preflight, records, count, escrow, ledger, not "record" (did you mean "records"?)`)
+	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, preflight, records, count, database, escrow, ledger, not "record" (did you mean "records"?)`)
 	assert.ErrorContains(t, err, `unknown option "state"`)
 }

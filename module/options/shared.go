@@ -57,7 +57,7 @@ type Compose struct {
 	LastRecords *int `json:"last_records" jsonschema:"minimum=0"`
 
 	// For C(gather: platform): seconds to wait at most until O(health_url) and every backend are ready. With V(0) the module
-	// looks once and reports what it saw.
+	// looks once and reports what it saw. For C(gather: database): seconds to wait at most until it answers.
 	ReadyTimeout int `json:"ready_timeout" jsonschema:"minimum=0,default=0"`
 
 	// URL of each backend's own health; C({address}) stands for the address of its container. Empty: the backends are not

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -107,6 +108,33 @@ func TestADatabaseThatCannotBeFoundIsSaidWithoutSecrets(t *testing.T) {
 			require.ErrorContains(t, err, test.says)
 			assert.NotContains(t, err.Error(), canary)
 		})
+	}
+}
+
+func TestBeforeThereIsABackendTheComposeFilesSayWhereTheDatabaseIs(t *testing.T) {
+	config, err := preflight.ParseConfig([]byte(`{"name": "tower", "networks": {"inner": {"name": "tower_inner"}}, "services": {"backend": {"image": "x",
+	  "environment": {"TOWER_DB_URL": "jdbc:mysql://db:3306/tower", "TOWER_DB_USER": "tower", "TOWER_DB_PASSWORD": "` + canary + `"},
+	  "networks": {"inner": null}, "extra_hosts": ["other=10.9.9.9", "vm:host-gateway"]}}}`))
+	require.NoError(t, err)
+	starting, backend := on(inspected("tower-db-1", "db"), "tower_inner", ""), config.Services["backend"]
+	starting.State = &container.State{Status: "created"}
+	at := func(url string, db container.InspectResponse) (string, error) {
+		found := describe("tower", []container.InspectResponse{db, on(inspected("r", "redis"), "tower_inner", "172.20.0.9")}, usual())
+		backend.Environment["TOWER_DB_URL"] = secret.New(url)
+		found.sources = append(found.sources, found.expected(backend))
+		where, err := found.Database()
+		if err == nil {
+			assert.Equal(t, []any{"tower", true}, []any{where.User, where.Password.Equal(secret.New(canary))})
+		}
+		return where.Host, err
+	}
+	_, err = at("jdbc:mysql://db:3306/tower", starting)
+	assert.Equal(t, fault.CodeDatabaseUnavailable, faultOf(t, err).Code, "it is waited for")
+	running := on(inspected("tower-db-1", "db"), "tower_inner", "172.20.0.2")
+	for host, want := range map[string]string{"db": "172.20.0.2", "other": "10.9.9.9", "vm": "172.20.0.1", "x.rds.amazonaws.com": "x.rds.amazonaws.com"} {
+		got, err := at("jdbc:mysql://"+host+":3306/tower", running)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
 	}
 }
 

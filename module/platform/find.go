@@ -66,17 +66,40 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, func(s source) bool { return s.tower }) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
-	if !found.needsStrangers() {
-		return found, nil
-	}
-	strangers, err := e.inspect(ctx, list, func(c container.Summary) bool { return c.Labels[labelProject] != project && found.shares(c) })
+	err = e.addStrangers(ctx, list, &found)
+	return found, err
+}
+
+// Await is Find for a project that is just being started: it may have no backend yet, and then the compose files say where
+// the database is.
+func (e *Engine) Await(ctx context.Context, query Query, backend preflight.Service) (Found, error) {
+	list, err := e.list(ctx)
 	if err != nil {
 		return Found{}, err
 	}
+	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == query.Project })
+	if err != nil {
+		return Found{}, err
+	}
+	found := describe(query.Project, inspected, query.Services)
+	if len(found.sources) == 0 {
+		found.sources = append(found.sources, found.expected(backend))
+	}
+	err = e.addStrangers(ctx, list, &found)
+	return found, err
+}
+
+func (e *Engine) addStrangers(ctx context.Context, list []container.Summary, found *Found) error {
+	if !found.needsStrangers() {
+		return nil
+	}
+	strangers, err := e.inspect(ctx, list, func(c container.Summary) bool {
+		return c.Labels[labelProject] != found.Platform.Project && found.shares(c)
+	})
 	for _, c := range strangers {
 		found.members = append(found.members, memberOf(c))
 	}
-	return found, nil
+	return err
 }
 
 // askTimeout bounds each question: an Engine whose containers hang may never answer.

@@ -8,12 +8,38 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // sourceOf keeps of a backend's environment what says where the database is, and nothing else.
 func sourceOf(c container.InspectResponse) source {
-	s := source{container: strings.TrimPrefix(c.Name, "/"), running: c.State != nil && c.State.Running, hosts: map[string]string{}}
-	environment := environmentOf(c.Config.Env)
+	s := source{container: strings.TrimPrefix(c.Name, "/"), running: c.State != nil && c.State.Running}
+	var hosts []string
+	if c.HostConfig != nil {
+		hosts = c.HostConfig.ExtraHosts
+	}
+	s.read(environmentOf(c.Config.Env), endpointsOf(c), hosts)
+	return s
+}
+
+// expected is what a backend will say once it is made.
+func (f Found) expected(backend preflight.Service) source {
+	s, attached := source{container: "backend (not created yet)"}, map[string]attachment{}
+	for _, name := range backend.Networks {
+		attached[name] = attachment{}
+		for _, m := range f.members {
+			if at, here := m.networks[name]; here && at.gateway != "" {
+				attached[name] = attachment{gateway: at.gateway}
+			}
+		}
+	}
+	s.read(backend.Environment, attached, backend.ExtraHosts)
+	return s
+}
+
+func (s *source) read(environment map[string]secret.Secret, attached map[string]attachment, extraHosts []string) {
 	for name := range environment {
 		s.tower = s.tower || strings.HasPrefix(name, "TOWER_")
 	}
@@ -27,23 +53,21 @@ func sourceOf(c container.InspectResponse) source {
 		s.why = fmt.Sprintf("The environment of container %s has no TOWER_DB_URL.", s.container)
 	}
 	s.where.User, s.where.Password = environment["TOWER_DB_USER"].Reveal(), environment["TOWER_DB_PASSWORD"]
-	attached, gateway := endpointsOf(c), ""
+	gateway := ""
 	s.networks = slices.Sorted(maps.Keys(attached))
 	for _, name := range s.networks {
 		gateway = cmp.Or(gateway, attached[name].gateway)
 	}
-	if c.HostConfig != nil {
-		for _, entry := range c.HostConfig.ExtraHosts {
-			host, address, _ := strings.Cut(entry, ":")
-			if address == "host-gateway" {
-				address = gateway // the VM itself, as seen from the container's network
-			}
-			if host != "" && address != "" {
-				s.hosts[host] = address
-			}
+	s.hosts = map[string]string{}
+	for _, entry := range extraHosts {
+		host, address, _ := strings.Cut(entry, ":")
+		if address == "host-gateway" {
+			address = gateway // the VM itself, as seen from the container's network
+		}
+		if host != "" && address != "" {
+			s.hosts[host] = address
 		}
 	}
-	return s
 }
 
 func memberOf(c container.InspectResponse) member {

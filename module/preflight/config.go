@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -29,6 +30,8 @@ type Service struct {
 	Mounts       []Mount  // sorted by target
 	Own          []string // targets of compose's own files: secrets and configs
 	Environment  map[string]secret.Secret
+	Networks     []string // as the Engine names them, sorted
+	ExtraHosts   []string // host:address
 	Ports        []string // address:published->target/protocol, sorted
 	PortsUnknown bool     // a range: which port it is, the start decides
 }
@@ -37,19 +40,24 @@ type Service struct {
 type raw struct {
 	Name     string                `json:"name"`
 	Services map[string]rawService `json:"services"`
-	Volumes  map[string]struct {
-		Name string `json:"name"`
-	} `json:"volumes"`
+	Volumes  map[string]rawName    `json:"volumes"`
+	Networks map[string]rawName    `json:"networks"`
+}
+
+type rawName struct {
+	Name string `json:"name"`
 }
 
 type rawService struct {
-	Image       string                    `json:"image"`
-	Profiles    []string                  `json:"profiles"`
-	PullPolicy  string                    `json:"pull_policy"`
-	Restart     string                    `json:"restart"`
-	VolumesFrom []string                  `json:"volumes_from"`
-	Environment map[string]*secret.Secret `json:"environment"`
-	Scale       *int                      `json:"scale"`
+	Image       string                     `json:"image"`
+	Profiles    []string                   `json:"profiles"`
+	PullPolicy  string                     `json:"pull_policy"`
+	Restart     string                     `json:"restart"`
+	VolumesFrom []string                   `json:"volumes_from"`
+	Environment map[string]*secret.Secret  `json:"environment"`
+	Scale       *int                       `json:"scale"`
+	Networks    map[string]json.RawMessage `json:"networks"`
+	ExtraHosts  json.RawMessage            `json:"extra_hosts"` // a list, of host=address or, before compose 2.24.1, host:address
 	DependsOn   map[string]struct {
 		Condition string `json:"condition"`
 	} `json:"depends_on"`
@@ -116,6 +124,16 @@ func (s rawService) service(name string, of raw) Service {
 		if value != nil { // null: neither file nor caller has a value, and compose leaves it out
 			made.Environment[name] = unescaped(*value)
 		}
+	}
+	for network := range s.Networks {
+		made.Networks = append(made.Networks, cmp.Or(of.Networks[network].Name, network))
+	}
+	slices.Sort(made.Networks)
+	if json.Unmarshal(s.ExtraHosts, &made.ExtraHosts) != nil {
+		made.ExtraHosts = nil
+	}
+	for i, entry := range made.ExtraHosts {
+		made.ExtraHosts[i] = strings.Replace(entry, "=", ":", 1)
 	}
 	made.Mounts = s.mounts(of)
 	for _, file := range slices.Concat(s.Secrets, s.Configs) {

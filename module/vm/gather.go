@@ -14,10 +14,18 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// Look observes what is to be gathered: platform, records, count. It asks Docker only when that is wanted, or needed to find the
+// often is the pause between two looks in an outage: users wait.
+const often = 200 * time.Millisecond
+
+// Look observes what is to be gathered: database, platform, records, count. It asks Docker only when that is wanted, or needed to find the
 // database.
 func (v *VM) Look(ctx context.Context, gather []string) error {
 	scan, count := slices.Contains(gather, "records"), slices.Contains(gather, "count")
+	if slices.Contains(gather, "database") {
+		if err := v.answering(ctx); err != nil {
+			return err
+		}
+	}
 	var found platform.Found
 	var err error
 	switch {
@@ -80,7 +88,7 @@ func (v *VM) started(ctx context.Context) (platform.Found, error) {
 		select {
 		case <-ctx.Done():
 			return found, interrupted()
-		case <-time.After(time.Second):
+		case <-time.After(often):
 		}
 	}
 }

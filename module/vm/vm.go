@@ -34,7 +34,8 @@ type VM struct {
 	about    About
 	engine   *platform.Engine
 	database *records.DB
-	secrets  []secret.Secret // to be masked in what containers say
+	login    map[string]proof.Parameter // of the database, from SSM; nil until it was needed
+	secrets  []secret.Secret            // to be masked in what containers say
 }
 
 // About is how the VM is looked at.
@@ -132,11 +133,13 @@ func (v *VM) where(ctx context.Context, found platform.Found) (proof.Database, e
 	}
 	if where.User == "" || where.Password.IsEmpty() {
 		user, password := v.about.ConfigPrefix+"/datasources/default/username", v.about.ConfigPrefix+"/datasources/default/password"
-		login, err := v.about.Reader.Read(ctx, user, password)
-		if err != nil {
-			return where, err
+		if v.login == nil {
+			var err error
+			if v.login, err = v.about.Reader.Read(ctx, user, password); err != nil {
+				return where, err
+			}
 		}
-		where.User, where.Password = login[user].Value.Reveal(), login[password].Value
+		where.User, where.Password = v.login[user].Value.Reveal(), v.login[password].Value
 	}
 	v.secrets = append(v.secrets, where.Password)
 	return where, nil

@@ -155,8 +155,8 @@ def test_key_holders(platform):
     rotates(platform, seqera_crypto_rotation_restart_scope="key_holders")
     platform.wait_ready(5)
     [frontend] = [line for line in platform.started() if "-frontend-" in line]
-    [cron] = [line for line in platform.started() if "-cron-" in line]
-    assert frontend.split()[1] > cron.split()[1], "the frontend was started after what it asks"
+    [backend] = [line for line in platform.started() if "-backend-" in line]
+    assert frontend.split()[1] > backend.split()[1], "the frontend was started after what it asks"
 
 
 class Edited:

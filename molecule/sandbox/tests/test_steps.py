@@ -104,10 +104,10 @@ def lab(tmp_path):
     return Lab(tmp_path)
 
 
-ROTATION = [
-    "captured", "stopped backend cron frontend", "absent", "prepared", "migrate", "present backend db frontend", "present cron",
-    "rotating", "absent", "finalized", "present",
-]  # fmt: skip
+UPWARDS = ["migrate", "present backend frontend", "present cron", "present"]
+START = ["present db", *UPWARDS]
+SECOND = ["stopped frontend", "absent", "present db", "finalized", *UPWARDS]  # the database starts while SSM is written
+ROTATION = ["captured", "stopped frontend", "stopped backend cron", "absent", "present db", "prepared", *UPWARDS, "rotating", *SECOND]
 
 
 def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_order(lab):
@@ -120,8 +120,31 @@ def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_orde
     assert {one["check_files_existing"] for one in compose} == {False}
     assert {one["pull"] for one in compose if "state" in one} == {"never"}, "an image that is pulled by the way is an upgrade"
     assert {(one["recreate"], one["dependencies"]) for one in compose if one.get("state") == "stopped"} == {("never", False)}, "stopping makes no container"
+    assert {one["recreate"] for one in compose if one.get("state") == "present" and not one.get("services")} == {"never"}, "an outage after the outage"
+    assert {one["timeout"] for one in compose if one.get("services") == ["frontend"]} == {3}, "nobody waits for a proxy"
     code, said = lab.run()
     assert (code, lab.did()) == (0, []), said
+
+
+def test_nobody_waits_for_the_health_check_of_a_database_that_answers(lab):
+    code, said = lab.run()
+    order = [one["what"] for one in lab.world["calls"] if one["what"] in ("database", "migrate")]
+    assert code == 0 and order == ["database", "migrate"] * 2, said
+    assert {one["given"]["no_deps"] for one in lab.world["calls"] if one["what"] == "migrate"} == {True}
+    lab.set(phase="idle", up=UP)
+    code, said = lab.run(seqera_crypto_rotation_verify=["attested"], seqera_crypto_rotation_attested_by="me")
+    calls = [one for one in lab.world["calls"] if one["what"] in ("database", "migrate")]
+    assert code == 0 and {(one["what"], one["given"]["no_deps"]) for one in calls} == {("migrate", False)}, said
+
+
+def test_where_only_key_holders_restart_the_database_and_its_migration_are_left_alone(lab):
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="key_holders")
+    assert code == 0, said
+    restarted = ["restarted backend", "restarted frontend", "restarted cron"]
+    assert lab.did() == ["captured", "stopped backend cron", "prepared", *restarted, "rotating", "finalized", *restarted], said
+    lab.set(phase="prepared", up=["db"])
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="key_holders")
+    assert code == 0 and lab.did() == ["rotating", "prepared", *START, "rotating", "finalized", *restarted], said
 
 
 def test_a_dry_run_previews_what_the_run_does_and_touches_nothing(lab):
@@ -162,7 +185,7 @@ def test_an_abort_re_encrypts_back_where_records_are_under_the_new_key(lab):
     assert code == 0 and lab.did() == [] and "the two keys change places" in said, said
     code, said = lab.run(entry="abort")
     assert code == 0, said
-    assert lab.did() == ["stopped backend cron", "migrate", "absent", "aborted", *ROTATION[4:]], said
+    assert lab.did() == ["stopped backend cron", "present db", "absent", "aborted", *START, "rotating", *SECOND[:4], *START], said
     [aborted] = [one["given"] for one in lab.world["calls"] if one["what"] == "aborted"]
     assert aborted["reverse"] and aborted["baseline"]["digest"] == "d" and not aborted.get("proof")
     assert lab.world["up"] == UP
@@ -182,12 +205,12 @@ def test_a_rotation_begun_by_hand_is_looked_at_before_it_is_taken_over(lab):
     assert first["what"] != "prepared" and all(one["given"]["adopt"] for one in rest if one["what"] == "prepared")
 
 
-@pytest.mark.parametrize("what", ["stopped", "migrate", "absent", "aborted"])
+@pytest.mark.parametrize("what", ["stopped", "database", "absent", "aborted"])
 def test_an_abort_that_fails_brings_the_platform_up_again(lab, what):
     lab.set(phase="prepared", fails={what: {"msg": "the network is down", "changed": False}})
     code, said = lab.run(entry="abort")
     assert code == 2 and "the network is down" in said, said
-    assert lab.world["up"] == (UP if what != "migrate" else [one for one in UP if one not in ("backend", "cron")]), said
+    assert lab.world["up"] == (UP if what != "database" else [one for one in UP if one not in ("backend", "cron")]), said
 
 
 def test_an_abort_that_is_half_written_leaves_the_platform_down(lab):
@@ -200,7 +223,7 @@ def test_an_abort_goes_back_to_the_old_key(lab):
     lab.set(phase="prepared")
     code, said = lab.run(entry="abort")
     assert code == 0, said
-    assert lab.did() == ["stopped backend cron", "migrate", "absent", "aborted", "present"]
+    assert lab.did() == ["stopped backend cron", "present db", "absent", "aborted", *START]
     assert (lab.world["phase"], lab.world["up"]) == ("aborted", UP)
 
 
@@ -214,7 +237,7 @@ def test_another_database_after_the_start_stops_the_run_before_cron_sees_it(lab)
     lab.set(records_after=9)
     code, said = lab.run()
     assert code == 2 and "had 20 before the Platform was stopped" in said and "Backend and cron were stopped again" in said, said
-    assert lab.did()[-2:] == ["present backend db frontend", "stopped backend cron"] and "cron" not in lab.world["up"]
+    assert lab.did()[-2:] == ["present backend frontend", "stopped backend cron"] and "cron" not in lab.world["up"]
 
 
 def test_other_mounts_after_the_start_stop_the_run_before_cron_sees_them(lab):

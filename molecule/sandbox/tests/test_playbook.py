@@ -62,7 +62,7 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     assert real.code == 0, real.output
     digest = hashlib.sha256((ROOT / "library" / "seqera_crypto_rotation").read_bytes()).hexdigest()
     assert (real.host["approved_by"], real.host["tool"]["sha256"]) == ("CHG-2041", digest)
-    [entry] = [json.loads(value) for name, (value, _) in platform.parameters().items() if "/ledger/" in name]
+    [entry] = [json.loads(value)["body"] for name, (value, _) in platform.parameters().items() if "/ledger/" in name]
     assert entry["approved_by"] == "CHG-2041" and entry["tool"] == f"{real.host['tool']['version']} {digest[:16]}"
     after = platform.parameters()
     old, new = before[current][0], after[current][0]

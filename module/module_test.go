@@ -128,6 +128,7 @@ func call(t *testing.T, server *moto.Server, module string, options args) answer
 
 // environment is the module's. Under the race detector a program sleeps a second before it ends, unless GORACE says otherwise.
 func environment(t *testing.T) []string {
+	t.Helper()
 	return []string{"MODULE_UNDER_TEST=1", "HOME=" + t.TempDir(), "AWS_EC2_METADATA_DISABLED=true", "GORACE=atexit_sleep_ms=0"}
 }
 

@@ -277,7 +277,7 @@ func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 		"ledger: the same, as texts":               {texts(ledger(inline)), -1, lost, 1},
 		"ledger: of no records":                    {ledger(none), -1, lost, 0},
 		"ledger: of too many, and no file":         {ledger(unkept), -1, lost, Inline + 1},
-		"ledger: what a second run was passed":  {ledger(ledger(inline)), -1, lost, 1},
+		"ledger: what a second run was passed":     {ledger(ledger(inline)), -1, lost, 1},
 		"operator: the path of a file":             {map[string]any{"path": kept("6", few)["path"]}, 1, "", -1},
 		"operator: the digest alone":               {map[string]any{"digest": "0123"}, -1, lost, 0},
 		"template: records and path that are null": {map[string]any{"digest": "0123", "total": 4.0, "records": nil, "path": nil}, -1, lost, 4},

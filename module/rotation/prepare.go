@@ -152,10 +152,7 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	case opened && (entry.Stage != custody.StageOpen || entry.Previous != v.current.fingerprint):
 		return Plan{}, unexplained(o, v, entry, true)
 	case !opened:
-		entry = desired.newEntry()
-		if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
-			entry.RotationID = cut.RotationID // a run that named no rotation was cut off: its key is used, not another one
-		}
+		entry = newEntry(o, desired)
 	}
 	next, fresh, err := newKey(o, desired, v, entry)
 	if err != nil {
@@ -165,6 +162,15 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	c.standalone = standaloneSteps(o, desired, c.current, c.previous, chunkWanted(desired))
 	c.omnibus = true
 	return assemble(o, desired, c)
+}
+
+// newEntry names the rotation. One that nobody named goes on with the key of a run that was cut off, under the name which it made.
+func newEntry(o Observed, desired Desired) custody.Entry {
+	entry := desired.newEntry()
+	if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
+		entry.RotationID = cut.RotationID
+	}
+	return entry
 }
 
 // validateAgreement wants omnibus and standalone key to be the same: with which one the Platform runs is not ours to guess.

@@ -84,7 +84,7 @@ func described(t *testing.T, all list) {
 
 func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t *testing.T) {
 	same := map[string]bool{}
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[contract.Main]()) {
+	for _, field := range slices.Concat(reflect.VisibleFields(reflect.TypeFor[contract.Main]()), reflect.VisibleFields(reflect.TypeFor[contract.AWS]())) {
 		same[field.Tag.Get("json")] = same[field.Tag.Get("json")] || field.Type == reflect.TypeFor[contract.Same]()
 	}
 	var missing []string

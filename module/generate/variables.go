@@ -92,9 +92,13 @@ func (m maker) entry(name string, of reflect.Type) entry {
 
 // variables are a struct's. Each Same is the modules' option of that name, with what the role says besides.
 func (m maker) variables(of reflect.Type) list {
-	same := map[string]bool{}
+	same, inner := map[string]bool{}, map[string]reflect.Type{}
 	for _, field := range reflect.VisibleFields(of) {
-		same[field.Tag.Get("json")] = field.Type == reflect.TypeFor[contract.Same]()
+		name := field.Tag.Get("json")
+		same[name] = field.Type == reflect.TypeFor[contract.Same]()
+		if field.Type.Kind() == reflect.Struct && !same[name] && !field.Anonymous {
+			inner[name] = field.Type
+		}
 	}
 	_, own := describe(of, "", m.comments)
 	all := documented(own, nil, true)
@@ -108,6 +112,13 @@ func (m maker) variables(of reflect.Type) list {
 			*one = theirs
 			one.Required = one.Required || own.Required
 			one.Description = slices.Concat(one.Description, own.Description)
+		}
+		if of, ok := inner[own.Name]; ok {
+			one.Suboptions = m.variables(of)
+			for j := range one.Suboptions {
+				one.Suboptions[j].Name = strings.TrimPrefix(one.Suboptions[j].Name, contract.Prefix)
+				one.Suboptions[j].Default = nil // the modules know it; one that is set would outrank the environment
+			}
 		}
 		if one.Type == "list" && one.Default == nil {
 			one.Default = []any{} // a list is never undefined

@@ -94,11 +94,18 @@ type Writing struct {
 // SSM is how it is reached, from the control node and from the VM.
 type SSM struct {
 	// The host that has the operator's AWS credentials: SSM is written from there.
-	Delegate      string `json:"delegate" jsonschema:"default=localhost"`
-	Region        Same   `json:"region"`
-	EndpointURL   Same   `json:"endpoint_url"`
-	AWSCABundle   Same   `json:"aws_ca_bundle"`
-	ValidateCerts Same   `json:"validate_certs"`
+	Delegate string `json:"delegate" jsonschema:"default=localhost"`
+
+	// How both hosts reach AWS, as options of the modules.
+	AWS AWS `json:"aws"`
+}
+
+// AWS are the options of amazon.aws.
+type AWS struct {
+	Region        Same `json:"region"`
+	EndpointURL   Same `json:"endpoint_url"`
+	AWSCABundle   Same `json:"aws_ca_bundle"`
+	ValidateCerts Same `json:"validate_certs"`
 
 	// The operator's. Not used on the VM.
 	Profile Same `json:"profile"`

@@ -297,3 +297,13 @@ def test_an_extra_variable_that_nothing_outranks_is_refused(lab):
 def test_a_withdrawn_variable_is_refused_with_what_to_write_instead(lab):
     code, said = lab.run(seqera_crypto_rotation_other_vms=[])
     assert code == 2 and "seqera_crypto_rotation_other_vms is withdrawn: an installation has one VM" in said and lab.world["calls"] == [], said
+
+
+def test_the_names_that_the_dict_of_aws_replaces_are_read_for_one_release(lab):
+    given = {"seqera_crypto_rotation_region": "eu-west-1", "seqera_crypto_rotation_profile": "old"}
+    code, said = lab.run("--check", **given, seqera_crypto_rotation_aws={"profile": "new"})
+    assert code == 0 and "[DEPRECATED] seqera_crypto_rotation_profile, seqera_crypto_rotation_region" in said, said
+    [asked, *_] = [one["given"] for one in lab.world["calls"] if one["what"] == "prepared"]
+    assert (asked["region"], asked["profile"]) == ("eu-west-1", "new") and "endpoint_url" not in asked
+    code, said = lab.run("--check", seqera_crypto_rotation_aws={"regon": "eu-west-1"})
+    assert code == 2 and "regon" in said, said

@@ -30,7 +30,7 @@ REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CU
 
 .PHONY: FORCE $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
 
-##@ Begin
+##@ Use
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
@@ -68,7 +68,7 @@ collection: dist ## the collection's file, with all platforms' binaries, into bu
 release: collection ## what a release page carries, into build/release; KEY=<GPG key> signs it
 	@.ci/release build/release $(COLLECTION) $(DIST) "$(KEY)"
 
-##@ Test
+##@ Develop: test
 
 test: deps build lint test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
 
@@ -177,7 +177,7 @@ LONG += test-engines
 
 test-all: test $(LONG) ## everything, and what takes longer
 
-##@ Write
+##@ Develop: write
 
 lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
 	@.ci/deps venv
@@ -194,12 +194,12 @@ generate: ## what is made of the options' structs: pages of ansible-doc, role's 
 hooks: ## the linters before each commit, as in CI (pre-commit)
 	@.venv/bin/pre-commit install
 
-recording: deps build ## record make demo anew: docs/demo.cast and docs/demo.svg
+recording: deps build ## record make demo again: docs/demo.cast and docs/demo.svg
 	@.ci/record
 
-##@ Measure
+##@ Develop: measure
 
-bench-records: deps ## speed, memory and polls of the scan, beside OpenSSL and bare SQL, in one run
+bench-records: deps ## speed, memory and polls of the scan, compared with OpenSSL and bare SQL, in one run
 	@BENCH_RECORDS=1 $(REAL) go test -count=1 -timeout 30m -v $(SMALLER) -run '^TestHow' ./module/records | grep -v '^=== RUN'
 
 bench: deps build ## speed and size as ratios, in one run
@@ -211,7 +211,7 @@ bench-fleet: deps build ## many installations: SSM's quota, nothing due (HOSTS=2
 bench-outage: deps build ## seconds without an answer, compared with bare compose, and module calls in them (TRIES=3)
 	@.ci/bench-outage
 
-##@ End
+##@ Develop: clean up
 
 clean: ## end every sandbox; remove what was built and reported
 	@for name in $$(molecule/sandbox/sandbox list); do molecule/sandbox/sandbox down "$$name"; done

@@ -191,6 +191,14 @@ def test_an_abort_re_encrypts_back_where_records_are_under_the_new_key(lab):
     assert lab.world["up"] == UP
 
 
+def test_an_abort_that_re_encrypts_back_restarts_at_its_end_what_the_scope_says(lab):
+    lab.set(phase="prepared", rewritten=True)
+    code, said = lab.run(entry="abort", seqera_crypto_rotation_restart_scope="key_holders")
+    restarted = ["restarted backend", "restarted frontend", "restarted cron"]
+    assert code == 0, said
+    assert lab.did() == ["stopped backend cron", "present db", "absent", "aborted", *START, "rotating", "finalized", *restarted], said
+
+
 @pytest.mark.parametrize("what", ["rotating", "finalized"])
 def test_an_abort_that_re_encrypts_and_fails_leaves_the_platform_running(lab, what):
     lab.set(phase="prepared", rewritten=True, fails={what: {"msg": "the network is down", "changed": False}})

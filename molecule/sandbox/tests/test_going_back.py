@@ -96,9 +96,9 @@ def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its
     forth = platform.run(seqera_crypto_rotation_rotation_id="r3", seqera_crypto_rotation_backups=["dump-3"])
     assert forth.code == 0, forth.output
     platform.remember_keys()
-    platform.compose("stop", "backend", "cron")
+    platform.compose("stop", "frontend", "backend", "cron")
     restore(platform, dump)
-    platform.compose("start", "backend", "cron")
+    platform.compose("start", "backend", "cron", "frontend")  # which looks the backend up at its start
     platform.wait_ready()
     unknown = platform.run(playbook="restore-crypto.yml", seqera_crypto_restore_backup="dump-9", seqera_crypto_rotation_rotation_id="r4")
     assert unknown.code != 0 and "Known backups" in unknown.output

@@ -158,8 +158,8 @@ lint-collection: collection ## the collection's documentation and changelog, wit
 test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" .ci/test-molecule $(SCENARIO)
 
-test-molecule-short: build ## the two molecule scenarios of `make test`: default and check-mode
-	@$(VISIBLY) "molecule: default, check-mode" .ci/test-molecule default check-mode
+test-molecule-short: build ## the three molecule scenarios of `make test`: default, check-mode and restore
+	@$(VISIBLY) "molecule: default, check-mode, restore" .ci/test-molecule default check-mode restore
 
 # What takes longer than `make test` should. One line a target.
 LONG += test-sandbox-all

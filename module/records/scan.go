@@ -15,7 +15,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// looks is how often a scan reads a database again that changes under it.
+// maxScans is how often a scan begins again because the database changed while it was read.
 const maxScans = 10
 
 // Keys are the keys that a record may be under. Previous is empty outside a rotation.

@@ -103,7 +103,7 @@ def main(kind, path):
     with open(sys.argv[1]) as file:
         given = json.load(file)
     asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
-    # A second Platform has a world of its own, named after its app or its directory.
+    # A second Platform has its own world, named after its app or its directory.
     own = f"{path}.{asked.get('app_name') or os.path.basename(asked.get('project_src', ''))}"
     path = own if os.path.exists(own) else path
     with open(path) as file:

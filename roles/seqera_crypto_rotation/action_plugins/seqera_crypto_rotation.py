@@ -302,7 +302,7 @@ def platform_of(uname: str) -> str:
 
 
 def read(text: str, key: str = "") -> dict[str, Any]:
-    """Returns the first object, of those with the key, in a text around which a login may have put words of its own, and braces."""
+    """Returns the first object, of those with the key, in a text around which a login may have put its own words, and braces."""
     for begin in (at for at, letter in enumerate(text) if letter == "{"):
         with contextlib.suppress(ValueError):
             found, _end = json.JSONDecoder().raw_decode(text, begin)

@@ -64,9 +64,9 @@ def answers():
 def start():
     """Makes sure that an Engine answers; starts a private one if none does."""
     if shutil.which("docker") is None:
-        raise Problem("docker is not installed; type:  .ci/deps docker compose")
+        raise Problem("docker is not installed; type:  hack/deps docker compose")
     if docker("compose", "version", check=False).returncode != 0:
-        raise Problem("docker compose is not there; type:  .ci/deps compose")
+        raise Problem("docker compose is not there; type:  hack/deps compose")
     with locked():
         if answers():
             return
@@ -77,7 +77,7 @@ def start():
 
 def start_private():
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        raise Problem("no Docker Engine answers, and a private one needs root and dockerd; type:  .ci/deps docker")
+        raise Problem("no Docker Engine answers, and a private one needs root and dockerd; type:  hack/deps docker")
     SHORT.mkdir(mode=0o711, exist_ok=True)  # ordinary users reach the socket, if their group may
     if SHORT.stat().st_uid != 0:
         raise Problem(f"{SHORT} belongs to somebody else")

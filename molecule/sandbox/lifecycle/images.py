@@ -1,4 +1,4 @@
-"""The images: the database from the tarball that .ci/deps made, all others from the stand-in's binary."""
+"""The images: the database from the tarball that hack/deps made, all others from the stand-in's binary."""
 
 import hashlib
 import io
@@ -26,7 +26,7 @@ def database():
     """The database image's name; made if it is not there yet: the tarball is imported and gets the entrypoint."""
     if named := os.environ.get("SANDBOX_DB_IMAGE"):
         return named
-    tarball = run("bash", "-c", ". .ci/deps.d/common.sh; . .ci/deps.d/db-image.sh; db_image_tarball", cwd=ROOT).stdout.strip()
+    tarball = run("bash", "-c", ". hack/deps.d/common.sh; . hack/deps.d/db-image.sh; db_image_tarball", cwd=ROOT).stdout.strip()
     entrypoint = HERE / "database" / "entrypoint"
     base = "seqera-sandbox/db:" + tarball.removesuffix(".tar.gz").rpartition("-")[2]
     name = f"{base}-{hashlib.sha256(entrypoint.read_bytes()).hexdigest()[:8]}"
@@ -34,7 +34,7 @@ def database():
         if present(name):
             return name
         if not os.path.exists(tarball):
-            raise Problem(f"the {kind()} image is not there; type:  SANDBOX_DATABASE_KIND={kind()} .ci/deps db-image")
+            raise Problem(f"the {kind()} image is not there; type:  SANDBOX_DATABASE_KIND={kind()} hack/deps db-image")
         say(f"importing the {kind()} image")
         if not present(base):
             docker("import", tarball, base)

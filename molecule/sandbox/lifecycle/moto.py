@@ -17,7 +17,7 @@ def start(directory, gateway):
     """Starts a server for one sandbox; gives {host: url, containers: url}."""
     program = ROOT / ".venv" / "bin" / "moto_server"
     if not program.exists():
-        raise Problem("moto is not installed; type:  .ci/deps venv")
+        raise Problem("moto is not installed; type:  hack/deps venv")
     local = is_local(gateway)
     address = gateway if local else "127.0.0.1"
     log, pid_file = directory / "moto.log", directory / "moto.pid"

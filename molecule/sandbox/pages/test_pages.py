@@ -78,9 +78,9 @@ def test_the_text_begins_with_the_counts_and_the_failures(rendered):
 def browser():
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if not program and os.environ.get("REAL_PARTS") == "required":
-        pytest.fail("there is no chromium: .ci/deps chromium")
+        pytest.fail("there is no chromium: hack/deps chromium")
     if not program:
-        pytest.skip("there is no chromium: .ci/deps chromium")
+        pytest.skip("there is no chromium: hack/deps chromium")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as engine:
         one = engine.chromium.launch(executable_path=program, args=["--no-sandbox"])

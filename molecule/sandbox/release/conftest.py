@@ -32,7 +32,7 @@ def run(*argv, ok=True, **more):
 def emulator():
     """QEMU's user-mode emulation of arm64."""
     found = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-    assert found, "QEMU is not there: .ci/deps qemu"
+    assert found, "QEMU is not there: hack/deps qemu"
     return found
 
 

@@ -27,7 +27,7 @@ class Control:
     def __init__(self, tmp):
         self.tmp, self.collections, self.work = tmp, tmp / "collections", tmp / "work"
         self.work.mkdir()
-        (core,) = re.findall(r"^ansible-core==\S+", (ROOT / ".ci" / "requirements.txt").read_text(), re.MULTILINE)
+        (core,) = re.findall(r"^ansible-core==\S+", (ROOT / "hack" / "requirements.txt").read_text(), re.MULTILINE)
         run(sys.executable, "-m", "venv", tmp / "venv")
         run(tmp / "venv" / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", core, "requests")
         packages = pathlib.Path(run(VENV / "python", "-c", "import ansible_collections as it; print(list(it.__path__)[0])").stdout.strip())

@@ -1,7 +1,7 @@
 """The binary that is chosen for a host: which file gets there, and what asking costs.
 
 Hosts of other platforms are this machine behind a connection that answers `uname` differently (foreign.py); their binaries
-are scripts that say under which name they were started. Real binaries of another platform: .ci/test-collection.
+are scripts that say under which name they were started. Real binaries of another platform: hack/test-collection.
 """
 
 import json

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT, VENV
 
-sys.path.append(str(ROOT / ".ci" / "docs"))
+sys.path.append(str(ROOT / "hack" / "docs"))
 from pages import run_by  # noqa: E402  the path above makes it importable
 
 HERE = pathlib.Path(__file__).relative_to(ROOT).as_posix()
@@ -44,7 +44,7 @@ def test_every_command_of_the_pages_works(platform):
         run(platform, command, str(inventory))
     assert platform.leaks() == []
 
-    shown = subprocess.run([ROOT / ".ci" / "look-inside", platform.name], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run([ROOT / "hack" / "look-inside", platform.name], capture_output=True, text=True, check=True).stdout
     enter, *looks, end = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
     assert end.endswith(f" down {platform.name}") and len(looks) >= 5
     for look in looks:

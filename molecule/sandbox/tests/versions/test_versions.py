@@ -1,4 +1,4 @@
-"""Module, role and playbooks under the ansible-core that ANSIBLE_VENV names: what .ci/test-matrix runs for each row."""
+"""Module, role and playbooks under the ansible-core that ANSIBLE_VENV names: what hack/test-matrix runs for each row."""
 
 import json
 import os

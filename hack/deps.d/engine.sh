@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# Docker Engines of other releases than this machine's: Debian's packages, unpacked into the cache. The sandbox runs one with
+# SANDBOX_ENGINE_ROOT.
+
+# engine_root VERSION SUITE: makes the Engine of a Debian release, if it is not kept yet, and sets engine_root to its place.
+engine_root() {
+  local version=$1 suite=$2 mirror found
+  engine_root=$cache/engine-$version-$(hash_of "$suite" "$(uname -m)" "$(declare -f engine_root)")
+  [ ! -x "$engine_root/usr/sbin/dockerd" ] || return 0
+  is_root && have apt-get || fail "Docker Engine $version is made with debootstrap, which requires root on Debian"
+  have debootstrap || apt_install "Docker Engine $version" debootstrap
+  mirror=$(debian_mirror)
+  [ -n "$mirror" ] || { apt-get update && mirror=$(debian_mirror); }
+  [ -n "$mirror" ] || fail "apt knows no mirror of Debian" "apt-get update"
+  say "making Docker Engine $version from $suite packages (two minutes, once per machine)"
+  rm -rf "$engine_root.part"
+  mkdir -p "$cache"
+  (
+    eval "$(apt-config shell proxy Acquire::http::Proxy)"
+    [ -z "${proxy:-}" ] || export http_proxy=$proxy
+    debootstrap --variant=minbase --include=docker.io,iptables "$suite" "$engine_root.part" "$mirror"
+  ) | every_25th
+  found=$(chroot "$engine_root.part" dockerd --version)
+  case $found in
+    "Docker version $version"[.+]*) ;;
+    *) fail "$suite no longer has Docker Engine $version but: $found" "hack/test-engines lists the Engines; name another release there" ;;
+  esac
+  (cd "$engine_root.part" && rm -rf boot var/cache/apt var/lib/apt usr/share/doc usr/share/man usr/share/locale)
+  mv "$engine_root.part" "$engine_root"
+}
+
+# This machine's own mirror: it has Debian's other releases, too.
+debian_mirror() {
+  (
+    # shellcheck source=/dev/null
+    . /etc/os-release
+    [ "${ID:-}" = debian ] || exit 0
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | awk -v s="$VERSION_CODENAME" '$2 == s { print $1; exit }'
+  )
+}

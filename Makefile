@@ -147,6 +147,7 @@ test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill
 	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/release/test_dist.py
 
 test-collection: collection ## the collection, installed from its file into a fresh virtual environment
+	@hack/deps qemu
 	@$(REAL) $(VISIBLY) "collection" .venv/bin/python -m pytest --verbose --durations=5 molecule/sandbox/release/test_collection.py
 
 test-sanity: collection ## ansible-test sanity on the collection

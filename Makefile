@@ -70,7 +70,7 @@ release: collection ## what a release page carries, into build/release; KEY=<GPG
 
 ##@ Develop: test
 
-test: deps build lint test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
+test: deps build lint lint-collection test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
 
 test-docs: build ## the pages: links, names, commands and figures; quick
 	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet hack/docs
@@ -153,8 +153,8 @@ test-collection: collection ## the collection, installed from its file into a fr
 test-sanity: collection ## ansible-test sanity on the collection
 	@$(VISIBLY) "sanity" hack/test-sanity $(COLLECTION)
 
-lint-collection: collection ## the collection's documentation and changelog, with antsibull-docs and antsibull-changelog
-	@$(VISIBLY) "documentation of the collection" hack/lint-collection $(COLLECTION)
+lint-collection: ## the collection's documentation and changelog, with antsibull-docs and antsibull-changelog
+	@$(VISIBLY) "documentation of the collection" hack/lint-collection
 
 test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" hack/test-molecule $(SCENARIO)
@@ -171,7 +171,6 @@ LONG += test-fleet
 LONG += test-dist
 LONG += test-collection
 LONG += test-sanity
-LONG += lint-collection
 LONG += test-matrix
 LONG += test-connections
 LONG += test-engines

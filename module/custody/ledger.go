@@ -77,6 +77,9 @@ type Baseline struct {
 	Digest  string    `json:"digest"`
 	Total   int       `json:"total"`
 	TakenAt time.Time `json:"taken_at"`
+
+	// Provisional: the backend still wrote when it was taken. One that was taken later takes its place, before cron starts.
+	Provisional bool `json:"provisional,omitempty"`
 }
 
 // Platform says which compose project was rotated, so that a run that finds it down still starts the same one.

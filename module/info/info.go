@@ -116,7 +116,7 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 	}
 	l.tell(plan)
 	if l.wants("preflight") {
-		found, err := l.vm.Preflight(ctx, !quiet(plan.Phase))
+		found, err := l.vm.Preflight(ctx, !quiet(plan.Phase), l.wants("handover"))
 		l.out.Compose, l.out.Warnings, l.out.Evidence = found.Compose, append(l.out.Warnings, found.Warnings...), append(l.out.Evidence, found.Evidence...)
 		if err != nil {
 			return err

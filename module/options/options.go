@@ -140,11 +140,12 @@ type Info struct {
 	// answers a query.
 	//
 	// V(preflight): whether Docker Compose would start the Platform that runs, and whether that Platform can rotate. The
-	// module fails, and lists every problem, where it would not or cannot.
+	// module fails, and lists every problem, where it would not or cannot. V(handover): with V(preflight), whether a second
+	// backend can be started beside the first.
 	//
 	// V(escrow): the keys in escrow, by fingerprint, with their backups. V(ledger): the ledger of rotations. Both require the
 	// operator's credentials.
-	Gather []string `json:"gather" jsonschema:"minItems=1,enum=parameters,enum=platform,enum=preflight,enum=records,enum=count,enum=database,enum=escrow,enum=ledger,default=parameters"`
+	Gather []string `json:"gather" jsonschema:"minItems=1,enum=parameters,enum=platform,enum=preflight,enum=handover,enum=records,enum=count,enum=database,enum=escrow,enum=ledger,default=parameters"`
 
 	// Open the records with this key of escrow instead of the one in use: the drill of a backup.
 	//

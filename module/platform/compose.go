@@ -26,7 +26,8 @@ type Compose struct {
 	Version        string                    `json:"version"`
 	Mounts         map[string][]string       `json:"mounts"` // by service: source:target, sorted; the source is a path or the name of a volume
 	Services       map[string]ComposeService `json:"services"`
-	KeepsAddresses []string                  `json:"keeps_addresses"` // services that may keep the address of a backend: to be restarted after it
+	KeepsAddresses []string                  `json:"keeps_addresses"`  // services that may keep the address of a backend: to be restarted after it
+	Memory         string                    `json:"memory,omitempty"` // what is assumed of a second backend, where a handover is asked for
 }
 
 // ComposeService is one service of the compose files.

@@ -102,7 +102,7 @@ func containerOf(c container.InspectResponse, services Services) preflight.Conta
 		}
 	}
 	if c.State != nil {
-		made.Running, made.ExitCode = c.State.Running, c.State.ExitCode
+		made.Running, made.ExitCode, made.Begun = c.State.Running, c.State.ExitCode, !at(c.State.StartedAt).IsZero()
 	}
 	for _, m := range c.Mounts {
 		switch m.Type {

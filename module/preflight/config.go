@@ -34,6 +34,10 @@ type Service struct {
 	ExtraHosts   []string // host:address
 	Ports        []string // address:published->target/protocol, sorted
 	PortsUnknown bool     // a range: which port it is, the start decides
+
+	ContainerName string // container_name
+	NetworkMode   string // network_mode
+	Fixed         bool   // an address or a name of its own on a network
 }
 
 // raw is compose's JSON. Versions 2.24 to 5 agree on what is used here.
@@ -77,6 +81,15 @@ type rawService struct {
 	} `json:"ports"`
 	Secrets []rawFile `json:"secrets"`
 	Configs []rawFile `json:"configs"`
+
+	ContainerName string `json:"container_name"`
+	NetworkMode   string `json:"network_mode"`
+}
+
+type rawEndpoint struct {
+	Aliases     []string `json:"aliases"`
+	IPv4Address string   `json:"ipv4_address"`
+	IPv6Address string   `json:"ipv6_address"`
 }
 
 type rawFile struct {
@@ -110,7 +123,7 @@ func (s rawService) service(name string, of raw) Service {
 	made := Service{
 		Image: s.Image, Profiles: s.Profiles, DependsOn: slices.Sorted(maps.Keys(s.DependsOn)), Once: s.Restart == "" || s.Restart == "no", Replicas: 1,
 		AlwaysPulls: s.PullPolicy != "" && s.PullPolicy != "missing" && s.PullPolicy != "if_not_present" && s.PullPolicy != "never" && s.PullPolicy != "build",
-		Inherits:    len(s.VolumesFrom) > 0, Environment: map[string]secret.Secret{},
+		Inherits:    len(s.VolumesFrom) > 0, Environment: map[string]secret.Secret{}, ContainerName: s.ContainerName, NetworkMode: s.NetworkMode,
 	}
 	if made.Image == "" {
 		made.Image = of.Name + "-" + name // what compose calls the image that it builds
@@ -125,10 +138,7 @@ func (s rawService) service(name string, of raw) Service {
 			made.Environment[name] = unescaped(*value)
 		}
 	}
-	for network := range s.Networks {
-		made.Networks = append(made.Networks, cmp.Or(of.Networks[network].Name, network))
-	}
-	slices.Sort(made.Networks)
+	made.Networks, made.Fixed = s.endpoints(of)
 	if json.Unmarshal(s.ExtraHosts, &made.ExtraHosts) != nil {
 		made.ExtraHosts = nil
 	}
@@ -149,6 +159,16 @@ func (s rawService) service(name string, of raw) Service {
 	}
 	slices.Sort(made.Ports)
 	return made
+}
+
+func (s rawService) endpoints(of raw) (networks []string, fixed bool) {
+	for network, how := range s.Networks {
+		networks = append(networks, cmp.Or(of.Networks[network].Name, network))
+		var at rawEndpoint
+		fixed = fixed || json.Unmarshal(how, &at) == nil && (len(at.Aliases) > 0 || at.IPv4Address+at.IPv6Address != "")
+	}
+	slices.Sort(networks)
+	return networks, fixed
 }
 
 func (s rawService) mounts(of raw) []Mount {

@@ -18,6 +18,7 @@ type Container struct {
 	Project  string
 	Role     proof.Role
 	Running  bool
+	Begun    bool // it was started at least once
 	ExitCode int
 
 	Dir      string   // where compose was run that made it

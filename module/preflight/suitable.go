@@ -17,8 +17,9 @@ type Facts struct {
 	Rotates    bool // a rotation is under way
 	Project    string
 	Containers []Container
-	Version    string // of GET /api/service-info; empty where it does not tell
-	Image      string // of the backend: its tag tells where service-info does not
+	Beside     []Container // backends that do not serve yet
+	Version    string      // of GET /api/service-info; empty where it does not tell
+	Image      string      // of the backend: its tag tells where service-info does not
 	// The Platform's own configuration, by its path on the VM; why it cannot be read, likewise.
 	Settings   map[string]string
 	Unreadable map[string]string
@@ -279,7 +280,7 @@ func (f Facts) sessions(v *Verdict) {
 	}
 	known := []string{"localhost", "127.0.0.1", "::1", f.Sessions.Own}
 	var names []string
-	for _, c := range f.Containers {
+	for _, c := range slices.Concat(f.Containers, f.Beside) {
 		known, names = append(known, c.Addresses...), append(names, c.Name)
 	}
 	var strange []string

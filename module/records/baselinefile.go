@@ -296,6 +296,7 @@ func Named(document map[string]any) (*custody.Baseline, error) {
 	named.Path, _ = document["path"].(string)
 	named.Digest, _ = document["digest"].(string)
 	named.Total, _ = number(document["total"])
+	named.Provisional, _ = document["provisional"].(bool)
 	taken, _ := document["taken_at"].(string)
 	named.TakenAt, _ = time.Parse(time.RFC3339, taken)
 	if named.Digest == "" {

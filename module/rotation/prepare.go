@@ -100,14 +100,22 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 	if entry.ChunkSize != nil {
 		chunk = v.chunkSize // of this rotation, also where this run does not name it
 	}
+	renewed := renew(&entry, desired)
 	steps := standaloneSteps(o, desired, v.current, v.previous, chunk)
 	if len(steps) == 0 && entry.Stage == custody.StagePrepared {
-		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, v)
-		plan.Evidence = agreement(o, desired, v.current, v.previous)
-		plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(desired.Names.Custody, v.previous.fingerprint), entry.Baseline, entry.Platform
-		return linkLater(o, desired, entry, plan)
+		return alreadyPrepared(o, desired, v, entry, renewed)
 	}
 	return assemble(o, desired, change{view: v, entry: entry, opened: true, current: v.current, previous: v.previous, standalone: steps})
+}
+
+func alreadyPrepared(o Observed, desired Desired, v view, entry custody.Entry, renewed bool) (Plan, error) {
+	if renewed {
+		return recordBaseline(o, desired, v, entry)
+	}
+	plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "omnibus and standalone parameters already hold both keys of rotation "+entry.RotationID, v)
+	plan.Evidence = agreement(o, desired, v.current, v.previous)
+	plan.Escrow, plan.Baseline, plan.Platform = custody.EscrowName(desired.Names.Custody, v.previous.fingerprint), entry.Baseline, entry.Platform
+	return linkLater(o, desired, entry, plan)
 }
 
 // validateSame refuses options that would make another rotation of the one that is prepared.

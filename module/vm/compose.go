@@ -39,7 +39,7 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 			return none, composer, err
 		}
 	}
-	containers := found.Containers()
+	containers, _ := preflight.Served(found.Containers())
 	switch {
 	case len(v.about.Compose.ComposeProfiles) > 0:
 		composer.Profiles = v.about.Compose.ComposeProfiles

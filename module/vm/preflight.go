@@ -23,8 +23,9 @@ type Preflight struct {
 }
 
 // Preflight asks Docker Compose, the containers, the backends and the database whether a rotation may begin, and fails with
-// every reason why not. Where a rotation runs already (rotates), the run that goes on may be what makes a backend healthy.
-func (v *VM) Preflight(ctx context.Context, rotates bool) (out Preflight, err error) {
+// every reason why not. Where a rotation runs already (rotates), the run that goes on may be what makes a backend healthy. Where
+// it hands over, a second backend must be possible beside the first.
+func (v *VM) Preflight(ctx context.Context, rotates, handsOver bool) (out Preflight, err error) {
 	found, others, err := v.survey(ctx)
 	if err != nil {
 		return out, err
@@ -50,6 +51,13 @@ func (v *VM) Preflight(ctx context.Context, rotates bool) (out Preflight, err er
 	}
 	verdict, err := v.suitable(ctx, found, comparison, rotates, down)
 	out.Warnings, out.Evidence = append(out.Warnings, verdict.Warnings...), append([]proof.Evidence{same}, verdict.Evidence...)
+	if handsOver {
+		problems, err := v.handover(ctx, comparison, out.Compose)
+		if err != nil {
+			return out, err
+		}
+		verdict.Problems = append(verdict.Problems, problems...)
+	}
 	if err = refused(differences, verdict.Problems, err); unseen(err) {
 		// A rotation may be proved without this VM's own look. One that needs the look takes it before the outage, and fails there.
 		out.Warnings = append(out.Warnings, "The records were not counted. "+err.Error())
@@ -104,9 +112,28 @@ func (v *VM) survey(ctx context.Context) (platform.Found, []preflight.Container,
 	return v.engine.Survey(ctx, query)
 }
 
+// handover asks whether a second backend can be started beside the first, and tells what is assumed of its memory.
+func (v *VM) handover(ctx context.Context, c preflight.Comparison, told *platform.Compose) (problems []string, err error) {
+	second := preflight.Second{Backends: v.about.Options.Services.Backends, Containers: c.Containers, HealthURL: v.about.Compose.BackendHealthURL, Available: platform.Available()}
+	for _, name := range second.Backends {
+		second.Service = c.All.Services[name]
+		if second.Taken, err = v.engine.Stranger(ctx, name, c.Project, name); err != nil {
+			return nil, err
+		}
+	}
+	for _, one := range c.Containers {
+		if one.Role == proof.RoleBackend && one.Running {
+			second.Uses = v.engine.Uses(ctx, one.Name)
+		}
+	}
+	problems, told.Memory = preflight.Handover(second)
+	return problems, nil
+}
+
 // suitable checks that this Platform can rotate. With an error it says what it found without a database.
 func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Comparison, rotates, down bool) (preflight.Verdict, error) {
 	facts := preflight.Facts{App: v.about.App, Rotates: rotates, Project: c.Project, Containers: c.Containers}
+	_, facts.Beside = preflight.Served(found.Containers())
 	facts.Settings, facts.Unreadable = platform.Settings(c.Containers)
 	for _, name := range v.about.Options.Services.Backends {
 		facts.Image = c.All.Services[name].Image

@@ -159,7 +159,10 @@ type Outages struct {
 	// What the outages take down. V(all) is the page's docker compose down; V(key_holders) stops and starts backends and cron
 	// alone, all that read keys. The second outage is then after the rotation's parameters are removed, while the Platform
 	// runs.
-	RestartScope string `json:"restart_scope" jsonschema:"enum=all,enum=key_holders,default=all"`
+	//
+	// V(handover) is V(key_holders) with outages of seconds, however long a backend needs to start: the next backend is ready
+	// beside the old one before that stops. It needs memory for two. The new container has the service's name.
+	RestartScope string `json:"restart_scope" jsonschema:"enum=all,enum=key_holders,enum=handover,default=all"`
 
 	// No outage begins after this time, such as C(2026-12-01T05:00:00+01:00).
 	NotAfter string `json:"not_after"`

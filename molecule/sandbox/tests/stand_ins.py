@@ -64,7 +64,10 @@ def info(world, asked, _check):
     if "platform" in gather:
         if not world["up"]:
             return {"failed": True, "msg": "no containers", "error_code": "platform_not_found"}
-        services = [{"name": one, "container": f"{one}-1", "role": ROLES.get(one, "other"), "image": "x", "state": "running"} for one in world["up"]]
+        services = [
+            {"name": one["service"], "container": one["name"], "role": ROLES.get(one["service"], "other"), "image": "x", "state": one["state"]}
+            for one in containers(world)
+        ]
         out["platform"] = {"services": services, "readiness": {"ready": "backend" in world["up"], "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
     if "preflight" in gather:
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
@@ -81,6 +84,40 @@ def info(world, asked, _check):
         entry = {"rotation_id": "r1", "stage": {"captured": "open"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
         out["ledger"] = [entry | {"platform": world.get("platform", {})}]
     return out
+
+
+def containers(world):
+    """Those of the services that are up, one each; a test may say which ones the backend has."""
+    made = [{"id": one, "name": f"tower-{one}-1", "service": one, "state": "running"} for one in world["up"] if one != "backend" or "twins" not in world]
+    return made + world.get("twins", [])
+
+
+def docker(argv, path):
+    """The command docker, as far as a handover calls it."""
+    with open(path) as file:
+        world = json.load(file)
+    twins, (verb, *more) = world.setdefault("twins", [one for one in containers(world) if one["service"] == "backend"]), argv
+    mine = [one for one in twins if {one["id"], one["name"]} & set(more)]
+    if verb == "ps":
+        print("\n".join(json.dumps({"networks": "tower_frontend,tower_backend"} | one) for one in containers(world)))
+    elif verb == "compose":
+        free = next(name for name in ("next", "next1", "next2") if name not in [one["id"] for one in twins])
+        twins.append({"id": free, "name": "tower-backend-2", "service": "backend", "state": "created"})
+    elif verb == "rename":
+        mine[0]["name"] = more[1]
+    elif verb in ("start", "stop"):
+        mine[0]["state"] = {"start": "running", "stop": "exited"}[verb]
+    elif verb == "rm":
+        twins[:] = [one for one in twins if one not in mine]
+    serves = any(one["state"] == "running" and not one["name"].endswith("-next") for one in twins)
+    world["up"] = sorted({*world["up"], "backend"} - (set() if serves else {"backend"}))
+    what = " ".join(["docker", verb, *(word for word in more if not word.startswith("-") and not word.isdigit())]) if verb != "compose" else "docker compose up"
+    if verb not in ("ps", "network"):
+        world["calls"].append({"what": what, "of": None, "check": False, "given": {}})
+    fault = world["fails"].get(what)
+    with open(path, "w") as file:
+        json.dump(world, file)
+    sys.exit(f"{what} fails" if fault else 0)
 
 
 def compose(world, asked, check):

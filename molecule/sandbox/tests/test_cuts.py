@@ -10,7 +10,7 @@ from test_proof import until
 
 TASKS = ROOT / "roles" / "seqera_crypto_rotation" / "tasks"
 # What touches the Engine or the database, as it is called in the role's files.
-TOUCHES = re.compile(r"^ *- name: (?P<name>.*)\n(?: *#.*\n)* *(?:community\.docker\.\w+|seqera_crypto_rotation(?:_info)?|ansible\.builtin\.shell):$", re.M)
+TOUCHES = re.compile(r"^ *- name: (?P<name>.*)\n(?: *#.*\n)* *(?:community\.docker\.\w+|seqera_crypto_rotation(?:_info)?|ansible\.builtin\.(?:shell|command)):$", re.M)
 
 
 def steps(output):
@@ -24,8 +24,10 @@ def steps(output):
 
 @pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="it takes twenty minutes: make test-cuts-all asks for it")
 @pytest.mark.sandbox("--records", "25")
-def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
+@pytest.mark.parametrize("scope", ["all", "handover"])
+def test_the_playbook_may_die_at_every_step_on_the_vm(platform, scope):
     made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.kept / "backups")}
+    made["seqera_crypto_rotation_restart_scope"] = scope
     whole = platform.run(seqera_crypto_rotation_rotation_id="whole", **made)
     assert whole.code == 0, whole.output
     cuts = steps(whole.output)
@@ -49,6 +51,7 @@ def test_the_playbook_may_die_at_every_step_on_the_vm(platform):
             "every record is under the key in use": counted["current"] == counted["total"],
             "the ledger says so": again.code == 0 and platform.ledger(rotation)["stage"] == "finished",
             "nothing is left behind": not left and not held,
+            "one backend runs": sum("-backend-" in line or line.startswith("/backend ") for line in platform.started()) == 1,
         }
         wrong = [what for what, ok in good.items() if not ok]
         table.append(f"{name[:70]:<72} {'survived' if not wrong else 'NOT: ' + ', '.join(wrong)}")

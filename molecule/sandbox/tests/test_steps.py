@@ -40,13 +40,15 @@ class Lab:
         self.stand_in(tmp / "roles" / "seqera_crypto_rotation" / "library", seqera_crypto_rotation="control", seqera_crypto_rotation_info="info")
         modules = tmp / "collections" / "ansible_collections" / "community" / "docker" / "plugins" / "modules"
         self.stand_in(modules, docker_compose_v2="compose", docker_compose_v2_run="run")
+        self.stand_in(tmp / "bin", docker="docker")
         self.set(phase="idle", up=UP, records=20, services=SERVICES, fails={})
 
     def stand_in(self, where, **modules):
         where.mkdir(parents=True)
         for name, kind in modules.items():
-            path = where / f"{name}.py"
-            path.write_text(f"{CODE.replace('/usr/bin/python', str(VENV / 'python'))}\n\nmain({kind}, {str(self.path)!r})\n")
+            path = where / ("docker" if kind == "docker" else f"{name}.py")
+            call = f"docker(sys.argv[1:], {str(self.path)!r})" if kind == "docker" else f"main({kind}, {str(self.path)!r})"
+            path.write_text(f"{CODE.replace('/usr/bin/python', str(VENV / 'python'))}\n\n{call}\n")
             path.chmod(0o755)
 
     def set(self, **world):
@@ -75,7 +77,7 @@ class Lab:
         groups = {"seqera_platforms": {"hosts": dict.fromkeys(listed, {})}}
         (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": listed, "vars": everywhere, "children": groups}}))
         (self.tmp / "play.json").write_text(json.dumps([self.told(one) for one in plays]))
-        home = {"PATH": f"{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
+        home = {"PATH": f"{self.tmp}/bin:{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
         shows = {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}  # the second as in ansible.cfg
         environ = home | shows | {"ANSIBLE_ROLES_PATH": str(self.tmp / "roles")} | (environ or {})
         command = [VENV / "ansible-playbook", "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
@@ -147,6 +149,72 @@ def test_where_only_key_holders_restart_the_database_and_its_migration_are_left_
     lab.set(phase="prepared", up=["db"])
     code, said = lab.run(seqera_crypto_rotation_restart_scope="key_holders")
     assert code == 0 and lab.did() == ["rotating", "prepared", *START, "rotating", "finalized", *restarted], said
+
+
+CREATED = ["docker compose up", "docker rename next tower-backend-next", "docker start next"]
+TAKEN_OVER = ["docker rename next backend", "docker restart frontend"]
+HANDED = [*CREATED, "docker stop backend", "docker rm backend", *TAKEN_OVER]
+HANDOVER = {"seqera_crypto_rotation_restart_scope": "handover"}
+
+
+def two(state="running", old="running", name="tower-backend-next"):
+    """What a handover left that was cut off."""
+    return [{"id": "old", "name": "tower-backend-1", "service": "backend", "state": old}, {"id": "next", "name": name, "service": "backend", "state": state}]
+
+
+def test_the_next_backend_is_ready_before_the_old_one_stops_and_cron_starts_last(lab):
+    code, said = lab.run("--check", **HANDOVER)
+    assert code == 0 and lab.did() == [] and "handover: look at the records" in said, said
+    code, said = lab.run(**HANDOVER)
+    assert code == 0, said
+    # The stop in take_over.sh finds it stopped.
+    first = [*CREATED, "docker stop backend", *HANDED[len(CREATED) :], "prepared", "restarted cron"]
+    second = [one.replace(" next", " next1") if " next" in one else one.replace(" backend", " next") for one in HANDED]
+    second = [one.replace("tower-next", "tower-backend") for one in second]
+    assert lab.did() == ["captured", "stopped cron", "prepared", *first, "rotating", "finalized", *second, "restarted cron"], said
+    assert [one["name"] for one in lab.world["twins"]] == ["backend"]
+    order = [one["what"] for one in lab.world["calls"]]
+    stopped = order.index("docker stop backend")
+    assert order[stopped - 1] == "platform" and order[stopped + 1] == "records", "ready before, and a look while nobody writes"
+    [early, captured, late] = [
+        one["given"]["baseline"].get("provisional", False) for one in lab.world["calls"] if one["what"] in ("captured", "prepared") and not one["check"]
+    ]
+    assert (early, captured, late) == (True, True, False), "the ledger gets the second look"
+
+
+@pytest.mark.parametrize(
+    ("twins", "does"),
+    [
+        (two("created", name="tower-backend-2"), ["docker rm next"]),
+        (two(), ["docker rm next"]),
+        (two(old="exited"), ["docker stop old", "docker rm old", *TAKEN_OVER]),
+        (two()[1:], TAKEN_OVER),
+    ],
+    ids=["created", "started", "the old one is stopped", "the old one is gone"],
+)
+def test_a_handover_that_was_cut_off_leaves_one_backend_and_is_done_again(lab, twins, does):
+    lab.set(
+        phase="prepared",
+        up=UP if twins[0]["state"] == "running" and twins[0]["id"] == "old" else ["cron", "db", "frontend"],
+        twins=twins,
+        baseline={"digest": "d", "provisional": True},
+    )
+    code, said = lab.run(**HANDOVER)
+    assert code == 0, said
+    did = lab.did()
+    at = did.index(does[0])
+    assert did[at : at + len(does)] == does, said
+    [left] = lab.world["twins"]
+    assert left["state"] == "running" and lab.world["up"] == UP and lab.world["phase"] == "finalized"
+
+
+def test_a_next_backend_that_is_not_ready_goes_and_cron_stays_stopped(lab):
+    lab.set(fails={"docker start next": True})
+    code, said = lab.run(**HANDOVER)
+    said = " ".join(said.split())
+    assert code == 2 and "Cron is stopped: with both keys in SSM it may start only after the next backend has taken over." in said, said
+    assert lab.did()[-1] == "docker rm next" and [one["id"] for one in lab.world["twins"]] == ["backend"]
+    assert "cron" not in lab.world["up"] and lab.world["phase"] == "prepared"
 
 
 def test_a_dry_run_previews_what_the_run_does_and_touches_nothing(lab):

@@ -1,0 +1,68 @@
+package platform
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+)
+
+// Stranger is the name, if a container of that name is there and belongs to another service or project.
+func (e *Engine) Stranger(ctx context.Context, name, project, service string) (string, error) {
+	c, err := e.inspectOne(ctx, name)
+	switch {
+	case cerrdefs.IsNotFound(err):
+		return "", nil
+	case err != nil:
+		return "", e.broken(ctx, "it does not inspect container "+name, err)
+	case strings.TrimPrefix(c.Name, "/") != name || c.Config == nil: // the Engine takes the beginning of an id as well
+		return "", nil
+	case c.Config.Labels[labelProject] == project && c.Config.Labels[labelService] == service:
+		return "", nil
+	}
+	return name, nil
+}
+
+// Uses is how many bytes of memory a container uses, without the cache that the kernel can take back; 0 if that is not known.
+func (e *Engine) Uses(ctx context.Context, name string) int64 {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	answer, err := e.client.ContainerStatsOneShot(ctx, name)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var said container.StatsResponse
+	if json.NewDecoder(answer.Body).Decode(&said) != nil {
+		return 0
+	}
+	used := said.MemoryStats.Usage
+	for _, cache := range []string{"inactive_file", "total_inactive_file"} { // cgroup 2, cgroup 1
+		if bytes, ok := said.MemoryStats.Stats[cache]; ok && bytes < used {
+			return int64(used - bytes) //nolint:gosec // no machine has that much
+		}
+	}
+	return int64(used) //nolint:gosec // no machine has that much
+}
+
+// Available is how many bytes of memory this machine has for new programs; 0 if that is not known.
+func Available() int64 {
+	file, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = file.Close() }()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		if words := strings.Fields(lines.Text()); len(words) == 3 && words[0] == "MemAvailable:" {
+			kilobytes, _ := strconv.ParseInt(words[1], 10, 64)
+			return kilobytes << 10
+		}
+	}
+	return 0
+}

@@ -293,3 +293,19 @@ func TestWithoutWrites_saysSoOfAFaultAlone(t *testing.T) {
 	assert.Equal(t, other, WithoutWrites(other))
 	assert.NoError(t, WithoutWrites(nil))
 }
+
+// A document of custody that is written again keeps its KMS key and its tier, whatever escrow_kms_key_id says now.
+func TestApply_custodyKeepsItsKMSKeyAndTier(t *testing.T) {
+	server := platformIn()
+	_, f := ask(t.Context(), t, server, prepare(args{"escrow_kms_key_id": "alias/first", "rotation_id": "r1", "capture_only": true}))
+	require.Nil(t, f)
+	ledger := prefix + "/ledger/r1"
+	server.Move(ledger, "alias/moved", "Advanced")
+	_, f = ask(t.Context(), t, server, prepare(args{"escrow_kms_key_id": "alias/second", "rotation_id": "r1"}))
+	require.Nil(t, f)
+	kept := server.Parameter(ledger)
+	assert.Contains(t, *kept.Value, `"prepared"`)
+	assert.Equal(t, "alias/moved", *kept.KeyId)
+	assert.Equal(t, "Advanced", string(kept.Tier))
+	assert.Equal(t, "alias/second", *server.Parameter(prefix + "/lock/2").KeyId, "what is new is under the key that is named now")
+}

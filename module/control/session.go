@@ -189,7 +189,7 @@ func (s *Session) fetch(ctx context.Context, need rotation.Need, lock int) error
 		return s.ReadInventory(ctx)
 	case rotation.NeedDescription:
 		s.Observed.Caller.ARN = s.Store.Caller(ctx)
-		return s.Store.Describe(ctx, &s.Observed.SSM)
+		return s.Store.Describe(ctx, s.Desired.Names.Custody, &s.Observed)
 	case rotation.NeedNothing:
 	}
 	return nil

@@ -49,6 +49,16 @@ func (h Holder) Who() string {
 	return fmt.Sprintf("%s (process %d on %s)", h.ARN, h.PID, h.Host)
 }
 
+// Attributes are what SSM keeps of a parameter besides its value, and what writing onto it must leave as it is. They are empty
+// until DescribeParameters was asked.
+type Attributes struct {
+	KeyID    string // KMS key; empty lets SSM choose (alias/aws/ssm)
+	Tier     string // Standard, Advanced, Intelligent-Tiering; empty lets SSM choose
+	Policies string // JSON, as it is to be sent back; usually empty
+	Pattern  string // AllowedPattern
+	DataType string
+}
+
 // Inventory is everything under custody_prefix, as listed.
 type Inventory struct {
 	Locks    []Lock
@@ -100,6 +110,23 @@ func (s *Inventory) Replace(prefix, name string, exists bool, value secret.Secre
 		return nil
 	}
 	return s.Add(prefix, name, value, version, time.Time{})
+}
+
+// Rewritable gives the attributes of the documents that may be written again, to be filled in: locks that are not released, and
+// ledger entries of rotations that are not over.
+func (s *Inventory) Rewritable(prefix string) map[string]*Attributes {
+	found := map[string]*Attributes{}
+	for i, lock := range s.Locks {
+		if lock.ReleasedAt.IsZero() {
+			found[LockName(prefix, lock.Number)] = &s.Locks[i].Attributes
+		}
+	}
+	for i, entry := range s.Ledger {
+		if !entry.Stage.Over() {
+			found[LedgerName(prefix, entry.RotationID)] = &s.Ledger[i].Attributes
+		}
+	}
+	return found
 }
 
 func (s *Inventory) addEscrow(name, rest string, value secret.Secret, version int64) error {

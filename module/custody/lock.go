@@ -14,6 +14,7 @@ type Lock struct {
 	Number     int       `json:"-"`
 	Version    int64     `json:"-"` // the parameter's version as observed
 	Modified   time.Time `json:"-"` // when SSM says that this version was put
+	Attributes `json:"-"`
 	Holder     Holder    `json:"holder"`
 	RotationID string    `json:"rotation_id,omitempty"`
 	State      string    `json:"state"`

@@ -30,12 +30,12 @@ func (s *Store) Apply(ctx context.Context, write *rotation.Write) (custody.Outco
 
 // CreateLock creates a name that must not exist, and does not read it back.
 func (s *Store) CreateLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) {
-	return s.Send(ctx, &rotation.Write{Kind: rotation.Create, Name: name, Value: value, Type: "SecureString", KeyID: keyID})
+	return s.Send(ctx, &rotation.Write{Kind: rotation.Create, Name: name, Value: value, Type: "SecureString", Attributes: custody.Attributes{KeyID: keyID}})
 }
 
 // PutLock writes onto a lock that this store created, and reads it back.
 func (s *Store) PutLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) {
-	return s.Apply(ctx, &rotation.Write{Kind: rotation.Put, Name: name, Value: value, Type: "SecureString", KeyID: keyID, After: 1})
+	return s.Apply(ctx, &rotation.Write{Kind: rotation.Put, Name: name, Value: value, Type: "SecureString", Attributes: custody.Attributes{KeyID: keyID}, After: 1})
 }
 
 // Send carries out one write. A retried call whose first answer was lost is no other writer.

@@ -2,6 +2,7 @@ package parameters
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -118,17 +119,16 @@ func AddTo(inventory *custody.Inventory, prefix string, parameter proof.Paramete
 	return nil
 }
 
-// Describe adds KMS key, tier and policies, which only DescribeParameters tells, to the parameters that exist: one call
-// for all, since SSM cannot limit this action to a path anyway.
-func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
-	byName := map[string]*rotation.Parameter{}
-	var names []string
-	for _, parameter := range p.All() {
-		if parameter.Exists && byName[parameter.Name] == nil {
-			byName[parameter.Name] = parameter
-			names = append(names, parameter.Name)
+// Describe adds KMS key, tier and policies, which only DescribeParameters tells, to what may be written onto: one call for all,
+// since SSM cannot limit this action to a path anyway.
+func (s *Store) Describe(ctx context.Context, custodyPrefix string, o *rotation.Observed) error {
+	byName := o.Custody.Rewritable(custodyPrefix)
+	for _, parameter := range o.SSM.All() {
+		if parameter.Exists {
+			byName[parameter.Name] = &parameter.Attributes
 		}
 	}
+	names := slices.Sorted(maps.Keys(byName))
 	pages := ssm.NewDescribeParametersPaginator(s.ssm, &ssm.DescribeParametersInput{
 		MaxResults:       aws.Int32(50),
 		ParameterFilters: []types.ParameterStringFilter{{Key: aws.String("Name"), Option: aws.String("Equals"), Values: names}},
@@ -140,15 +140,15 @@ func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
 			return asFault(err, "ssm:DescribeParameters", names...)
 		}
 		for _, seen := range page.Parameters {
-			parameter := byName[aws.ToString(seen.Name)]
-			if parameter == nil {
-				continue
+			if kept := byName[aws.ToString(seen.Name)]; kept != nil {
+				*kept = custody.Attributes{
+					KeyID: aws.ToString(seen.KeyId), Tier: string(seen.Tier), Policies: policies(seen.Policies),
+					Pattern: aws.ToString(seen.AllowedPattern), DataType: aws.ToString(seen.DataType),
+				}
 			}
-			parameter.KeyID, parameter.Tier = aws.ToString(seen.KeyId), string(seen.Tier)
-			parameter.Policies, parameter.Pattern, parameter.DataType = policies(seen.Policies), aws.ToString(seen.AllowedPattern), aws.ToString(seen.DataType)
 		}
 	}
-	p.Described = true
+	o.SSM.Described = true
 	return nil
 }
 

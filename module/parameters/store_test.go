@@ -97,12 +97,12 @@ func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
 	})
 	require.NoError(t, err)
 	store := open(t, server)
-	seen := rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/omnibus", Exists: true}}}
-	require.NoError(t, store.Describe(t.Context(), &seen))
-	assert.Equal(t, "alias/ours", seen.Omnibus.KeyID)
-	assert.Equal(t, "Advanced", seen.Omnibus.Tier)
+	seen := rotation.Observed{SSM: rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/omnibus", Exists: true}}}}
+	require.NoError(t, store.Describe(t.Context(), "/custody", &seen))
+	assert.Equal(t, "alias/ours", seen.SSM.Omnibus.KeyID)
+	assert.Equal(t, "Advanced", seen.SSM.Omnibus.Tier)
 	step := put("w")
-	step.KeyID, step.Tier = seen.Omnibus.KeyID, seen.Omnibus.Tier
+	step.Attributes = seen.SSM.Omnibus.Attributes
 	applied(t, store, step)
 	described, err := server.Client().DescribeParameters(t.Context(), &ssm.DescribeParametersInput{})
 	require.NoError(t, err)

@@ -122,14 +122,21 @@ func shown(c change) string {
 
 // create writes a document of custody for the first time, under escrow_kms_key_id, else the KMS key that protects the omnibus.
 func create(o Observed, desired Desired, name string, document any) *Write {
-	return &Write{Kind: Create, Name: name, Value: custody.Encode(document), Type: "SecureString", KeyID: cmp.Or(desired.EscrowKeyID, o.SSM.Omnibus.KeyID)}
+	return newParameter(name, custody.Encode(document), cmp.Or(desired.EscrowKeyID, o.SSM.Omnibus.KeyID))
 }
 
-// update writes onto a document of custody.
-func update(o Observed, desired Desired, name string, document any, after int64) *Write {
+// update writes onto a document of custody. One that this plan created has no attributes yet.
+func update(o Observed, desired Desired, name string, document any, kept custody.Attributes, after int64) *Write {
 	write := create(o, desired, name, document)
 	write.Kind, write.After = Put, after
+	if kept.KeyID != "" {
+		write.Attributes = kept
+	}
 	return write
+}
+
+func newParameter(name string, value secret.Secret, keyID string) *Write {
+	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", Attributes: custody.Attributes{KeyID: keyID}}
 }
 
 func putOmnibus(o Observed, text []byte, reason string) Step {
@@ -140,7 +147,7 @@ func putOmnibus(o Observed, text []byte, reason string) Step {
 // created under newKeyID.
 func overwrite(p Parameter, value secret.Secret, newKeyID string) *Write {
 	if !p.Exists {
-		return &Write{Kind: Create, Name: p.Name, Value: value, Type: "SecureString", KeyID: newKeyID}
+		return newParameter(p.Name, value, newKeyID)
 	}
-	return &Write{Kind: Put, Name: p.Name, Value: value, Type: p.Type, KeyID: p.KeyID, Tier: p.Tier, Policies: p.Policies, Pattern: p.Pattern, DataType: p.DataType, After: p.Version}
+	return &Write{Kind: Put, Name: p.Name, Value: value, Type: p.Type, Attributes: p.Attributes, After: p.Version}
 }

@@ -84,7 +84,7 @@ func ledgerPut(o Observed, desired Desired, entry custody.Entry, action Action, 
 		entry.Proof = nil
 	}
 	name := custody.LedgerName(desired.Names.Custody, entry.RotationID)
-	return Step{Action: action, Target: name, Reason: reason, Write: update(o, desired, name, entry, entry.Version)}
+	return Step{Action: action, Target: name, Reason: reason, Write: update(o, desired, name, entry, entry.Attributes, entry.Version)}
 }
 
 // recordProof records the proof, before what it allows is done.

@@ -26,7 +26,7 @@ func locked(o Observed, desired Desired, rotationID string) (lockSteps, error) {
 		return lockSteps{}, fault.New(fault.CodeLocked, "Wait for it to end; if it died, run again after that time.",
 			"%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), cmp.Or(held.RotationID, "none"), held.State, held.Expiry().UTC().Format(time.RFC3339))
 	}
-	lock := custody.Lock{Holder: o.Caller, RotationID: rotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
+	lock := custody.Lock{Number: claim.Number, Version: 1, Holder: o.Caller, RotationID: rotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
 	name := custody.LockName(desired.Names.Custody, claim.Number)
 	made := lockSteps{number: claim.Number, take: []Step{{
 		Action: ActLock, Target: name, Write: create(o, desired, name, lock), Reason: "one rotation of an installation at a time; " + claim.Reason,
@@ -42,13 +42,14 @@ func locked(o Observed, desired Desired, rotationID string) (lockSteps, error) {
 		}
 		made.take = append(made.take, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are not used twice; only the last one stays"})
 	}
-	made.release = release(o, desired, lock, name, 1, "marked released; it stays as the last number")
+	made.release = release(o, desired, lock, "marked released; it stays as the last number")
 	return made, nil
 }
 
-func release(o Observed, desired Desired, lock custody.Lock, name string, version int64, reason string) Step {
+func release(o Observed, desired Desired, lock custody.Lock, reason string) Step {
 	lock.ReleasedAt = o.Now
-	return Step{Action: ActUnlock, Target: name, Reason: reason, Write: update(o, desired, name, lock, version)}
+	name := custody.LockName(desired.Names.Custody, lock.Number)
+	return Step{Action: ActUnlock, Target: name, Reason: reason, Write: update(o, desired, name, lock, lock.Attributes, lock.Version)}
 }
 
 // with puts steps into the plan, between taking the lock and releasing it, each in the tier that its value needs.
@@ -86,7 +87,6 @@ func tidy(o Observed, entry custody.Entry, desired Desired, plan Plan) (Plan, er
 		return Plan{Needs: NeedDescription}, nil // or the lock would lose its KMS key
 	}
 	plan.Msg += " The lock of a run that died is released."
-	name := custody.LockName(desired.Names.Custody, lock.Number)
-	plan.Steps = append(plan.Steps, release(o, desired, lock, name, lock.Version, lock.Holder.Who()+" died before it could"))
+	plan.Steps = append(plan.Steps, release(o, desired, lock, lock.Holder.Who()+" died before it could"))
 	return plan, nil
 }

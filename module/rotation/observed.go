@@ -45,13 +45,8 @@ func (p Parameters) Standalone() proof.Parameters {
 	return proof.Parameters{Current: p.Current.Parameter, Previous: p.Previous.Parameter, Switch: p.Switch.Parameter, Ahead: p.Ahead}
 }
 
-// Parameter is one SSM parameter with what DescribeParameters adds; that is empty when only GetParameters was asked.
+// Parameter is one SSM parameter with what DescribeParameters adds.
 type Parameter struct {
 	proof.Parameter
-
-	KeyID    string
-	Tier     string // Standard, Advanced, Intelligent-Tiering
-	Pattern  string // AllowedPattern
-	DataType string
-	Policies string // JSON, as it is to be sent back; usually empty
+	custody.Attributes
 }

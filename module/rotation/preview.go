@@ -86,6 +86,9 @@ func (o *Observed) write(prefix string, write Write) error {
 		if err := o.Custody.Replace(prefix, name, write.Kind != Delete, write.Value, write.After+1); err != nil {
 			return &fault.Fault{Code: fault.CodeInternal, What: err.Error(), Cause: err}
 		}
+		if kept := o.Custody.Rewritable(prefix)[name]; kept != nil {
+			*kept = write.Attributes
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -57,17 +58,14 @@ const (
 
 // Write is one write to SSM, complete: carrying it out needs no further decision.
 type Write struct {
-	Kind     Kind
-	Name     string
-	Names    []string // for Delete alone
-	Value    secret.Secret
-	Type     string // always SecureString today
-	KeyID    string // as observed; empty lets SSM choose (alias/aws/ssm)
-	Tier     string // as observed, or Advanced where that was allowed; empty lets SSM choose
-	Policies string
-	Pattern  string // AllowedPattern, as observed
-	DataType string // likewise
-	After    int64  // the version observed; the write's own must be After+1. 0 for a name that did not exist
+	Kind  Kind
+	Name  string
+	Names []string // for Delete alone
+	Value secret.Secret
+	Type  string // always SecureString today
+	After int64  // the version observed; the write's own must be After+1. 0 for a name that did not exist
+
+	custody.Attributes // as observed; of the tier see allow_advanced_tier
 }
 
 // Targets are the names that a write touches.

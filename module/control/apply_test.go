@@ -264,7 +264,10 @@ func TestLedgerAndResultSayWhichBinaryAndWhoApproved(t *testing.T) {
 	server := platformIn()
 	given, approver := prepare(args{"rotation_id": "r1", "approved_by": strings.Repeat("a", 100)}), strings.Repeat("a", 100)
 	s := sessionOn(t, server, given)
-	s.as(tool("1.0.0+053b1300125b-dirty"))
+	s.tool = func() Tool {
+		assert.NotEmpty(t, server.Calls, "the binary is hashed while SSM is read")
+		return tool("1.0.0+053b1300125b-dirty")
+	}
 	out, err := s.run(t.Context(), ansible.Request{})
 	require.NoError(t, err)
 	first := out.(Result)

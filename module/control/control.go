@@ -4,6 +4,7 @@ package control
 
 import (
 	"context"
+	"sync"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 	"github.com/seqera-tools/crypto-rotation/module/options"
@@ -26,7 +27,8 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, version 
 	if err != nil {
 		return nil, err
 	}
-	s.as(tool(version))
+	s.tool = sync.OnceValue(func() Tool { return tool(version) })
+	go s.tool()
 	return s.run(ctx, request)
 }
 
@@ -46,6 +48,7 @@ func (s *Session) decide(ctx context.Context) (rotation.Plan, error) {
 	if err := s.Observe(ctx); err != nil {
 		return rotation.Plan{}, err
 	}
+	s.Desired.Tool = s.tool().short()
 	return s.Plan(ctx)
 }
 

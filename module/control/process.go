@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -28,16 +29,17 @@ type Tool struct {
 }
 
 func tool(version string) Tool {
-	path, err := os.Executable()
+	path, _ := os.Executable()
+	file, err := os.Open(path) //nolint:gosec // our own file
 	if err != nil {
 		return Tool{Version: version}
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // our own file
-	if err != nil {
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
 		return Tool{Version: version}
 	}
-	hash := sha256.Sum256(text)
-	return Tool{Version: version, SHA256: hex.EncodeToString(hash[:])}
+	return Tool{Version: version, SHA256: hex.EncodeToString(hash.Sum(nil))}
 }
 
 // short is as much of it as the ledger has room for.

@@ -49,7 +49,8 @@ func (s *Session) result(plan rotation.Plan, request ansible.Request, failed boo
 		DurationSeconds: ansible.Seconds(s.Now().Sub(s.began)),
 	}
 	out.Platform, out.LastRecords = s.rotated(plan), s.Observed.Custody.LastRecords()
-	out.Tool, out.ApprovedBy = &s.tool, s.Desired.ApprovedBy
+	program := s.tool()
+	out.Tool, out.ApprovedBy = &program, s.Desired.ApprovedBy
 	if entry, ok := s.Observed.Custody.Entry(plan.RotationID); ok {
 		out.ApprovedBy = entry.ApprovedBy
 	}

@@ -26,7 +26,7 @@ type Session struct {
 	Observed      rotation.Observed
 	Now           func() time.Time
 
-	tool   Tool
+	tool   func() Tool // which program runs; it waits for the hash of its file, so SSM is read first
 	began  time.Time
 	done   []rotation.Step // what was written, whatever became of the plan
 	unsure []string        // what may have been
@@ -39,7 +39,7 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 		return nil, err
 	}
 	now := time.Now()
-	s := &Session{Store: store, Fingerprinter: prints, Now: time.Now, began: now, Observed: rotation.Observed{Now: now, Caller: self()}}
+	s := &Session{Store: store, Fingerprinter: prints, Now: time.Now, began: now, tool: func() Tool { return Tool{} }, Observed: rotation.Observed{Now: now, Caller: self()}}
 	s.Desired = rotation.Desired{
 		State: rotation.State(asked.State), App: asked.AppName,
 		Names:      rotation.Names{Names: proof.NamesBelow(asked.ConfigPrefix), Omnibus: asked.OmnibusParameter, Custody: asked.CustodyPrefix},
@@ -69,11 +69,6 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 	}
 	go prints.Of(next)
 	return s, nil
-}
-
-// as says which program runs.
-func (s *Session) as(program Tool) {
-	s.tool, s.Desired.Tool = program, program.short()
 }
 
 // ParsePlatform takes from what seqera_crypto_rotation_info returned as compose what the ledger keeps; nil where nothing is given.

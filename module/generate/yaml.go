@@ -22,11 +22,22 @@ type (
 )
 
 // MarshalYAML makes the dict.
-func (d dict) MarshalYAML() (any, error) {
+func (d dict) MarshalYAML() (any, error) { return d.node() }
+
+func (d dict) node() (*yaml.Node, error) {
 	tree := &yaml.Node{Kind: yaml.MappingNode}
 	for _, p := range d {
+		var err error
 		child := &yaml.Node{}
-		if err := child.Encode(p.value); err != nil {
+		switch value := p.value.(type) {
+		case *yaml.Node: // as it is: an alias has no meaning without its anchor
+			child = value
+		case dict:
+			child, err = value.node()
+		default:
+			err = child.Encode(value)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if _, flat := p.value.([]any); flat {
@@ -63,15 +74,20 @@ func sidecar(p page, all list) string {
 func argumentSpecs(entries []entry) string {
 	var specs dict
 	for _, e := range entries {
-		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", spec(e.variables())}}})
+		options := &yaml.Node{}
+		if err := options.Encode(spec(e.variables())); err != nil {
+			panic(err)
+		}
+		if e.name == "main" {
+			options.Anchor = e.name
+		}
+		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", options}}})
 	}
-	written := header + dump(dict{{"argument_specs", specs}})
 	if entries[0].name == "main" {
 		// A fleet enters by due, which takes what main takes.
-		written = strings.Replace(written, "\n    options:\n", "\n    options: &main\n", 1) +
-			"  due:\n    short_description: " + strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1) + "\n    options: *main\n"
+		specs = append(specs, pair{"due", dict{{"short_description", strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1)}, {"options", &yaml.Node{Kind: yaml.AliasNode, Value: "main"}}}})
 	}
-	return written
+	return header + dump(dict{{"argument_specs", specs}})
 }
 
 // spec says the same in the words of argument specs.

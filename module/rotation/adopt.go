@@ -28,7 +28,7 @@ func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool)
 		return Plan{}, err
 	}
 	if !known {
-		entry = desired.newEntry()
+		entry = desired.namedEntry()
 	}
 	c := change{view: v, entry: entry, opened: known, current: v.current, previous: previous, omnibus: !v.whole() || v.misnamed, adopted: true}
 	c.standalone = standaloneSteps(o, desired, c.current, c.previous, chunkWanted(desired))

@@ -87,7 +87,7 @@ type Desired struct {
 	ApprovedBy    string            // prepared: for the ledger
 }
 
-// newEntry is the ledger's entry of a rotation that begins: it has its name alone.
-func (d Desired) newEntry() custody.Entry {
+// namedEntry is the ledger's entry of a rotation that begins, with its name alone: the one asked for, else the one made for it.
+func (d Desired) namedEntry() custody.Entry {
 	return custody.Entry{RotationID: cmp.Or(d.RotationID, d.MadeID)}
 }

@@ -152,7 +152,7 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	case opened && (entry.Stage != custody.StageOpen || entry.Previous != v.current.fingerprint):
 		return Plan{}, unexplained(o, v, entry, true)
 	case !opened:
-		entry = newEntry(o, desired)
+		entry = resumedOrNamed(o, desired)
 	}
 	next, fresh, err := newKey(o, desired, v, entry)
 	if err != nil {
@@ -164,9 +164,10 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	return assemble(o, desired, c)
 }
 
-// newEntry names the rotation. One that nobody named goes on with the key of a run that was cut off, under the name which it made.
-func newEntry(o Observed, desired Desired) custody.Entry {
-	entry := desired.newEntry()
+// resumedOrNamed is the ledger's entry of a rotation that begins. One that nobody named continues with the key of a run that was cut off,
+// under the name that run made.
+func resumedOrNamed(o Observed, desired Desired) custody.Entry {
+	entry := desired.namedEntry()
 	if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
 		entry.RotationID = cut.RotationID
 	}

@@ -34,7 +34,7 @@ func tool(version string) Tool {
 	if err != nil {
 		return Tool{Version: version}
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	hash := sha256.New()
 	if _, err := io.Copy(hash, file); err != nil {
 		return Tool{Version: version}

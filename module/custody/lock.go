@@ -90,3 +90,13 @@ func lockNumber(rest string) (int, bool) {
 	number, err := strconv.Atoi(rest)
 	return number, err == nil && number > 0 && !strings.HasPrefix(rest, "+")
 }
+
+// Outcome says whether a write to SSM was carried out. An error may come with each of them.
+type Outcome int
+
+// The outcomes.
+const (
+	NotDone Outcome = iota
+	Unknown         // the call was sent, and neither its answer nor a look told
+	Done
+)

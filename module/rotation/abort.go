@@ -3,6 +3,7 @@ package rotation
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -67,10 +68,6 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 		Phase: PhaseAborted, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Previous, Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg: fmt.Sprintf("Aborted rotation %s: key %s is in use again; %s is in escrow only.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	begin, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
 	back, err := backSteps(o, v, entry, old.Key)
 	if err != nil {
 		return Plan{}, err
@@ -79,7 +76,7 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	if err != nil {
 		return Plan{}, err
 	}
-	entry.Lock = begin.number
+	entry.Lock = nextLock(o)
 	if !unused && !proved {
 		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
 		if err != nil {
@@ -89,7 +86,8 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	}
 	entry.Stage, entry.AbortedAt = custody.StageAborted, o.Now
 	record := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
-	return plan.with(desired, begin, before, back, []Step{record})
+	plan.Steps = slices.Concat(before, back, []Step{record})
+	return plan, nil
 }
 
 // begun finds the rotation that is to be ended. Without one there is an answer, or an error.
@@ -117,11 +115,11 @@ func begun(o Observed, v view, rotationID, to string) (entry custody.Entry, answ
 func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
 	if v.traced() {
-		text, err := clearOmnibus(o, entry, &old)
+		step, err := clearOmnibus(o, entry, &old, "the document as it was before the rotation, in one put")
 		if err != nil {
-			return nil, omnibusFault(o.SSM.Omnibus.Name, err)
+			return nil, err
 		}
-		steps = append(steps, putOmnibus(o, text, "the document as it was before the rotation, in one put"))
+		steps = append(steps, step)
 	}
 	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
 		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})
@@ -167,18 +165,14 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Rotation %s goes back: key %s is to be replaced by the old one, %s.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	begin, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
-	entry.Lock = begin.number
+	entry.Lock = nextLock(o)
 	var steps []Step
 	if c.omnibus {
-		text, err := rewriteOmnibus(o, desired, c)
+		step, err := rewriteOmnibus(o, desired, c, "the two keys change places in one put: the Platform re-encrypts every record under the old one")
 		if err != nil {
-			return Plan{}, omnibusFault(o.SSM.Omnibus.Name, err)
+			return Plan{}, err
 		}
-		steps = append(steps, putOmnibus(o, text, "the two keys change places in one put: the Platform re-encrypts every record under the old one"))
+		steps = append(steps, step)
 	}
 	steps = append(steps, standalone...)
 	before, err := captures(o, desired, c.view, entry, nil, steps)
@@ -196,7 +190,8 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 	}
 	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
 	plan.Baseline = entry.Baseline
-	return plan.with(desired, begin, before, steps, []Step{ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")})
+	plan.Steps = slices.Concat(before, steps, []Step{ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")})
+	return plan, nil
 }
 
 func aborting(entry custody.Entry) *fault.Fault {

@@ -3,11 +3,11 @@ package rotation
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -43,10 +43,6 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	if c.adopted {
 		plan.Msg = fmt.Sprintf("Took over the rotation from key %s to %s that was begun by hand, as %s.", c.previous.fingerprint, c.current.fingerprint, c.entry.RotationID)
 	}
-	begin, err := locked(o, desired, c.entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
 	escrow, err := escrowSteps(o, desired, c)
 	if err != nil {
 		return Plan{}, err
@@ -66,21 +62,19 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	}
 	escrow = append(escrow, found...)
 	if desired.CaptureOnly {
-		return captured(desired, c, plan, slices.Concat(escrow, open), begin)
+		return captured(c, plan, slices.Concat(escrow, open))
 	}
-	steps := slices.Concat(escrow, open, change)
-	entry.Lock = begin.number
-	entry.Versions = map[string]int64{}
-	for _, step := range steps {
+	plan.Steps = slices.Concat(escrow, open, change)
+	entry.Lock, entry.Versions = nextLock(o), map[string]int64{}
+	for _, step := range plan.Steps {
 		if step.Write.Kind == Put && step.Action != ActUpdateLedger {
 			entry.Versions[step.Write.Name] = step.Write.After + 1
 		}
 	}
-	maps.DeleteFunc(entry.Versions, func(_ string, version int64) bool { return version == 0 })
 	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
-	record := ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")
+	plan.Steps = append(plan.Steps, ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written"))
 	plan.Baseline, plan.Platform = entry.Baseline, entry.Platform
-	return plan.with(desired, begin, steps, []Step{record})
+	return plan, nil
 }
 
 // platformSteps are the writes to the Platform's own parameters.
@@ -91,15 +85,12 @@ func platformSteps(o Observed, desired Desired, c change, entry *custody.Entry) 
 	if desired.Baseline != nil {
 		entry.Baseline = desired.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
 	}
-	text, err := rewriteOmnibus(o, desired, c)
-	if err != nil {
-		return nil, omnibusFault(o.SSM.Omnibus.Name, err)
-	}
-	return append([]Step{putOmnibus(o, text, "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)")}, c.standalone...), nil
+	step, err := rewriteOmnibus(o, desired, c, "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)")
+	return append([]Step{step}, c.standalone...), err
 }
 
 // captured ends prepared once both keys are in escrow and the ledger is open (page step 1.3): the Platform's parameters are as before.
-func captured(desired Desired, c change, plan Plan, capture []Step, begin lockSteps) (Plan, error) {
+func captured(c change, plan Plan, capture []Step) (Plan, error) {
 	plan.Phase, plan.Before = PhaseDue, PhaseDue
 	if !c.omnibus {
 		plan.Phase, plan.Before = PhasePrepared, PhasePrepared
@@ -111,7 +102,8 @@ func captured(desired Desired, c change, plan Plan, capture []Step, begin lockSt
 		return plan, nil
 	}
 	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow and the ledger is open; the Platform's parameters are as before.", plan.RotationID)
-	return plan.with(desired, begin, capture)
+	plan.Steps = capture
+	return plan, nil
 }
 
 func shown(c change) string {
@@ -140,8 +132,16 @@ func newParameter(name string, value secret.Secret, keyID string) *Write {
 	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", Attributes: custody.Attributes{KeyID: keyID}}
 }
 
-func putOmnibus(o Observed, text []byte, reason string) Step {
-	return Step{Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(text)), ""), Reason: reason}
+// putOmnibus edits the document and writes it. The edit's errors are those of package omnibus.
+func putOmnibus(o Observed, reason string, edit func(*omnibus.Document) error) (Step, error) {
+	document, err := omnibus.Parse([]byte(o.SSM.Omnibus.Value.Reveal()))
+	if err == nil {
+		err = edit(document)
+	}
+	if err != nil {
+		return Step{}, omnibusFault(o.SSM.Omnibus.Name, err)
+	}
+	return Step{Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(document.Bytes())), ""), Reason: reason}, nil
 }
 
 // overwrite writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is

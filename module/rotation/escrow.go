@@ -134,13 +134,9 @@ func linkLater(o Observed, desired Desired, entry custody.Entry, plan Plan) (Pla
 	if link == nil {
 		return tidy(o, entry, desired, plan)
 	}
-	begin, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
 	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", retired.Unlinked(desired.Backups), entry.Previous, entry.RotationID)
-	plan.Warnings = nil
-	return plan.with(desired, begin, link)
+	plan.Warnings, plan.Steps = nil, link
+	return plan, nil
 }
 
 func tied(backups []string) string {

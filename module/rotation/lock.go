@@ -11,53 +11,42 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-// lockSteps take the lock and release it.
-type lockSteps struct {
-	number   int
-	take     []Step
-	release  Step
-	warnings []string
-}
+// nextLock is the number that the ledger's entry keeps of the lock under which it is written.
+func nextLock(o Observed) int { return custody.Decide(o.Custody.Locks, o.Now).Number }
 
-// locked gives the steps that take the lock and the one that releases it, or tells who holds it.
-func locked(o Observed, desired Desired, rotationID string) (lockSteps, error) {
+// underLock puts the plan's writes between taking the lock and releasing it, each in the tier that its value needs, or tells who
+// holds the lock. The release of a dead run's lock needs none.
+func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
+	if !p.Writes() || p.Steps[len(p.Steps)-1].Action == ActUnlock {
+		return p, nil
+	}
 	claim := custody.Decide(o.Custody.Locks, o.Now)
-	if claim.HeldBy != nil {
-		held := claim.HeldBy
-		return lockSteps{}, fault.New(fault.CodeLocked, "Wait for it to end; if it died, run again after that time.",
+	if held := claim.HeldBy; held != nil {
+		return Plan{}, fault.New(fault.CodeLocked, "Wait for it to end; if it died, run again after that time.",
 			"%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), cmp.Or(held.RotationID, "none"), held.State, held.Expiry().UTC().Format(time.RFC3339))
 	}
-	lock := custody.Lock{Number: claim.Number, Version: 1, Holder: o.Caller, RotationID: rotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
+	lock := custody.Lock{Number: claim.Number, Version: 1, Holder: o.Caller, RotationID: p.RotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
 	name := custody.LockName(desired.Names.Custody, claim.Number)
-	made := lockSteps{number: claim.Number, take: []Step{{
-		Action: ActLock, Target: name, Write: create(o, desired, name, lock), Reason: "one rotation of an installation at a time; " + claim.Reason,
-	}}}
+	take := []Step{{Action: ActLock, Target: name, Write: create(o, desired, name, lock), Reason: "one rotation of an installation at a time; " + claim.Reason}}
 	if claim.TakenFrom != nil {
-		made.warnings = []string{fmt.Sprintf("The lock was taken over from %s, who held it since %s: %s.",
-			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason)}
+		p.Warnings = slices.Insert(p.Warnings, 0, fmt.Sprintf("The lock was taken over from %s, who held it since %s: %s.",
+			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason))
 	}
 	if len(claim.Clear) > 0 {
-		names := make([]string, 0, len(claim.Clear))
+		var names []string
 		for _, number := range claim.Clear {
 			names = append(names, custody.LockName(desired.Names.Custody, number))
 		}
-		made.take = append(made.take, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are not used twice; only the last one stays"})
+		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are not used twice; only the last one stays"})
 	}
-	made.release = release(o, desired, lock, "marked released; it stays as the last number")
-	return made, nil
+	p.Steps = append(append(take, p.Steps...), release(o, desired, lock, "marked released; it stays as the last number"))
+	return p, chooseTiers(p.Steps, desired)
 }
 
 func release(o Observed, desired Desired, lock custody.Lock, reason string) Step {
 	lock.ReleasedAt = o.Now
 	name := custody.LockName(desired.Names.Custody, lock.Number)
 	return Step{Action: ActUnlock, Target: name, Reason: reason, Write: update(o, desired, name, lock, lock.Attributes, lock.Version)}
-}
-
-// with puts steps into the plan, between taking the lock and releasing it, each in the tier that its value needs.
-func (p Plan) with(desired Desired, lock lockSteps, steps ...[]Step) (Plan, error) {
-	p.Warnings = append(lock.warnings, p.Warnings...)
-	p.Steps = append(append(lock.take, slices.Concat(steps...)...), lock.release)
-	return p, chooseTiers(p.Steps, desired)
 }
 
 // unread is what must be observed before anything is written.

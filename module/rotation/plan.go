@@ -69,10 +69,13 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 	default:
 		err = &fault.Fault{Code: fault.CodeInvalidOptions, What: fmt.Sprintf("No plan leads to state %q.", desired.State)}
 	}
-	if err != nil {
-		return Plan{}, err
+	if err == nil {
+		plan, err = plan.underLock(o, desired)
 	}
-	if err := plan.Check(o, desired); err != nil {
+	if err == nil {
+		err = plan.Check(o, desired)
+	}
+	if err != nil {
 		return Plan{}, err
 	}
 	return plan, nil

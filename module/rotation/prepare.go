@@ -264,38 +264,34 @@ func chunkWanted(desired Desired) *string {
 }
 
 // rewriteOmnibus makes the document of a prepared rotation: page step 2.1.
-func rewriteOmnibus(o Observed, desired Desired, c change) ([]byte, error) {
-	document, err := omnibus.Parse([]byte(o.SSM.Omnibus.Value.Reveal()))
-	if err != nil {
-		return nil, err
-	}
-	edit := func(after, name, ssmKey, value string) error {
-		entry, there, err := document.Find(name)
-		switch {
-		case err != nil:
+func rewriteOmnibus(o Observed, desired Desired, c change, reason string) (Step, error) {
+	return putOmnibus(o, reason, func(document *omnibus.Document) error {
+		err := setEntry(document, EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal())
+		if err == nil {
+			err = setEntry(document, EntryPrevious, EntrySwitch, desired.Names.Switch, "true")
+		}
+		if chunk := chunkWanted(desired); err == nil && chunk != nil {
+			err = setEntry(document, EntrySwitch, EntryChunkSize, desired.Names.ChunkSize, *chunk)
+		}
+		if err == nil {
+			err = document.SetValue(EntryCurrent, c.current.Reveal())
+		}
+		return err
+	})
+}
+
+// setEntry gives an entry its value, behind another one if it is new.
+func setEntry(document *omnibus.Document, after, name, ssmKey, value string) error {
+	entry, there, err := document.Find(name)
+	switch {
+	case err != nil:
+		return err
+	case there && entry.SSMKey == ssmKey:
+		return document.SetValue(name, value)
+	case there: // somebody gave it a name that the Platform does not read
+		if err := document.Remove(name); err != nil {
 			return err
-		case there && entry.SSMKey == ssmKey:
-			return document.SetValue(name, value)
-		case there: // somebody gave it a name that the Platform does not read
-			if err := document.Remove(name); err != nil {
-				return err
-			}
-		}
-		return document.InsertAfter(after, name, ssmKey, value)
-	}
-	if err := edit(EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal()); err != nil {
-		return nil, err
-	}
-	if err := edit(EntryPrevious, EntrySwitch, desired.Names.Switch, "true"); err != nil {
-		return nil, err
-	}
-	if chunk := chunkWanted(desired); chunk != nil {
-		if err := edit(EntrySwitch, EntryChunkSize, desired.Names.ChunkSize, *chunk); err != nil {
-			return nil, err
 		}
 	}
-	if err := document.SetValue(EntryCurrent, c.current.Reveal()); err != nil {
-		return nil, err
-	}
-	return document.Bytes(), nil
+	return document.InsertAfter(after, name, ssmKey, value)
 }

@@ -128,7 +128,7 @@ func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Com
 	}
 	slices.Sort(facts.Overriding)
 	if !down {
-		facts.Version = platform.Ready(ctx, nil, v.about.Options.HealthURL, v.about.Now).Version
+		facts.Version = platform.Ready(ctx, v.about.Options.HealthURL, v.about.Now).Version
 		facts.Unhealthy, facts.Asked = v.askBackends(ctx, c.Containers)
 	}
 	err = v.recordsThere(ctx, found, &facts, down)
@@ -189,7 +189,7 @@ func (v *VM) askBackends(ctx context.Context, containers []preflight.Container) 
 			if ip := net.ParseIP(at); ip != nil && ip.To4() == nil {
 				at = "[" + at + "]"
 			}
-			answer := platform.Healthy(ctx, nil, strings.ReplaceAll(address, "{address}", at), v.about.Now)
+			answer := platform.Healthy(ctx, strings.ReplaceAll(address, "{address}", at), v.about.Now)
 			if why = fmt.Sprintf("%s: %s", answer.URL, answer.Detail); answer.Ready {
 				why = ""
 				break

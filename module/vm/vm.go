@@ -69,7 +69,7 @@ func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, e
 		return found, err
 	}
 	if asksHealth {
-		found.Platform.Readiness = platform.Ready(ctx, nil, v.about.Options.HealthURL, v.about.Now)
+		found.Platform.Readiness = platform.Ready(ctx, v.about.Options.HealthURL, v.about.Now)
 	}
 	v.Observed.Platform = &found.Platform
 	return found, nil

@@ -74,40 +74,34 @@ func (s *Scanner) credentials(ctx context.Context, connection asker, derives boo
 
 // readCredentials reads a page and gives those without a link.
 func (s *Scanner) readCredentials(ctx context.Context, connection asker, after *string) (fresh []credential, last string, more bool, err error) {
-	columns, args := "SELECT id, user_id, salt, NULL FROM tw_credentials", []any{credentialPage}
+	deletion := "NULL"
 	if s.db.schema.deleted {
-		columns = "SELECT id, user_id, salt, deleted FROM tw_credentials"
+		deletion = "deleted"
 	}
-	if after != nil {
-		columns, args = columns+" WHERE id > ?", []any{*after, credentialPage}
-	}
-	rows, err := connection.QueryContext(ctx, columns+" ORDER BY id LIMIT ?", args...)
-	if err != nil {
-		return nil, "", false, err
-	}
-	defer func() { _ = rows.Close() }()
+	query, args := page("SELECT id, user_id, salt, "+deletion+" FROM tw_credentials", after, credentialPage)
 	count := 0
 	var id, salt, deleted sql.RawBytes
 	var user sql.NullInt64
-	for rows.Next() {
+	err = each(ctx, connection, func(rows *sql.Rows) (bool, error) {
 		if err := rows.Scan(&id, &user, &salt, &deleted); err != nil {
-			return nil, "", false, err
+			return false, err
 		}
 		if count++; count == credentialPage {
 			last = string(id)
 		}
 		if !user.Valid || len(salt) == 0 {
 			s.strangers++
-			continue
+			return false, nil
 		}
 		who := whoIs(id, user.Int64, salt)
 		if known := s.links.see(who); known != nil {
 			s.refresh(known, salt, isSet(deleted))
-			continue
+			return false, nil
 		}
 		fresh = append(fresh, credential{who: who, id: string(id), user: user.Int64, salt: bytes.Clone(salt), deleted: isSet(deleted)})
-	}
-	return fresh, last, count == credentialPage, rows.Err()
+		return false, nil
+	}, query, args...)
+	return fresh, last, count == credentialPage, err
 }
 
 func (s *Scanner) refresh(known *link, salt []byte, deleted bool) {

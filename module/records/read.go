@@ -29,18 +29,14 @@ func (s *Scanner) expect(ctx context.Context, connection *sql.Conn) error {
 
 // list reads id and version of every record and marks what is new or changed. It is what a poll costs when nothing is.
 func (s *Scanner) list(ctx context.Context, connection asker) error {
-	return s.records.each(func(after *string) (string, bool, error) {
-		rows, err := page(ctx, connection, "SELECT id, version FROM tw_secret", after, listPage)
-		if err != nil {
-			return "", false, err
-		}
-		defer func() { _ = rows.Close() }()
-		count, last := 0, ""
+	return s.records.each(func(after *string) (last string, more bool, err error) {
+		query, args := page("SELECT id, version FROM tw_secret", after, listPage)
+		count := 0
 		var id sql.RawBytes
 		var version sql.NullInt64
-		for rows.Next() {
+		err = each(ctx, connection, func(rows *sql.Rows) (bool, error) {
 			if err := rows.Scan(&id, &version); err != nil {
-				return "", false, err
+				return false, err
 			}
 			if count++; count == listPage {
 				last = string(id)
@@ -48,25 +44,22 @@ func (s *Scanner) list(ctx context.Context, connection asker) error {
 			if one := s.upsert(id); one.version != version.Int64 {
 				one.stale = true
 			}
-		}
-		return last, count == listPage, rows.Err()
+			return false, nil
+		}, query, args...)
+		return last, count == listPage, err
 	})
 }
 
 // confirm reads every record whole and marks those that are not as they were judged.
 func (s *Scanner) confirm(ctx context.Context, connection asker) error {
-	return s.records.each(func(after *string) (string, bool, error) {
-		rows, err := page(ctx, connection, "SELECT id, version, secure FROM tw_secret", after, s.options.Page)
-		if err != nil {
-			return "", false, err
-		}
-		defer func() { _ = rows.Close() }()
-		count, size, last, more := 0, 0, "", false
+	return s.records.each(func(after *string) (last string, more bool, err error) {
+		query, args := page("SELECT id, version, secure FROM tw_secret", after, s.options.Page)
+		count, size := 0, 0
 		var id, secure sql.RawBytes
 		var version sql.NullInt64
-		for !more && rows.Next() {
+		err = each(ctx, connection, func(rows *sql.Rows) (bool, error) {
 			if err := rows.Scan(&id, &version, &secure); err != nil {
-				return "", false, err
+				return false, err
 			}
 			one := s.upsert(id)
 			one.stale = one.stale || one.version != version.Int64 || one.digest != digestOf(secure)
@@ -75,12 +68,26 @@ func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 			if more = count == s.options.Page || size > pageBytes; more {
 				last = string(id)
 			}
+			return more, nil
+		}, query, args...)
+		if err == nil {
+			err = s.pace(ctx, count)
 		}
-		if err := ended(rows); err != nil {
-			return "", false, err
-		}
-		return last, more, s.pace(ctx, count)
+		return last, more, err
 	})
+}
+
+// each gives the rows of a query to scan until that has enough of them.
+func each(ctx context.Context, from asker, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) error {
+	rows, err := from.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // ended does both
+	if err != nil {
+		return err
+	}
+	enough := false
+	for !enough && err == nil && rows.Next() {
+		enough, err = scan(rows)
+	}
+	return cmp.Or(err, ended(rows))
 }
 
 // ended closes rows that may be left early, and says what was wrong with them. Err before Close would wait for ever where ctx
@@ -90,7 +97,7 @@ func ended(rows *sql.Rows) error {
 	return cmp.Or(rows.Err(), err)
 }
 
-// meet finds the record that a pass came to, or begins a new one.
+// upsert returns the record with this id, adding it if it is new.
 func (s *Scanner) upsert(id []byte) *record {
 	n, plain := nameOf(id)
 	if known := s.records.see(n); known != nil {
@@ -123,12 +130,12 @@ func (r *table[T]) each(read func(after *string) (last string, more bool, err er
 	return nil
 }
 
-// page reads rows in key order, as the column's own collation has it.
-func page(ctx context.Context, connection asker, query string, after *string, limit int) (*sql.Rows, error) {
+// page is the query for the rows after a key, in the order of the column's own collation.
+func page(query string, after *string, limit int) (string, []any) {
 	if after == nil {
-		return connection.QueryContext(ctx, query+" ORDER BY id LIMIT ?", limit)
+		return query + " ORDER BY id LIMIT ?", []any{limit}
 	}
-	return connection.QueryContext(ctx, query+" WHERE id > ? ORDER BY id LIMIT ?", *after, limit)
+	return query + " WHERE id > ? ORDER BY id LIMIT ?", []any{*after, limit}
 }
 
 // row is one of tw_secret.
@@ -146,27 +153,23 @@ func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bo
 		args[i] = s.id(n)
 	}
 	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")" //nolint:gosec // marks alone
-	rows, err := s.db.pool.QueryContext(ctx, query, args...)                                                        //nolint:gosec // as above
-	if err != nil {
-		return nil, false, err
-	}
-	defer func() { _ = rows.Close() }()
 	size := 0
-	for rows.Next() {
-		if size > pageBytes {
-			return found, true, nil
+	err = each(ctx, s.db.pool, func(rows *sql.Rows) (bool, error) {
+		if more = size > pageBytes; more {
+			return true, nil
 		}
 		var id sql.RawBytes
 		var version sql.NullInt64
 		one := row{}
 		if err := rows.Scan(&id, &version, &one.secure); err != nil {
-			return nil, false, err
+			return false, err
 		}
 		one.name, _ = nameOf(id)
 		one.version = version.Int64
 		found, size = append(found, one), size+len(one.secure)
-	}
-	return found, false, rows.Err()
+		return false, nil
+	}, query, args...)
+	return found, more, err
 }
 
 // pace waits as long as the limit of records a second wants.

@@ -47,25 +47,21 @@ func readSchema(ctx context.Context, connection asker, identity string) (schema,
 // readTables gives the tables whose names speak of secrets, credentials or encryption, or that have a column as the published
 // tables keep secrets in. The server shows only those on which the user has rights.
 func readTables(ctx context.Context, connection asker) (map[string]tableInfo, error) {
-	rows, err := connection.QueryContext(ctx, `SELECT c.table_name, LOWER(c.column_name), t.table_rows
+	tables := map[string]tableInfo{}
+	err := each(ctx, connection, func(rows *sql.Rows) (bool, error) {
+		var name, column string
+		var count sql.NullInt64
+		if err := rows.Scan(&name, &column, &count); err != nil {
+			return false, err
+		}
+		tables[name] = tableInfo{append(tables[name].columns, column), count}
+		return false, nil
+	}, `SELECT c.table_name, LOWER(c.column_name), t.table_rows
 		FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
 		WHERE c.table_schema = DATABASE() AND (LOWER(c.table_name) REGEXP 'secret|credential|encrypt|crypto|rotat' OR c.table_name IN
 			(SELECT table_name FROM information_schema.columns WHERE table_schema = DATABASE() AND LOWER(column_name) IN ('secure', 'salt')))
 		ORDER BY c.table_name, c.ordinal_position`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	tables := map[string]tableInfo{}
-	for rows.Next() {
-		var name, column string
-		var count sql.NullInt64
-		if err := rows.Scan(&name, &column, &count); err != nil {
-			return nil, err
-		}
-		tables[name] = tableInfo{append(tables[name].columns, column), count}
-	}
-	return tables, rows.Err()
+	return tables, err
 }
 
 func absent(tables map[string]tableInfo, name string, columns ...string) []string {
@@ -113,40 +109,29 @@ type Sessions struct {
 }
 
 // Sessions asks who else uses this schema now. It reads where sessions come from, never what they do. Its errors are faults.
-func (d *DB) Sessions(ctx context.Context) (Sessions, error) {
-	seen, err := d.sessions(ctx)
+func (d *DB) Sessions(ctx context.Context) (seen Sessions, err error) {
+	var privileges int
+	err = d.pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type = 'PROCESS'").Scan(&privileges)
+	if err == nil {
+		err = each(ctx, d.pool, func(rows *sql.Rows) (bool, error) {
+			var host string
+			var own bool
+			err := rows.Scan(&host, &own)
+			if host = withoutPort(host); own {
+				seen.Own = host
+			} else {
+				seen.Others = append(seen.Others, host)
+			}
+			return false, err
+		}, "SELECT host, id = CONNECTION_ID() FROM information_schema.processlist WHERE db = DATABASE()")
+	}
 	if err != nil {
 		return Sessions{}, d.fault(ctx, err)
 	}
-	return seen, nil
-}
-
-func (d *DB) sessions(ctx context.Context) (seen Sessions, err error) {
-	var privileges int
-	if err := d.pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type = 'PROCESS'").Scan(&privileges); err != nil {
-		return seen, err
-	}
 	seen.All = privileges > 0
-	rows, err := d.pool.QueryContext(ctx, "SELECT host, id = CONNECTION_ID() FROM information_schema.processlist WHERE db = DATABASE()")
-	if err != nil {
-		return seen, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var host string
-		var own bool
-		if err := rows.Scan(&host, &own); err != nil {
-			return seen, err
-		}
-		if host = withoutPort(host); own {
-			seen.Own = host
-		} else {
-			seen.Others = append(seen.Others, host)
-		}
-	}
 	slices.Sort(seen.Others)
 	seen.Others = slices.Compact(seen.Others)
-	return seen, rows.Err()
+	return seen, nil
 }
 
 // withoutPort takes the port off what a process list calls a host: name:port, address:port, also of IPv6, or localhost.

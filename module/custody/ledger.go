@@ -28,8 +28,8 @@ func (s Stage) Over() bool { return s == StageFinished || s == StageAborted }
 
 // Entry is the ledger's record of one rotation, at <custody_prefix>/ledger/<rotation_id>. It holds no key.
 type Entry struct {
-	Version    int64 `json:"-"` // the parameter's version as observed
-	Attributes `json:"-"`
+	Version    int64      `json:"-"` // the parameter's version as observed
+	Attributes Attributes `json:"-"`
 
 	App           string             `json:"app_name"`
 	RotationID    string             `json:"rotation_id"`

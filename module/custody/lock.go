@@ -11,16 +11,16 @@ import (
 // Lock is one numbered name under <custody_prefix>/lock. SSM has no conditional overwrite, so taking the lock is
 // creating the next number with Overwrite=false, the one atomic step there is; the highest number is the lock.
 type Lock struct {
-	Number     int       `json:"-"`
-	Version    int64     `json:"-"` // the parameter's version as observed
-	Modified   time.Time `json:"-"` // when SSM says that this version was put
-	Attributes `json:"-"`
-	Holder     Holder    `json:"holder"`
-	RotationID string    `json:"rotation_id,omitempty"`
-	State      string    `json:"state"`
-	AcquiredAt time.Time `json:"acquired_at"`
-	ExpiresAt  time.Time `json:"expires_at"`
-	ReleasedAt time.Time `json:"released_at,omitzero"`
+	Number     int        `json:"-"`
+	Version    int64      `json:"-"` // the parameter's version as observed
+	Modified   time.Time  `json:"-"` // when SSM says that this version was put
+	Attributes Attributes `json:"-"`
+	Holder     Holder     `json:"holder"`
+	RotationID string     `json:"rotation_id,omitempty"`
+	State      string     `json:"state"`
+	AcquiredAt time.Time  `json:"acquired_at"`
+	ExpiresAt  time.Time  `json:"expires_at"`
+	ReleasedAt time.Time  `json:"released_at,omitzero"`
 }
 
 // Claim is what to do about the lock.

@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,14 +35,13 @@ type Query struct {
 	Services Services
 }
 
-// Found is a compose project with what its containers are. Of their environment it keeps where the database is.
+// Found is a compose project with what its containers are.
 type Found struct {
 	Platform proof.Platform
 
-	sources []source // of the backends: where they say the database is
-	members []member // who may be meant by the name of the database's host
-
 	containers []preflight.Container
+	backends   []preflight.Container // that may be asked for the database
+	members    []preflight.Container // that may be meant by the name of the database's host
 }
 
 // Find looks for the project's containers, whatever their state, sorted by service, then by container; one-off containers
@@ -55,15 +55,14 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == project })
+	found, err := e.project(ctx, list, project, query.Services)
 	if err != nil {
 		return Found{}, err
 	}
-	found := describe(project, inspected, query.Services)
 	if len(found.Platform.Services) == 0 {
 		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
 	}
-	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, func(s source) bool { return s.tower }) {
+	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.backends, isTower) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
 	err = e.addStrangers(ctx, list, &found)
@@ -77,16 +76,26 @@ func (e *Engine) Await(ctx context.Context, query Query, backend preflight.Servi
 	if err != nil {
 		return Found{}, err
 	}
-	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == query.Project })
+	found, err := e.project(ctx, list, query.Project, query.Services)
 	if err != nil {
 		return Found{}, err
 	}
-	found := describe(query.Project, inspected, query.Services)
-	if len(found.sources) == 0 {
-		found.sources = append(found.sources, found.expected(backend))
+	if len(found.backends) == 0 {
+		found.backends = append(found.backends, found.expected(backend))
 	}
 	err = e.addStrangers(ctx, list, &found)
 	return found, err
+}
+
+// project is a compose project of those that are listed.
+func (e *Engine) project(ctx context.Context, list []container.Summary, name string, services Services) (Found, error) {
+	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == name })
+	return describe(name, inspected, services), err
+}
+
+// isTower says whether a container has settings of the Platform.
+func isTower(c preflight.Container) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Keys(c.Environment)), func(name string) bool { return strings.HasPrefix(name, "TOWER_") })
 }
 
 func (e *Engine) addStrangers(ctx context.Context, list []container.Summary, found *Found) error {
@@ -97,7 +106,7 @@ func (e *Engine) addStrangers(ctx context.Context, list []container.Summary, fou
 		return c.Labels[labelProject] != found.Platform.Project && found.shares(c)
 	})
 	for _, c := range strangers {
-		found.members = append(found.members, memberOf(c))
+		found.members = append(found.members, containerOf(c, Services{}))
 	}
 	return err
 }

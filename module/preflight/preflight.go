@@ -19,6 +19,7 @@ type Container struct {
 	Service  string
 	Project  string
 	Role     proof.Role
+	State    string // created, running, restarting, exited, dead, paused
 	Running  bool
 	ExitCode int
 
@@ -34,6 +35,24 @@ type Container struct {
 	Mounts      []Mount
 	Ports       []string // address:published->target/protocol
 	Addresses   []string
+	Networks    map[string]Attachment // on which the Engine resolves names
+	ExtraHosts  []string              // host:address
+}
+
+// Attachment is a container's place on a network.
+type Attachment struct {
+	Address, Gateway string // empty unless it runs
+	Names            []string
+}
+
+// Gateway is that of the first network that has one.
+func (c Container) Gateway() string {
+	for _, network := range slices.Sorted(maps.Keys(c.Networks)) {
+		if gateway := c.Networks[network].Gateway; gateway != "" {
+			return gateway
+		}
+	}
+	return ""
 }
 
 // Mount is a host path or the name of a volume, and where it is in the container.

@@ -60,7 +60,7 @@ func TestTidy_keepsTheKMSKey(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, NeedDescription, plan.Needs)
 	o = s.observed(t)
-	o.Custody.Locks[0].KeyID = "alias/lock"
+	o.Custody.Locks[0].Attributes.KeyID = "alias/lock"
 	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	last := plan.Steps[len(plan.Steps)-1]

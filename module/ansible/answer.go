@@ -49,8 +49,7 @@ func fields(result any) (document, error) {
 	return object, nil
 }
 
-// settle makes the fields what Ansible and its callbacks expect: changed is a bool (the string "no" would be true),
-// warnings a list. invocation would show the options, a top-level results is taken for a loop's.
+// settle makes changed a bool and warnings a list. invocation would show the options; results is taken for a loop's.
 func (d document) settle() {
 	d.set("changed", string(d["changed"]) == "true")
 	delete(d, "invocation")

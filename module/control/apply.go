@@ -35,8 +35,7 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 	return plan, nil
 }
 
-// attempt carries out the steps in their order, the lock first. raced: somebody else had the lock, or had changed the parameters
-// until it was ours, so that the plan is of yesterday.
+// attempt carries out the steps in their order. raced: another run had the lock, or the parameters changed until it was ours.
 func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
 	var held *lease.Lease
 	defer func() {

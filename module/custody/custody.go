@@ -49,8 +49,7 @@ func (h Holder) Who() string {
 	return fmt.Sprintf("%s (process %d on %s)", h.ARN, h.PID, h.Host)
 }
 
-// Attributes are what SSM keeps of a parameter besides its value, and what writing onto it must leave as it is. They are empty
-// until DescribeParameters was asked.
+// Attributes are what writing onto a parameter leaves as it is. They are empty until DescribeParameters was asked.
 type Attributes struct {
 	KeyID    string // KMS key; empty lets SSM choose (alias/aws/ssm)
 	Tier     string // Standard, Advanced, Intelligent-Tiering; empty lets SSM choose
@@ -112,8 +111,7 @@ func (s *Inventory) Replace(prefix, name string, exists bool, value secret.Secre
 	return s.Add(prefix, name, value, version, time.Time{})
 }
 
-// Rewritable gives the attributes of the documents that may be written again, to be filled in: locks that are not released, and
-// ledger entries of rotations that are not over.
+// Rewritable gives the attributes, to be filled in, of the documents that may be written again.
 func (s *Inventory) Rewritable(prefix string) map[string]*Attributes {
 	found := map[string]*Attributes{}
 	for i, lock := range s.Locks {
@@ -236,8 +234,7 @@ func (s *Inventory) LastRecords() *int {
 	return &proof.Total
 }
 
-// Encode writes a document as SSM stores it. What it returns may hold a key, hence its type. It panics on what is no document of
-// this package.
+// Encode writes a document as SSM stores it; it may hold a key, hence the type. It panics on anything else.
 func Encode(document any) secret.Secret {
 	if kept, ok := document.(EscrowedKey); ok {
 		document = storedKey{kept, kept.Key.Reveal()}

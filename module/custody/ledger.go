@@ -99,8 +99,7 @@ func (p *Platform) Equal(other *Platform) bool {
 		slices.Equal(p.Profiles, other.Profiles) && maps.EqualFunc(p.Mounts, other.Mounts, slices.Equal)
 }
 
-// ChunkSize remembers what the omnibus and the standalone parameter said before the rotation set its own chunk size,
-// so that the end gives back what was there.
+// ChunkSize is what omnibus and standalone parameter said before the rotation set its own, to be given back at its end.
 type ChunkSize struct {
 	Omnibus    *string `json:"omnibus,omitempty"`    // nil: there was no entry
 	Standalone *string `json:"standalone,omitempty"` // nil: there was no parameter

@@ -32,8 +32,8 @@ type Claim struct {
 	Reason    string // why the number may be taken
 }
 
-// Decide says whether the lock can be taken. Numbers are never used twice: a released lock stays as the last number.
-// A holder on this machine whose process is gone does not hold up anybody; elsewhere only the lease tells.
+// Decide says whether the lock can be taken. A holder on this machine whose process is gone holds up nobody; elsewhere only the
+// lease tells.
 func Decide(locks []Lock, now time.Time) Claim {
 	if len(locks) == 0 {
 		return Claim{Number: 1, Reason: "nobody holds it"}

@@ -5,6 +5,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -119,3 +120,12 @@ func CodeOf(err error) Code {
 
 // Is reports whether err has one of the codes.
 func Is(err error, codes ...Code) bool { return slices.Contains(codes, CodeOf(err)) }
+
+// Reason is what a file's error says without its path, which the sentence around it has.
+func Reason(err error) string {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err.Error()
+	}
+	return err.Error()
+}

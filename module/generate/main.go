@@ -98,8 +98,7 @@ func modules(comments map[string]string) []module {
 	return all
 }
 
-// describe makes a JSON Schema of a struct's tags and comments: its text, and what that says. It panics on tags that make no
-// schema.
+// describe makes a JSON Schema of a struct's tags and comments: its text, and what that says. It panics on bad tags.
 func describe(of reflect.Type, title string, comments map[string]string) (text string, all options.Option) {
 	reflector := jsonschema.Reflector{
 		Anonymous: true, DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true, CommentMap: comments,

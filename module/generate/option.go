@@ -38,8 +38,7 @@ func (l list) MarshalYAML() (any, error) {
 	return all.MarshalYAML()
 }
 
-// documented gives each option its paragraphs: those of its comment, then what needs and tags say. For the role a default
-// that is made of app_name is none: the modules know what to put in.
+// documented gives each option its paragraphs. For the role a default made of app_name is none: the modules fill it in.
 func documented(of options.Option, needs []options.Need, forRole bool) list {
 	var all list
 	for _, o := range of.Options {

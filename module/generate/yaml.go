@@ -121,8 +121,7 @@ func defaults(entries []entry) string {
 	return made
 }
 
-// knownNames is the role's vars/main/names.yml: every variable, so that a mistyped one is found, and what to write instead of
-// a withdrawn one.
+// knownNames is the role's vars/main/names.yml: every variable, and what to write instead of a withdrawn one.
 func knownNames(entries []entry) string {
 	var names []string
 	for _, e := range entries {
@@ -180,8 +179,7 @@ func (m module) page() (own page, err error) {
 	return own, nil
 }
 
-// complete adds what both modules have under a key: all of it to a key without a value, further entries to a list and to a
-// dict. Keys of the whole page that a module does not have stay away.
+// complete adds what both modules have under a key. Keys of the whole page that a module does not have stay away.
 func complete(own, shared *yaml.Node, inside bool) {
 	at := 0
 	for i := 0; i+1 < len(shared.Content); i += 2 {

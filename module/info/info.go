@@ -141,8 +141,7 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 	return l.keep(plan, checkMode)
 }
 
-// keys are the two that a record may be under. Where omnibus and standalone parameter differ, those two: the scan then tells which
-// of them the Platform's records are under.
+// keys are the two that a record may be under. Omnibus and standalone key, where they differ: the scan tells which it is.
 func (l *look) keys() records.Keys {
 	keys := records.Keys{Current: l.Observed.SSM.Current.Value, Previous: l.Observed.SSM.Previous.Value}
 	if keys.Previous.IsEmpty() {

@@ -32,8 +32,7 @@ type Document struct {
 // Bytes gives the document's text: what was parsed, but for the edits.
 func (d *Document) Bytes() []byte { return d.tree.Pack() }
 
-// Entry is what this project reads of an entry. Value is plain text: neither Entry nor Document shows it to fmt,
-// encoding/json or log/slog.
+// Entry is what this project reads of an entry. Neither Entry nor Document shows Value to fmt, encoding/json or log/slog.
 type Entry struct {
 	SSMKey string
 	Value  string

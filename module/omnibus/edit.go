@@ -8,8 +8,7 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// SetValue changes an entry's value: the bytes of that one string literal, and none when it already says the same.
-// ErrMissing, ErrInvalid; then nothing is changed.
+// SetValue changes the one string literal of an entry's value. ErrMissing, ErrInvalid; then nothing is changed.
 func (d *Document) SetValue(name, value string) error {
 	at := d.index(name)
 	if at < 0 {
@@ -94,8 +93,7 @@ type layout struct {
 	valueBefore bool         // value stands before ssm_key
 }
 
-// layoutOf reads the layout off the member at a place of the document. Blank lines around it are not copied, and neither
-// are the places of members other than ssm_key and value.
+// layoutOf reads the layout off a member. Blank lines and members other than ssm_key and value are not copied.
 func layoutOf(name string, root *hujson.Object, at int) (layout, error) {
 	member := root.Members[at]
 	object, ssmKey, value, err := parts(name, member)
@@ -120,8 +118,7 @@ func layoutOf(name string, root *hujson.Object, at int) (layout, error) {
 	return like, nil
 }
 
-// separatorOfOne guesses the separator of a document of one entry, from what stands around it and from the separator
-// between the entry's own members.
+// separatorOfOne guesses the separator of a document of one entry from the whitespace around and in it.
 func separatorOfOne(root *hujson.Object, inner separator) separator {
 	lead := root.Members[0].Name.BeforeExtra
 	switch {
@@ -171,8 +168,7 @@ func separatorBefore(object *hujson.Object, at int) separator {
 
 func hasLine(space hujson.Extra) bool { return bytes.ContainsAny(space, "\r\n") }
 
-// lastLine cuts whitespace down to its last line end (LF, CRLF or CR) and what follows it: no blank lines, no trailing
-// blanks. Whitespace within a line is given as it is.
+// lastLine cuts whitespace down to its last line end (LF, CRLF or CR) and what follows; within a line it stays.
 func lastLine(space hujson.Extra) hujson.Extra {
 	at := bytes.LastIndexAny(space, "\r\n")
 	if at < 0 {

@@ -113,8 +113,7 @@ func rotationRules(r Rotation, w *walk) {
 // maxLevels is SSM's limit of a hierarchy (PutParameter, HierarchyLevelLimitExceededException).
 const maxLevels = 15
 
-// placeRules keep our parameters off the Platform's, and the keys in custody away from the VM: the installer's instance
-// role reads /config/<app>* and /seqera/<app>/*.
+// placeRules keep the keys in custody away from the VM, whose role reads /config/<app>* and /seqera/<app>/*.
 func placeRules(app string, p Places, w *walk) {
 	if w.spoilt["app_name"] || w.spoilt["config_prefix"] || w.spoilt["custody_prefix"] {
 		return
@@ -136,8 +135,7 @@ func placeRules(app string, p Places, w *walk) {
 	}
 }
 
-// Withdrawn says of each option, or option=value, that earlier versions had what to write instead. The role's variables of the same names are
-// refused with the same words.
+// Withdrawn says what to write instead of an option, or option=value, of earlier versions. The role uses the same words.
 func Withdrawn() map[string]string {
 	return map[string]string{
 		"other_vms":            "an installation has one VM, on which all its backends and cron run; remove the option",

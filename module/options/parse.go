@@ -48,8 +48,7 @@ func parse[T any](module string, params map[string]any, env Env, needs []Need, r
 	return options, nil
 }
 
-// Invalid is what is wrong with the options: every mistake, each naming its option and what is allowed. It holds no value of
-// a secret option.
+// Invalid lists every mistake in the options, with what is allowed. It holds no value of a secret option.
 type Invalid struct{ mistakes []mistake }
 
 type mistake struct{ option, text, code string }

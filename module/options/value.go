@@ -148,8 +148,7 @@ func (o Option) hidden(value any, isText bool) string {
 	return said + ", and not all of them are allowed; there is a blank or a line break around it"
 }
 
-// nearest is the known name that a wrong one was probably meant to be: at most a third of its letters, and never fewer
-// than two, have to change. Empty when there is none.
+// nearest is the known name of which at most a third of the letters, or two, differ; empty if there is none.
 func nearest(wrong string, known []string) string {
 	best, least := "", max(2, len(wrong)/3)+1
 	for _, name := range known {

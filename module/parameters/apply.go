@@ -90,8 +90,7 @@ func (s *Store) found(ctx context.Context, write *rotation.Write) custody.Outcom
 	return custody.Unknown
 }
 
-// put writes onto the version that was observed. SSM has no compare-and-swap: the version that comes back is the only
-// sign that somebody else wrote in between.
+// put writes onto the version that was observed. Without compare-and-swap, only the new version tells of another writer.
 func (s *Store) put(ctx context.Context, write *rotation.Write) error {
 	after := max(write.After, s.written[write.Name])
 	delete(s.written, write.Name)
@@ -116,8 +115,7 @@ func (s *Store) put(ctx context.Context, write *rotation.Write) error {
 	return gap
 }
 
-// otherWriter names who wrote between two versions of ours, or nobody if those writes were our own call, retried after
-// its answer was lost.
+// otherWriter names who wrote between two versions of ours; nobody, if it was our own call, retried.
 func (s *Store) otherWriter(ctx context.Context, write *rotation.Write, after, ours int64) string {
 	pages := ssm.NewGetParameterHistoryPaginator(s.ssm, &ssm.GetParameterHistoryInput{Name: aws.String(write.Name), WithDecryption: aws.Bool(true)})
 	for pages.HasMorePages() {
@@ -170,8 +168,7 @@ func (s *Store) remove(ctx context.Context, write *rotation.Write) error {
 	return nil
 }
 
-// readBack sees that what was written is there, or gone. A read may for a moment show what was before: after a put, a creation
-// and a deletion alike, it is asked again.
+// readBack sees that what was written is there, or gone. A read may show what was before: it is asked again.
 func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 	for try := 0; ; try++ {
 		seen, err := s.Read(ctx, write.Targets()...)
@@ -215,8 +212,7 @@ func (s *Store) asWritten(write *rotation.Write, seen map[string]proof.Parameter
 // firewall is where to read on when a first packet of today's TLS gets lost on its way.
 const firewall = " Where the aws command works and this does not: docs/errors.md (aws_error)."
 
-// fault tells an SDK error to the operator. Of the service's own words only those of access errors are shown: a
-// ValidationException quotes the value that it does not like. What was written it does not say: only the code that applies knows.
+// asFault tells an SDK error to the operator. Of the service's words only the code is shown: a ValidationException quotes values.
 func asFault(err error, action string, names ...string) *fault.Fault {
 	on := strings.Join(names, ", ")
 	var api smithy.APIError

@@ -21,8 +21,7 @@ import (
 // batch is the most names that GetParameters and DeleteParameters take.
 const batch = 10
 
-// Read gets parameters by exact name, ten a call. A name that is not there comes back with Exists false; empty names are
-// left out.
+// Read gets parameters by exact name, ten a call. A missing one has Exists false; empty names are skipped.
 func (s *Store) Read(ctx context.Context, names ...string) (map[string]proof.Parameter, error) {
 	found := map[string]proof.Parameter{}
 	var wanted []string
@@ -119,8 +118,7 @@ func AddTo(inventory *custody.Inventory, prefix string, parameter proof.Paramete
 	return nil
 }
 
-// Describe adds KMS key, tier and policies, which only DescribeParameters tells, to what may be written onto: one call for all,
-// since SSM cannot limit this action to a path anyway.
+// Describe adds KMS key, tier and policies to what may be written onto: one call, which SSM cannot limit to a path anyway.
 func (s *Store) Describe(ctx context.Context, custodyPrefix string, o *rotation.Observed) error {
 	byName := o.Custody.Rewritable(custodyPrefix)
 	for _, parameter := range o.SSM.All() {

@@ -93,8 +93,7 @@ const FirstPause = 100 * time.Millisecond
 // metadataTimeout is for a service on the instance itself, which answers in milliseconds or not at all.
 const metadataTimeout = 2 * time.Second
 
-// Open makes the clients. It makes no call that needs the network, unless a role is to be assumed or the region is
-// known to the instance alone.
+// Open makes the clients. It needs the network only to assume a role, or if the instance alone knows the region.
 func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	limit := append(limits, Limits{})[0]
 	client, err := httpClient(c, cmp.Or(limit.AnswerTimeout, AnswerTimeout))
@@ -190,8 +189,7 @@ func (s *Store) Caller(ctx context.Context) string {
 	return aws.ToString(answer.Arn)
 }
 
-// retryer tries throttled calls and broken connections again with a jittered back-off. TooManyUpdates is not in the SDK's
-// own set; its client-side quota of retries would give up on a busy account.
+// retryer retries throttled calls and broken connections. The SDK's own set lacks TooManyUpdates, and its quota gives up early.
 func retryer(throttles int, pause time.Duration) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = throttles
@@ -208,8 +206,7 @@ type backoff struct {
 	broken    int // connections in a row: what broke after a hundred throttled tries is not given up at once
 }
 
-// BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s: about one call a second and process while there are many. It gives the
-// error back when it is time to give up.
+// BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s, and gives the error back when it is time to give up.
 func (p *backoff) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	if api := smithy.APIError(nil); errors.As(err, &api) && throttled(api.ErrorCode()) {
 		p.broken = 0

@@ -32,8 +32,8 @@ func (f Found) Database() (proof.Database, error) {
 	return where, nil
 }
 
-// locate does what the backend does: it reads TOWER_DB_URL, then asks extra_hosts, then the Engine's name server. holder is the
-// container that the database is in; the host is empty unless that runs. why says why the backend does not tell.
+// locate reads TOWER_DB_URL, extra_hosts and the Engine's names, as the backend does. holder is the database's container; the host
+// is empty unless that runs. why says why the backend does not tell.
 func (f Found) locate() (where proof.Database, holder *preflight.Container, why string) {
 	from, ok := f.backend()
 	if !ok {
@@ -133,8 +133,7 @@ func (f Found) DatabaseContainer() string {
 	return ""
 }
 
-// needsStrangers says whether the database's host may be a container outside the project, on a network that was made for
-// several.
+// needsStrangers says whether the database's host may be a container outside the project, on a shared network.
 func (f Found) needsStrangers() bool {
 	where, holder, why := f.locate()
 	return why == "" && holder == nil && net.ParseIP(where.Host) == nil

@@ -110,36 +110,27 @@ const tailBytes = 64 << 10 // of a log's end are kept: one line of it may be lon
 // Tail gives the last lines of a container's log, both streams, at most 64 KiB, without the colours of a terminal. They
 // may hold anything: the caller scrubs the secrets it knows.
 func (e *Engine) Tail(ctx context.Context, name string, lines int) (string, error) {
-	var out end
-	if err := e.log(ctx, name, container.LogsOptions{Tail: strconv.Itoa(max(lines, 1))}, &out); err != nil {
-		return "", err
-	}
-	return plain(out.kept), nil
-}
-
-// log copies both streams of a container's log.
-func (e *Engine) log(ctx context.Context, name string, options container.LogsOptions, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
 	inspected, err := e.inspectOne(ctx, name)
 	if err != nil {
-		return fmt.Errorf("container %s: %w", name, err)
+		return "", fmt.Errorf("container %s: %w", name, err)
 	}
-	options.ShowStdout, options.ShowStderr = true, true
-	stream, err := e.client.ContainerLogs(ctx, name, options)
+	stream, err := e.client.ContainerLogs(ctx, name, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(max(lines, 1))})
 	if err != nil {
-		return fmt.Errorf("log of container %s: %w", name, err)
+		return "", fmt.Errorf("log of container %s: %w", name, err)
 	}
 	defer func() { _ = stream.Close() }()
+	var out end
 	if inspected.Config != nil && inspected.Config.Tty {
-		_, err = io.Copy(out, stream)
+		_, err = io.Copy(&out, stream)
 	} else {
-		_, err = stdcopy.StdCopy(out, out, stream)
+		_, err = stdcopy.StdCopy(&out, &out, stream)
 	}
 	if err != nil {
-		return fmt.Errorf("log of container %s: %w", name, err)
+		return "", fmt.Errorf("log of container %s: %w", name, err)
 	}
-	return nil
+	return plain(out.kept), nil
 }
 
 // end keeps the end of what is written to it.

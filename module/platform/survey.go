@@ -11,8 +11,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -28,8 +28,7 @@ const (
 // Containers are the project's, as the preflight needs them.
 func (f Found) Containers() []preflight.Container { return f.containers }
 
-// Survey is Find for a Platform that may be down: without a project that looks like a Platform it finds the containers, if
-// any, of the one that is named. Others are the backends and crons of other projects.
+// Survey is Find for a Platform that may be down. Others are the backends and crons of other projects.
 func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others []preflight.Container, err error) {
 	list, err := e.list(ctx)
 	if err != nil {
@@ -46,7 +45,7 @@ func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others [
 	}
 	for _, c := range list {
 		role := roleOf(c.Labels[labelService], query.Services)
-		if isService(c) && c.Labels[labelProject] != query.Project && (role == proof.RoleBackend || role == proof.RoleCron) {
+		if isService(c) && c.Labels[labelProject] != query.Project && role.HoldsKeys() {
 			others = append(others, preflight.Container{
 				Name: nameOf(c), Service: c.Labels[labelService], Project: c.Labels[labelProject], Role: role, Image: c.Image, Dir: c.Labels[labelDir],
 			})
@@ -159,20 +158,11 @@ func Settings(containers []preflight.Container) (texts, unreadable map[string]st
 			}
 			text, err := os.ReadFile(m.Source)
 			if err != nil {
-				unreadable[m.Source] = reason(err)
+				unreadable[m.Source] = fault.Reason(err)
 				continue
 			}
 			texts[m.Source] = string(text)
 		}
 	}
 	return texts, unreadable
-}
-
-// reason is an error of a file without its path, which the sentence around it has.
-func reason(err error) string {
-	text := err.Error()
-	if at := strings.LastIndex(text, ": "); at >= 0 {
-		text = text[at+2:]
-	}
-	return text
 }

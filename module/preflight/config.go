@@ -193,8 +193,7 @@ func unescaped(value secret.Secret) secret.Secret {
 
 func plain(text string) string { return strings.ReplaceAll(text, "$$", "$") }
 
-// ParseEvents reads what docker compose up --dry-run prints about containers, on a terminal or not: versions 2.24 to 5 write
-// "Container <name> <what>", before version 5 behind "DRY-RUN MODE -".
+// ParseEvents reads the lines "Container <name> <what>" of docker compose up --dry-run, as versions 2.24 to 5 write them.
 func ParseEvents(text string) []Event {
 	var events []Event
 	said := regexp.MustCompile(`(?:^|\s)Container (\S+)\s+([A-Z][a-z]+)\s*$`)

@@ -162,9 +162,8 @@ type Known struct {
 	By    string // "the baseline of 2026-01-02T12:00:00Z", "rotation r1 (finished on 2026-01-02)"
 }
 
-// TooFew says whether a database holds none of the Platform's records, or fewer than half of what is known of it: then it is
-// another one than is meant, or an empty one, and what a look at it says of keys proves nothing. The sentence names the
-// database (host:port/name) that was read.
+// TooFew says whether a database has no records, or fewer than half of those known before: then it is another one, and proves
+// nothing. The sentence names the database (host:port/name).
 func TooFew(database string, total int, known ...Known) (sentence string, bad bool) {
 	if total == 0 {
 		sentence = fmt.Sprintf("The database %s has no encrypted records (tw_secret is empty), and of none nothing can be proved", database)

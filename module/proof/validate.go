@@ -1,8 +1,6 @@
 package proof
 
 import (
-	"crypto/hmac"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,12 +14,10 @@ import (
 // clocksApart is how far a VM's clock may be ahead of the control node's.
 const clocksApart = 5 * time.Minute
 
-// lookMaxAge is how old a look at the records may be that a write rests on: that none is under the new key, while backends and cron
-// are stopped, or that each is under one of two keys.
+// lookMaxAge is how old a look may be that a write rests on: at untouched records, or at those of a rotation begun by hand.
 const lookMaxAge = 15 * time.Minute
 
-// ValidateComplete checks that the proof belongs to the rotation of a ledger entry, is complete and is not older than maxAge (0:
-// any age). Its errors are faults, each refusal with its own message.
+// ValidateComplete checks that the proof is complete, of this rotation, and not older than maxAge (0: any). Its errors are faults.
 func (p *Proof) ValidateComplete(now time.Time, app string, maxAge time.Duration, entry custody.Entry, prints Fingerprinter, newKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
 		return fault.New(code, "Run state rotating again on the Platform's VM and pass the proof that it returns.",
@@ -43,8 +39,7 @@ func (p *Proof) ValidateComplete(now time.Time, app string, maxAge time.Duration
 	if gap := p.gap(); gap != "" {
 		return refuse(fault.CodeProofIncomplete, gap)
 	}
-	mac, err := hex.DecodeString(p.MAC)
-	if err != nil || !hmac.Equal(mac, p.mac(prints, newKey)) {
+	if !p.signedWith(prints, newKey) {
 		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the new key: its mac does not fit.")
 	}
 	if b := entry.Baseline; b != nil && p.Before != nil && b.Digest != p.Before.Digest {
@@ -108,7 +103,7 @@ func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry
 			p.RotationID, p.App, p.Previous, p.Current, entry.RotationID, app, entry.Previous, entry.Current))
 	case !p.Stopped:
 		return refuse(fault.CodeProofMismatch, "The proof does not say that backends and cron were stopped while the records were read.")
-	case !hmac.Equal([]byte(p.MAC), []byte(p.signed(prints, oldKey))):
+	case !p.signedWith(prints, oldKey):
 		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the old key: its mac does not fit.")
 	case p.Total < 1:
 		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))
@@ -116,8 +111,8 @@ func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry
 	return p.validateAge(now, lookMaxAge, refuse)
 }
 
-// ProveExplained is the proof that every record opens with the key in use or with the previous one, so that a rotation that somebody
-// began by hand can be taken over; or nil and the reason why there is none. Both are empty where there is no previous key.
+// ProveExplained proves that every record opens with one of the two keys, so that a rotation begun by hand can be taken over; or it
+// says why not. Without a previous key both are empty.
 func ProveExplained(o Observed, previous secret.Secret, asked Asked, prints Fingerprinter) (*Proof, string) {
 	r, current := o.Records, o.Parameters.Current.Value
 	if r == nil || previous.IsEmpty() || current.IsEmpty() || current.Equal(previous) {
@@ -150,7 +145,7 @@ func (p *Proof) ValidateExplained(now time.Time, app string, current, previous s
 		return refuse(fault.CodeProofMismatch, "The proof does not say which keys open the records.")
 	case p.App != app || p.Previous != previous || p.Current != current:
 		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The records of %q were opened with keys %s and %s; the parameters of %q have %s and %s.", p.App, p.Current, p.Previous, app, current, previous))
-	case !hmac.Equal([]byte(p.MAC), []byte(p.signed(prints, key))):
+	case !p.signedWith(prints, key):
 		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the key in use: its mac does not fit.")
 	case p.Total < 1:
 		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))

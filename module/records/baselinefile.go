@@ -25,9 +25,8 @@ import (
 
 const lastLine = "mac " // and the MAC in hexadecimal: what follows a baseline's text in its file
 
-// WriteBaseline makes a baseline of the last scan and writes it to a file, compressed, readable by its owner alone. An earlier file of
-// this name is replaced in one step, once the new one is whole. unkept says why that could not be done; the baseline is good all
-// the same, and the earlier file is as it was.
+// WriteBaseline writes a baseline of the last scan to a compressed file (mode 0600), replacing an earlier one once it is whole.
+// unkept says why that failed; the baseline is good all the same.
 func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
 	file, unkept := createTemp(path)
 	if unkept != nil {
@@ -50,7 +49,7 @@ func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt 
 	return b, nil, nil
 }
 
-// patient takes in all that is written and remembers what went wrong first: a disk that is full is no reason to have no baseline.
+// tolerant remembers the first error: a full disk is no reason to have no baseline.
 type tolerant struct {
 	to     io.Writer
 	failed error
@@ -73,10 +72,8 @@ func createTemp(path string) (*os.File, error) {
 // withoutIt is what a lost baseline means.
 const withoutIt = " Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart; all others are proved all the same."
 
-// LoadBaseline reads what a playbook passed as baseline, in every form in which another part of this tool returns one, numbers also
-// as strings: what seqera_crypto_rotation_info returned, as much of it as names the file, or what the ledger keeps. Where the
-// records of the baseline are lost or were changed, lost says so in a sentence and there is none; an option that is no baseline
-// at all is a fault.
+// LoadBaseline reads the option baseline, in every form in which a part of this tool returns one. lost says in a sentence why its
+// records cannot be used; an option that is no baseline at all is a fault.
 func LoadBaseline(document map[string]any, app string, keys Keys, prints proof.Fingerprinter) (b *Baseline, lost string, err error) {
 	if len(document) == 0 {
 		return nil, "", nil
@@ -105,7 +102,7 @@ func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, str
 		where += " " + b.Path
 		file, err := load(b.Path)
 		if err != nil {
-			return nil, fmt.Sprintf("%s cannot be read: %s.", where, reason(err))
+			return nil, fmt.Sprintf("%s cannot be read: %s.", where, fault.Reason(err))
 		}
 		whole, whole.Path = file, b.Path
 	} else if !b.unpack() {
@@ -125,14 +122,6 @@ func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, str
 		return whole, ""
 	}
 	return nil, fmt.Sprintf("%s was taken under key %s, which is neither the current nor the previous one.", where, whole.Key)
-}
-
-func reason(err error) string {
-	var at *os.PathError
-	if errors.As(err, &at) {
-		return at.Err.Error()
-	}
-	return err.Error()
 }
 
 // unpack reads the records that a baseline carries in itself, and computes the digest of what it is now.
@@ -244,8 +233,7 @@ func parse(document map[string]any) (*Baseline, error) {
 	return b, nil
 }
 
-// numbers reads the counts, which a template may have made texts; its result is the name of one that is no number. A baseline with
-// its records in it has them all.
+// numbers reads the counts, which a template may have made texts, and names one that is none. With records in it all are there.
 func (b *Baseline) numbers(document map[string]any, all bool) (wrong string) {
 	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
 		value, given := document[name]

@@ -42,8 +42,7 @@ type record struct {
 	carried bool // its class is the baseline's, and it was not opened
 }
 
-// look reads and judges the records that are stale, page by page, on all workers. It holds no snapshot meanwhile: a
-// derivation costs some 13 ms, and a server must not keep old versions of its rows for as long as thousands of them last.
+// judgeStale judges the stale records, page by page, on all workers. It holds no snapshot: a derivation costs some 13 ms.
 func (s *Scanner) judgeStale(ctx context.Context) error {
 	s.looked.Store(0)
 	s.toLook.Store(int64(s.unseenOrStale()))
@@ -126,8 +125,7 @@ func (s *Scanner) judge(before record, now *row) (record, error) {
 	return one, err
 }
 
-// tells says whether the baseline's class of an unchanged record is as good as opening it: that it is under the key that is
-// now the previous one never makes a rotation complete; anything else only where the caller asks for it.
+// tells says whether the baseline's class of an unchanged record counts without opening it: under the previous key, or with Carry.
 func (s *Scanner) tells(was class) bool {
 	switch s.options.Baseline.under {
 	case previous:

@@ -33,8 +33,7 @@ const (
 	sessionLimits = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
 )
 
-// DB is the Platform's database, opened for reading alone, on one connection: it is kept from look to look for as long as it
-// answers, since a server that resolves names may take ten seconds to let another one in.
+// DB is the database, read only, on one connection: it is kept, since a server that resolves names is slow to let another in.
 type DB struct {
 	pool     *sql.DB
 	identity string // host:port/name
@@ -44,8 +43,7 @@ type DB struct {
 	schema   schema
 }
 
-// Open connects and looks the schema up; a user that may SELECT is enough. Its errors are faults: database_unavailable,
-// database_login_refused, database_schema, interrupted; they name address and user, never the password.
+// Open connects and looks the schema up; SELECT is enough. Its errors are faults (database_*, interrupted) without the password.
 func Open(ctx context.Context, where proof.Database) (*DB, error) {
 	settings, err := settingsFor(where)
 	if err != nil {
@@ -73,8 +71,7 @@ func (d *DB) Close() error { return d.pool.Close() }
 // Identity names the database for people: host:port/name.
 func (d *DB) Identity() string { return d.identity }
 
-// asker is the database, or one transaction's connection to it. Through the database itself a connection that broke since the
-// last question is made again.
+// asker is the database, or one transaction's connection. The database itself connects again after a break.
 type asker interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -171,7 +168,7 @@ func authorities(path string) (*x509.CertPool, error) {
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // the operator's own
 	if err != nil {
-		return nil, caFault(path, "it cannot be read: "+reason(err))
+		return nil, caFault(path, "it cannot be read: "+fault.Reason(err))
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(text) {

@@ -43,8 +43,7 @@ func (s *Scanner) link(ctx context.Context) error {
 	return err
 }
 
-// credentials reads all credentials, page by page, and says how many of them have no link. Where it derives, there are none
-// in the end. A credential without a user or a salt cannot account for a record and is skipped.
+// credentials reads all credentials and counts those without a link; where it derives, none. Without user or salt one is skipped.
 func (s *Scanner) credentials(ctx context.Context, connection asker, derives bool) (unlinked int, err error) {
 	s.links.begin()
 	s.strangers = 0
@@ -190,8 +189,7 @@ func isSet(value []byte) bool {
 	return len(value) > 0 && !slices.Contains([]string{"0", "\x00", "false"}, string(value))
 }
 
-// name is what a row is called in memory: of a record the 16 bytes that tw_secret.id is the base64 of, or, where an id is of
-// another form, the beginning of its SHA-256.
+// name is a row in memory: of a record the 16 bytes of tw_secret.id, or the beginning of an odd id's SHA-256.
 type name [16]byte
 
 const idLength = 24 // of the base64 of 16 bytes

@@ -90,8 +90,7 @@ func each(ctx context.Context, from asker, scan func(*sql.Rows) (enough bool, er
 	return cmp.Or(err, ended(rows))
 }
 
-// ended closes rows that may be left early, and says what was wrong with them. Err before Close would wait for ever where ctx
-// ends while RawBytes are held.
+// ended closes rows that may be left early. Err before Close would wait forever if ctx ends while RawBytes are held.
 func ended(rows *sql.Rows) error {
 	err := rows.Close()
 	return cmp.Or(rows.Err(), err)
@@ -145,8 +144,7 @@ type row struct {
 	secure  []byte
 }
 
-// fetch reads the records of these names. One that is gone meanwhile is not among what it gives; where they are large, the
-// last ones are not either, and are asked for again.
+// fetch reads the records of these names, without those that are gone. more: large records were left for another call.
 func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bool, err error) {
 	args := make([]any, len(names))
 	for i, n := range names {
@@ -193,8 +191,8 @@ type head struct {
 	seen uint32
 }
 
-// table is a table's rows in memory, in the order in which the database gave them: a pass that finds them unchanged compares
-// each with the next and searches for none. It holds no pointers, so that the collector has nothing to look at.
+// table is a table's rows in memory, in the database's order: a pass that finds them unchanged searches for none. It holds no
+// pointers, so that the collector skips it.
 type table[T any] struct {
 	head  func(*T) *head
 	rows  []T

@@ -44,8 +44,7 @@ func readSchema(ctx context.Context, connection asker, identity string) (schema,
 	return schema{deleted: slices.Contains(tables[tableCredentials].columns, "deleted"), notes: notes(tables)}, nil
 }
 
-// readTables gives the tables whose names speak of secrets, credentials or encryption, or that have a column as the published
-// tables keep secrets in. The server shows only those on which the user has rights.
+// readTables gives the tables whose names or columns speak of secrets, as far as the user has rights on them.
 func readTables(ctx context.Context, connection asker) (map[string]tableInfo, error) {
 	tables := map[string]tableInfo{}
 	err := each(ctx, connection, func(rows *sql.Rows) (bool, error) {
@@ -78,8 +77,7 @@ func absent(tables map[string]tableInfo, name string, columns ...string) []strin
 	return missing
 }
 
-// notes names what the scan does not look at, in the order of names: where the Platform keeps what is not published, its own
-// users can tell from columns and numbers.
+// notes names what the scan does not look at: the Platform's own users can tell what is kept there.
 func notes(tables map[string]tableInfo) []string {
 	published := []string{"id", "secure", "version", "date_created", "last_updated"}
 	var list []string
@@ -98,13 +96,11 @@ func notes(tables map[string]tableInfo) []string {
 	return list
 }
 
-// Sessions is who is connected to the Platform's schema. Hosts are as the server sees them: an address, or a name where it
-// resolves names.
+// Sessions is who is connected to the schema. A host is an address, or a name where the server resolves names.
 type Sessions struct {
 	Own    string   // this connection's host
 	Others []string // the distinct hosts of all other sessions that use this schema, sorted; Own may be among them
-	// All: the sessions of every user were seen. Without the privilege PROCESS a server shows a user its own alone; the Platform's
-	// user sees the Platform's.
+	// The sessions of every user were seen, which takes the privilege PROCESS; else those of the Platform's user.
 	All bool
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// abort plans the state aborted: the old key is back and the rotation's entries are gone. While a record is under the new key
-// that would lose it, so a look at the records, signed with the old key, must have found none; or, with Reverse, see reverse.
+// abort plans the state aborted: the old key is back and the entries are gone. A signed look must have found no record under the
+// new key; or, with Reverse, see reverse.
 func abort(o Observed, desired Desired, v view) (Plan, error) {
 	entry, answer, err := begun(o, v, desired.RotationID, "abort")
 	if err != nil || answer != nil {
@@ -110,8 +110,8 @@ func begun(o Observed, v view, rotationID, to string) (entry custody.Entry, answ
 	return open, nil, nil
 }
 
-// backSteps undo prepared: the omnibus first, so that terraform, whenever it runs, does what is wanted; then the standalone
-// key, so that nothing that starts from here on writes with the new one; then the switch, before its key.
+// backSteps undo prepared: the omnibus first, then the standalone key, so that nothing that starts writes with the new one, then the
+// switch before its key.
 func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
 	if v.traced() {
@@ -127,9 +127,8 @@ func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]St
 	return append(steps, removeStandalones(o, entry)...), nil
 }
 
-// reverse plans the way back once records are under the new key: the two keys change places, so that the Platform re-encrypts every
-// record under the old one. From then on it is a rotation like any other, to the old key, with the same proof; only its end is
-// recorded as aborted. The ledger says so before the omnibus changes, so that a run that is cut off goes on.
+// reverse plans the way back once records are under the new key: the keys change places, and the Platform re-encrypts. From then on
+// it is a rotation like any other that ends as aborted. The ledger says so before the omnibus changes.
 func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
 	desired.ChunkSize = nil // of prepared alone
 	turned := entry.Reversed()

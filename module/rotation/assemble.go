@@ -144,8 +144,7 @@ func putOmnibus(o Observed, reason string, edit func(*omnibus.Document) error) (
 	return Step{Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(document.Bytes())), ""), Reason: reason}, nil
 }
 
-// overwrite writes onto a parameter as it is: its KMS key, tier and policies stay. A parameter that does not exist is
-// created under newKeyID.
+// overwrite keeps a parameter's KMS key, tier and policies. A missing parameter is created under newKeyID.
 func overwrite(p Parameter, value secret.Secret, newKeyID string) *Write {
 	if !p.Exists {
 		return newParameter(p.Name, value, newKeyID)
@@ -153,8 +152,8 @@ func overwrite(p Parameter, value secret.Secret, newKeyID string) *Write {
 	return &Write{Kind: Put, Name: p.Name, Value: value, Type: p.Type, Attributes: p.Attributes, After: p.Version}
 }
 
-// adopt takes over a rotation that somebody began by hand, by either revision of the page: both keys go into escrow, the ledger gets
-// its entry, and what the parameters lack is written. A signed look at the records must have found that the two keys open them.
+// adopt takes over a rotation that somebody began by hand: both keys go into escrow, the ledger gets its entry, what is missing is
+// written. A signed look must have found that the two keys open the records.
 func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool) (Plan, error) {
 	previous := v.previous
 	for _, other := range []key{v.standalonePrevious, keyOf(o.SSM.LegacyPrevious.Value, v.prints)} {

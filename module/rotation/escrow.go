@@ -64,8 +64,8 @@ func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
 	return append(steps, step), nil
 }
 
-// captures are the steps that must come before others: a key that one of those overwrites or deletes is in escrow first, whatever
-// put it there. This is the one place that sees to it, and Check verifies it. planned are escrow steps that come before anyway.
+// captures put every key into escrow that one of the steps overwrites or deletes, whatever put it there. This is the one place that
+// sees to it, and Check verifies it. planned are escrow steps that come before anyway.
 func captures(o Observed, desired Desired, v view, entry custody.Entry, planned, steps []Step) ([]Step, error) {
 	names := map[string]bool{}
 	for _, step := range planned {
@@ -146,8 +146,7 @@ func tied(backups []string) string {
 	return fmt.Sprintf("; tied to %q", backups)
 }
 
-// standaloneSteps are the writes that make the standalone parameters agree with a prepared omnibus, in the
-// contract's order: the switch is never on without its key.
+// standaloneSteps make the standalone parameters agree with a prepared omnibus: the switch is never on without its key.
 func standaloneSteps(o Observed, desired Desired, current, previous key, chunk *string) []Step {
 	if desired.Standalone == StandaloneDelete {
 		return deleteStale(o, current)

@@ -14,8 +14,7 @@ import (
 // nextLock is the number that the ledger's entry keeps of the lock under which it is written.
 func nextLock(o Observed) int { return custody.Decide(o.Custody.Locks, o.Now).Number }
 
-// underLock puts the plan's writes between taking the lock and releasing it, each in the tier that its value needs, or tells who
-// holds the lock. The release of a dead run's lock needs none.
+// underLock puts the writes between taking and releasing the lock, each in its tier, or tells who holds the lock.
 func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 	if !p.Writes() || p.Steps[len(p.Steps)-1].Action == ActUnlock {
 		return p, nil
@@ -60,8 +59,7 @@ func (o Observed) unread() Need {
 	return NeedNothing
 }
 
-// tidy adds to a plan that has nothing to do the release of the lock that a run left which died after its last record was
-// written. Which lock that is, the ledger's entry says: all of them are not listed for it.
+// tidy releases the lock of a run that died after its last record. The ledger's entry says which: they are not all listed.
 func tidy(o Observed, entry custody.Entry, desired Desired, plan Plan) (Plan, error) {
 	if entry.Lock == 0 {
 		return plan, nil
@@ -135,8 +133,7 @@ func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, err
 	return entry, []Step{step}, nil
 }
 
-// platformLimit is the room for the option platform in a ledger entry, in bytes: the rest of an entry needs at most some 1700, without
-// the proof, which goes where both do not fit. The installer's layout with every product has about 2100.
+// platformLimit is the room for the option platform in a ledger entry, in bytes: the rest needs at most some 1700.
 const platformLimit = 2400
 
 func validatePlatformSize(desired Desired) error {
@@ -151,8 +148,7 @@ func validatePlatformSize(desired Desired) error {
 		"The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit).From(err)
 }
 
-// ledgerPut records an entry. Where both do not fit, the proof goes and its digest stays: what the run returned can still be held
-// against it.
+// ledgerPut records an entry. Where both do not fit, the proof goes and its digest stays.
 func ledgerPut(o Observed, desired Desired, entry custody.Entry, action Action, reason string) Step {
 	if entry.Proof != nil && custody.Encode(entry).Len() > standardLimit {
 		entry.Proof = nil

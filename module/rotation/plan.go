@@ -110,8 +110,7 @@ func (v view) inUse() []key {
 	return keys
 }
 
-// born tells since when the current key is in use: by escrow if a rotation of ours brought it, else by the standalone
-// parameter's last change, which is later than the truth when somebody wrote the same value again.
+// born tells since when the current key is in use: by escrow, or else by the standalone parameter's last change.
 func born(o Observed, v view) (time.Time, string) {
 	if kept, ok := o.Custody.Find(v.current.fingerprint); ok && kept.Origin != custody.OriginCaptured {
 		return kept.CapturedAt, "escrow has it since " + day(kept.CapturedAt)

@@ -10,8 +10,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 )
 
-// prepare plans the state prepared. The omnibus is the point of decision: before it changes, nothing has happened
-// that a rotation would have to take back; after it, the rotation is on its way.
+// prepare plans the state prepared. Until the omnibus changes there is nothing that a rotation would have to take back.
 func prepare(o Observed, desired Desired, v view) (Plan, error) {
 	entry, known := o.Custody.Entry(desired.RotationID)
 	if known && entry.Stage.Over() {
@@ -164,8 +163,7 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	return assemble(o, desired, c)
 }
 
-// resumedOrNamed is the ledger's entry of a rotation that begins. One that nobody named continues with the key of a run that was cut off,
-// under the name that run made.
+// resumedOrNamed is the entry of a rotation that begins: with the name that a cut-off run made, if nobody gave one.
 func resumedOrNamed(o Observed, desired Desired) custody.Entry {
 	entry := desired.namedEntry()
 	if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {

@@ -12,9 +12,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// PreviewFinalize plans the state finalized for the parameters as they will be once the plan of prepared is carried out and every record
-// is proved: what a dry run shows of the end. It is Make itself that plans; only the parameters and the proof are imagined. A plan
-// that needs something comes back as Make's does.
+// PreviewFinalize plans the state finalized for the parameters as the plan of prepared will leave them, with an imagined proof: what
+// a dry run shows of the end. A plan that needs something comes back as Make's does.
 func PreviewFinalize(o Observed, desired Desired, plan Plan, prints proof.Fingerprinter) (Plan, error) {
 	after, err := o.after(desired, plan)
 	if err != nil {
@@ -56,8 +55,7 @@ func (o Observed) after(desired Desired, plan Plan) (Observed, error) {
 	return o, nil
 }
 
-// Reached is the phase of a plan that was cut off: the one that was found, unless a step that was carried out changed the
-// Platform's parameters.
+// Reached is the phase of a plan that was cut off: as found, unless a step that was done changed the Platform's parameters.
 func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) Phase {
 	done, changed := Plan{}, false
 	for _, step := range p.Steps {

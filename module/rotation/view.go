@@ -129,8 +129,7 @@ func (v view) readTraces(o Observed, desired Desired) (view, error) {
 	return v, nil
 }
 
-// traced says whether the omnibus shows a rotation. A switch that is off, without a previous key, is the Platform's
-// default written out; it is no rotation.
+// traced says whether the omnibus shows a rotation. A switch that is off, without a previous key, is a default.
 func (v view) traced() bool { return v.hasPrevious || v.enabled }
 
 // whole says whether the omnibus shows all of a prepared rotation.
@@ -178,8 +177,7 @@ func OtherKey(o Observed, desired Desired, prints proof.Fingerprinter) secret.Se
 	return v.current.Secret
 }
 
-// observedPlan gives the phase for somebody who only looks. Without an omnibus it judges by the standalone
-// parameters alone, which is all that a VM's instance role can read.
+// observedPlan gives the phase for somebody who only looks; without an omnibus by the standalone parameters alone.
 func observedPlan(o Observed, desired Desired, v view) Plan {
 	plan := Plan{RotationID: desired.RotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint}
 	since, how := born(o, v)

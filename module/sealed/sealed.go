@@ -35,8 +35,7 @@ var (
 	ErrNotObject = errors.New("the record decrypts to something that is not a JSON object")
 )
 
-// Open decrypts a record. The result is a fresh slice, empty but not nil for an empty plaintext.
-// Errors: ErrTruncated, ErrPadding.
+// Open decrypts a record into a fresh slice, empty but not nil for no plaintext. Errors: ErrTruncated, ErrPadding.
 func Open(key Key, secure []byte) ([]byte, error) {
 	if len(secure) < 2*aes.BlockSize || len(secure)%aes.BlockSize != 0 {
 		return nil, ErrTruncated
@@ -50,8 +49,7 @@ func Open(key Key, secure []byte) ([]byte, error) {
 	return unpad(plain)
 }
 
-// OpenObject decrypts a record and demands a JSON object, which is what the Platform seals. Errors: those of Open, and
-// ErrNotObject.
+// OpenObject demands a JSON object, which is what the Platform seals. Errors: those of Open, and ErrNotObject.
 func OpenObject(key Key, secure []byte) ([]byte, error) {
 	plain, err := Open(key, secure)
 	if err != nil {
@@ -112,9 +110,7 @@ const (
 	mask    = "[key]"
 )
 
-// Key is the AES-256 key of one record (each credential has a salt of its own). It has no door that prints its bytes but
-// one: fmt reads unexported fields of other packages' structs without asking their methods, so never print a struct that
-// holds a Key.
+// Key is the AES-256 key of one record. Never print a struct that holds one: fmt reads unexported fields without asking methods.
 type Key [32]byte
 
 // Derive makes the key of a record from the Platform's crypto secret (UTF-8) and the credential's salt (tw_credentials.salt,
@@ -132,8 +128,7 @@ func Path(userID int64, credentialID string) string {
 	return fmt.Sprintf("/user/%d/creds/%s", userID, credentialID)
 }
 
-// ID is tw_secret.id of the credential at path: standard base64 with padding, 24 characters. It costs as much as Derive
-// and fails only where Derive does.
+// ID is tw_secret.id of a credential: standard base64, 24 characters. It costs as much as Derive and fails where that does.
 func ID(path string, salt []byte) (string, error) {
 	derived, err := pbkdf2.Key(sha1.New, path, salt, Rounds, idBytes)
 	if err != nil {

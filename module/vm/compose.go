@@ -11,7 +11,6 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 // compose asks Docker Compose what a start would make.
@@ -100,8 +99,7 @@ func (v *VM) composer(containers []preflight.Container, project string) (platfor
 	made := platform.Composer{Project: project, Dir: asked.ComposeDir, Files: asked.ComposeFiles, EnvFiles: asked.ComposeEnvFiles, DockerHost: v.about.Options.DockerHost}
 	var from preflight.Container
 	for _, c := range containers {
-		holder := c.Role == proof.RoleBackend || c.Role == proof.RoleCron
-		if c.Dir != "" && (from.Dir == "" || holder) {
+		if c.Dir != "" && (from.Dir == "" || c.Role.HoldsKeys()) {
 			from = c
 		}
 		for _, value := range c.Environment {

@@ -18,8 +18,7 @@ import (
 // often is the pause between two looks in an outage: users wait.
 const often = 200 * time.Millisecond
 
-// Look observes what is to be gathered: database, platform, records, count. It asks Docker only when that is wanted, or needed to find the
-// database.
+// Look observes what is to be gathered. It asks Docker only when that is wanted, or needed to find the database.
 func (v *VM) Look(ctx context.Context, gather []string) error {
 	scan, count := slices.Contains(gather, "records"), slices.Contains(gather, "count")
 	if slices.Contains(gather, "database") {
@@ -106,8 +105,7 @@ func (v *VM) late(ctx context.Context, found platform.Found) string {
 	return ""
 }
 
-// moved compares what runs with the option platform: before anything that cannot be taken back, the database must be the
-// one that was there.
+// moved compares what runs with the option platform: the database must be the one that was there.
 func (v *VM) moved(found platform.Found) error {
 	before := v.about.Before
 	differences := preflight.Moved(preflight.Before{Project: before.Project, Mounts: before.Mounts}, found.Platform.Project, found.Platform.Mounts)
@@ -121,8 +119,7 @@ func (v *VM) moved(found platform.Found) error {
 		"%s", "This is not the Platform that ran before. "+strings.Join(differences, " "))
 }
 
-// answering waits until the database takes the login and answers a query, for ready_timeout seconds at most. Docker Compose
-// would wait for a health check, whose first one comes 30 s after the start.
+// answering waits for ready_timeout seconds until the database answers: compose's health check comes after 30 s.
 func (v *VM) answering(ctx context.Context) error {
 	var backend preflight.Service
 	if v.about.Options.Database == nil {

@@ -135,8 +135,7 @@ func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Com
 	return preflight.Unsuitable(facts), err
 }
 
-// recordsThere counts the records and sees who else uses the database. A database that is down with the rest of the Platform
-// is looked at when it is up again.
+// recordsThere counts the records and the other sessions, unless the database is down with the rest of the Platform.
 func (v *VM) recordsThere(ctx context.Context, found platform.Found, facts *preflight.Facts, down bool) error {
 	err := v.connectDatabase(ctx, found)
 	if down && fault.Is(err, fault.CodeDatabaseUnavailable, fault.CodeDatabaseUnknown) {

@@ -135,7 +135,7 @@ func (v *VM) cronSays() string {
 		return ""
 	}
 	text := "there is no cron container"
-	for i, cron := range v.crons() {
+	for i, cron := range v.Observed.Platform.Of(proof.RoleCron) {
 		one := fmt.Sprintf("%s is %s", cron.Container, cron.State)
 		if cron.State == "running" {
 			one += " since " + cron.StartedAt.UTC().Format(time.TimeOnly) + " UTC"

@@ -58,8 +58,7 @@ type About struct {
 // New makes a VM. No call is made.
 func New(about About) *VM { return &VM{about: about, Observed: proof.Observed{Now: about.Now()}} }
 
-// containers looks at the compose project and, where that counts, asks whether the Platform is ready: one that is stopped may
-// take seconds to say no.
+// containers looks at the compose project and, if asksHealth, whether the Platform is ready, which may take seconds.
 func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, error) {
 	if err := v.connect(ctx); err != nil {
 		return platform.Found{}, err
@@ -148,21 +147,10 @@ func (v *VM) where(ctx context.Context, found platform.Found) (proof.Database, e
 	return where, nil
 }
 
-// crons gives cron's containers.
-func (v *VM) crons() []proof.Service {
-	var found []proof.Service
-	for _, service := range v.Observed.Platform.Services {
-		if service.Role == proof.RoleCron {
-			found = append(found, service)
-		}
-	}
-	return found
-}
-
 // lastLines are what cron said last, in one line, with secrets masked; empty where it cannot be read.
 func (v *VM) lastLines(ctx context.Context) string {
 	var said []string
-	for _, cron := range v.crons() {
+	for _, cron := range v.Observed.Platform.Of(proof.RoleCron) {
 		if tail, err := v.engine.Tail(ctx, cron.Container, 3); err == nil && tail != "" {
 			said = append(said, strings.ReplaceAll(strings.TrimSpace(tail), "\n", " | "))
 		}

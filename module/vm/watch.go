@@ -130,8 +130,7 @@ func cutShort(f *fault.Fault) bool {
 	return f.Code == fault.CodeInterrupted || f.Code == fault.CodeDatabaseUnavailable || errors.Is(f, context.DeadlineExceeded)
 }
 
-// passes takes what answered before and does not now as something to wait for: hours of re-encryption outlast a restart of the
-// database, of the Engine, or of the network.
+// passes says whether a failure may pass: re-encryption outlasts a restart of the database, the Engine or the network.
 func (w *watch) passes(f *fault.Fault) bool {
 	switch f.Code { //nolint:exhaustive // no other failure goes away by itself
 	case fault.CodeDatabaseUnavailable:

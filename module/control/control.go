@@ -60,15 +60,10 @@ func (s *Session) previewFinalize(ctx context.Context, plan rotation.Plan) ([]ro
 	if !plan.Writes() && plan.Phase != rotation.PhasePrepared && plan.Phase != rotation.PhaseRotated {
 		return nil, nil
 	}
-	for {
-		end, err := rotation.PreviewFinalize(s.Observed, s.Desired, plan, s.Fingerprinter)
-		if err != nil || end.Needs == rotation.NeedNothing {
-			return end.Steps, err
-		}
-		if err := s.fetch(ctx, end.Needs, end.Lock); err != nil {
-			return nil, err
-		}
-	}
+	end, err := s.planned(ctx, func() (rotation.Plan, error) {
+		return rotation.PreviewFinalize(s.Observed, s.Desired, plan, s.Fingerprinter)
+	})
+	return end.Steps, err
 }
 
 // Result is what seqera_crypto_rotation returns; the contract's "Return values".

@@ -79,7 +79,7 @@ func proofFor(t *testing.T, prepared Result) map[string]any {
 
 func file(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../omnibus/testdata", name))
+	text, err := os.ReadFile(filepath.Join("..", "omnibus", "testdata", name))
 	require.NoError(t, err)
 	return string(text)
 }

@@ -161,8 +161,12 @@ func (s *Session) mark() {
 
 // Plan makes the plan, and observes what that needs, and no more.
 func (s *Session) Plan(ctx context.Context) (rotation.Plan, error) {
+	return s.planned(ctx, func() (rotation.Plan, error) { return rotation.Make(s.Observed, s.Desired, s.Fingerprinter) })
+}
+
+func (s *Session) planned(ctx context.Context, by func() (rotation.Plan, error)) (rotation.Plan, error) {
 	for {
-		plan, err := rotation.Make(s.Observed, s.Desired, s.Fingerprinter)
+		plan, err := by()
 		if err != nil || plan.Needs == rotation.NeedNothing {
 			return plan, err
 		}

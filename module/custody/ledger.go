@@ -110,17 +110,22 @@ func (c *ChunkSize) Shown() *ChunkSize {
 	if c == nil {
 		return nil
 	}
-	plain := func(value *string) *string {
+	shown := func(value *string) *string {
 		if value == nil {
 			return nil
 		}
-		shown := secret.Mask
-		if _, err := strconv.Atoi(*value); err == nil {
-			shown = *value
-		}
-		return &shown
+		text := Plainly(*value)
+		return &text
 	}
-	return &ChunkSize{Omnibus: plain(c.Omnibus), Standalone: plain(c.Standalone)}
+	return &ChunkSize{Omnibus: shown(c.Omnibus), Standalone: shown(c.Standalone)}
+}
+
+// Plainly shows what a switch or a chunk size may hold, and nothing else: somebody may have put a key there.
+func Plainly(value string) string {
+	if _, err := strconv.Atoi(value); err == nil || value == "true" || value == "false" {
+		return value
+	}
+	return secret.Mask
 }
 
 // LedgerName gives <prefix>/ledger/<rotation_id>.

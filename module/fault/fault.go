@@ -5,8 +5,8 @@ package fault
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
+	"strings"
 )
 
 // Code is the stable word that a failure carries as error_code; docs/errors.md has a heading for each.
@@ -123,9 +123,9 @@ func Is(err error, codes ...Code) bool { return slices.Contains(codes, CodeOf(er
 
 // Reason is what a file's error says without its path, which the sentence around it has.
 func Reason(err error) string {
-	var at *fs.PathError
-	if errors.As(err, &at) {
-		return at.Err.Error()
+	text := err.Error()
+	if at := strings.LastIndex(text, ": "); at >= 0 {
+		return text[at+len(": "):]
 	}
-	return err.Error()
+	return text
 }

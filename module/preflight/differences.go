@@ -35,7 +35,13 @@ type Before struct {
 // Differences says, a sentence each, how a start would not make the Platform that runs, and what deserves a look.
 func Differences(c Comparison) (differences, warnings []string) {
 	down := Down(c.Containers)
-	add := func(sentences ...string) { differences = append(differences, sentences...) }
+	add := func(sentences ...string) {
+		for _, one := range sentences {
+			if !slices.Contains(differences, one) {
+				differences = append(differences, one)
+			}
+		}
+	}
 	add(c.elsewhere()...)
 	add(c.secondPlatform()...)
 	if c.Before != nil {
@@ -56,17 +62,7 @@ func Differences(c Comparison) (differences, warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("Service %s asks its registry for a newer image at every start (pull_policy). The outage may upgrade it.", name))
 		}
 	}
-	return unique(differences), warnings
-}
-
-func unique(sentences []string) []string {
-	var once []string
-	for _, s := range sentences {
-		if !slices.Contains(once, s) {
-			once = append(once, s)
-		}
-	}
-	return once
+	return differences, warnings
 }
 
 // elsewhere: the containers were made by compose in another directory.

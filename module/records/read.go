@@ -79,7 +79,7 @@ func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 
 // each gives the rows of a query to scan until that has enough of them.
 func each(ctx context.Context, from asker, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) error {
-	rows, err := from.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // ended does both
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bo
 	for i, n := range names {
 		args[i] = s.id(n)
 	}
-	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")" //nolint:gosec // marks alone
+	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")"
 	size := 0
 	err = each(ctx, s.db.pool, func(rows *sql.Rows) (bool, error) {
 		if more = size > pageBytes; more {

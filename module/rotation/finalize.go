@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -114,7 +115,7 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		}
 		change = append(change, ledgerPut(o, desired, entry, action, "no trace of the rotation is left in the parameters"))
 	}
-	plan.Steps = append(before, change...)
+	plan.Steps = slices.Concat(before, change)
 	return plan, nil
 }
 

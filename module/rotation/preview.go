@@ -3,9 +3,9 @@ package rotation
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
@@ -146,7 +146,7 @@ func describe(name string, value secret.Secret, desired Desired, prints proof.Fi
 	case value.IsEmpty():
 		return ""
 	case name == desired.Names.Switch || name == desired.Names.ChunkSize:
-		return plainly(value.Reveal()) + "\n"
+		return custody.Plainly(value.Reveal()) + "\n"
 	case name != desired.Names.Omnibus:
 		return "key " + string(prints.Of(value)) + "\n"
 	}
@@ -160,21 +160,13 @@ func describe(name string, value secret.Secret, desired Desired, prints proof.Fi
 		if err != nil || !ok {
 			continue
 		}
-		shown := plainly(found.Value)
+		shown := custody.Plainly(found.Value)
 		if entry == EntryCurrent || entry == EntryPrevious {
 			shown = "key " + string(prints.Of(secret.New(found.Value)))
 		}
 		fmt.Fprintf(&lines, "%s: %s\n", entry, shown)
 	}
 	return lines.String()
-}
-
-// plainly shows what a switch or a chunk size may hold, and nothing else: somebody may have put a key there.
-func plainly(value string) string {
-	if _, err := strconv.Atoi(value); err == nil || value == "true" || value == "false" {
-		return value
-	}
-	return secret.Mask
 }
 
 // planned names a key that does not exist yet by what it is: its fingerprint would be another one in the next run.

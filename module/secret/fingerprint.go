@@ -4,8 +4,6 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"sync"
 )
 
@@ -68,11 +66,4 @@ func derive(plain, salt string, rounds, length int) []byte {
 		panic("secret: PBKDF2 refused its constants")
 	}
 	return out[:length]
-}
-
-func unmarshalString(data []byte, into *string) error {
-	if json.Unmarshal(data, into) != nil {
-		return errors.New("a secret must be a string")
-	}
-	return nil
 }

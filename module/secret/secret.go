@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"database/sql/driver"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -86,8 +88,8 @@ func (s *Secret) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var plain string
-	if err := unmarshalString(data, &plain); err != nil {
-		return err
+	if json.Unmarshal(data, &plain) != nil {
+		return errors.New("a secret must be a string")
 	}
 	*s = New(plain)
 	return nil

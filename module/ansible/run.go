@@ -59,7 +59,6 @@ func ModuleName(name string) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-// write puts the object on one line of the output and gives the exit code.
 func write(out io.Writer, object document) int {
 	line, err := encode(object)
 	if err != nil {

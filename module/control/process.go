@@ -42,7 +42,6 @@ func tool(version string) Tool {
 	return Tool{Version: version, SHA256: hex.EncodeToString(hash.Sum(nil))}
 }
 
-// short is as much of it as the ledger has room for.
 func (t Tool) short() string {
 	return strings.TrimSpace(t.Version + " " + t.SHA256[:min(16, len(t.SHA256))])
 }

@@ -133,7 +133,6 @@ func (s *Session) ReadInventory(ctx context.Context) (err error) {
 	return err
 }
 
-// read adds documents of custody to what was observed.
 func (s *Session) read(ctx context.Context, names ...string) error {
 	found, err := s.Store.Read(ctx, names...)
 	for _, name := range names {

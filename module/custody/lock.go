@@ -85,7 +85,6 @@ func LockNumber(prefix, name string) (int, bool) {
 	return number, ok && fine
 }
 
-// lockNumber is the inverse of LockName's last part.
 func lockNumber(rest string) (int, bool) {
 	number, err := strconv.Atoi(rest)
 	return number, err == nil && number > 0 && !strings.HasPrefix(rest, "+")

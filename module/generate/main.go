@@ -42,7 +42,6 @@ const (
 	header    = "---\n# Made by `make generate` from module/options; what is changed here is lost.\n"
 )
 
-// files are all that is generated: path and text.
 func files() (map[string]string, error) {
 	comments, err := comments()
 	if err != nil {
@@ -75,7 +74,6 @@ func comments() (map[string]string, error) {
 	return reader.CommentMap, err
 }
 
-// module is one of the two, with its options as they are documented.
 type module struct {
 	name, schema string // the schema is committed, and part of the binary; its descriptions are without markup
 	marked       options.Option

@@ -26,7 +26,6 @@ type option struct {
 	schema options.Option
 }
 
-// list is a YAML dict of options by name, in their order.
 type list []option
 
 // MarshalYAML makes the dict.
@@ -131,7 +130,6 @@ func these(markup string, names []string, and string) string {
 	return text
 }
 
-// paragraphs are those of a comment, a line each.
 func paragraphs(comment string) []string {
 	var all []string
 	for text := range strings.SplitSeq(comment, "\n\n") {

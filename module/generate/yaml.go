@@ -92,7 +92,6 @@ func argumentSpecs(entries []entry) string {
 	return header + dump(dict{{"argument_specs", specs}})
 }
 
-// spec says the same in the words of argument specs.
 func spec(documented list) list {
 	all := slices.Clone(documented)
 	for i, o := range all {
@@ -101,7 +100,6 @@ func spec(documented list) list {
 	return all
 }
 
-// defaults is the role's defaults/main.yml.
 func defaults(entries []entry) string {
 	made, seen := header, map[string]bool{}
 	for _, e := range entries {
@@ -199,7 +197,6 @@ func complete(own, shared *yaml.Node, inside bool) {
 	}
 }
 
-// child is the value of a dict's key; nil if it has none.
 func child(tree *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(tree.Content); i += 2 {
 		if tree.Content[i].Value == key {

@@ -47,7 +47,6 @@ type Result struct {
 	DurationSeconds float64             `json:"duration_seconds"`
 }
 
-// look is one call.
 type look struct {
 	*control.Session
 	vm    *vm.VM
@@ -242,7 +241,6 @@ func (l *look) custody(ctx context.Context) error {
 	return nil
 }
 
-// ledger gives the entries as a result shows them, oldest first.
 func ledger(inventory custody.Inventory) []custody.Entry {
 	list := slices.Clone(inventory.Ledger)
 	for i := range list {
@@ -269,7 +267,6 @@ func (l *look) escrow() []escrowed {
 	return list
 }
 
-// backups gives all that are tied to a key, in the order in which they were.
 func backups(d custody.EscrowedKey) []string {
 	list := append([]string{}, d.Backups...) // never null
 	for _, tie := range d.BackupRefs {

@@ -42,7 +42,6 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	return goBack(o, desired, v, entry)
 }
 
-// goBack checks that the parameters are as this rotation made them, and puts the steps in order.
 func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
 	explained := v.whole() && entry.Previous == v.previous.fingerprint && entry.Current == v.current.fingerprint
 	if !v.traced() {

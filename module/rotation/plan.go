@@ -91,7 +91,6 @@ func (p Plan) Writes() bool {
 	return false
 }
 
-// nothing is the plan where all is as desired.
 func nothing(phase Phase, rotationID, target, reason string, v view) Plan {
 	return Plan{
 		Phase: phase, Before: phase, RotationID: rotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint,

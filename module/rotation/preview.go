@@ -131,7 +131,6 @@ func (p Plan) Diffs(o Observed, desired Desired, prints proof.Fingerprinter) []D
 	return diffs
 }
 
-// byName gives the Platform's parameter with this name, whether it exists or not.
 func (p Parameters) byName(name string) (Parameter, bool) {
 	for _, parameter := range []Parameter{p.Omnibus, p.Current, p.Previous, p.LegacyPrevious, p.Switch, p.ChunkSize} {
 		if parameter.Name == name && name != "" {

@@ -132,7 +132,6 @@ func (v view) readTraces(o Observed, desired Desired) (view, error) {
 // traced says whether the omnibus shows a rotation. A switch that is off, without a previous key, is a default.
 func (v view) traced() bool { return v.hasPrevious || v.enabled }
 
-// whole says whether the omnibus shows all of a prepared rotation.
 func (v view) whole() bool { return v.hasPrevious && v.enabled && !v.previous.IsEmpty() }
 
 func keyOf(s secret.Secret, prints proof.Fingerprinter) key { return key{s, prints.Of(s)} }

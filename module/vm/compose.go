@@ -13,7 +13,6 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
 )
 
-// compose asks Docker Compose what a start would make.
 func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]preflight.Container) (preflight.Comparison, platform.Composer, error) {
 	none, before := preflight.Comparison{}, v.about.Before
 	composer, err := v.composer(found.Containers(), found.Platform.Project)
@@ -65,7 +64,6 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 	return comparison, composer, nil
 }
 
-// start asks what a plain start would do.
 func (v *VM) start(ctx context.Context, composer platform.Composer, c *preflight.Comparison) (err error) {
 	if c.Enabled, err = composer.Config(ctx); err != nil {
 		return err

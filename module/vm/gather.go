@@ -56,7 +56,6 @@ func (v *VM) Look(ctx context.Context, gather []string) error {
 	return nil
 }
 
-// count is the number of records alone: none is read.
 func (v *VM) count(ctx context.Context, found platform.Found) error {
 	if err := v.connectDatabase(ctx, found); err != nil {
 		return err
@@ -93,7 +92,6 @@ func (v *VM) started(ctx context.Context) (platform.Found, error) {
 	}
 }
 
-// late says what is not ready yet, or nothing.
 func (v *VM) late(ctx context.Context, found platform.Found) string {
 	if r := found.Platform.Readiness; !r.Ready {
 		return fmt.Sprintf("%s: %s", r.URL, r.Detail)
@@ -147,7 +145,6 @@ func (v *VM) answering(ctx context.Context) error {
 	}
 }
 
-// ask connects and reads the schema.
 func (v *VM) ask(ctx context.Context, backend preflight.Service) (err error) {
 	var found platform.Found
 	if v.about.Options.Database == nil {

@@ -97,7 +97,6 @@ func (v *VM) connectDatabase(ctx context.Context, found platform.Found) error {
 	return err
 }
 
-// open makes the connection and the memory that last from poll to poll.
 func (v *VM) open(ctx context.Context, found platform.Found) error {
 	if err := v.connectDatabase(ctx, found); err != nil {
 		return err

@@ -50,7 +50,6 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 	return result(verdict, asked.RotationID, store.Calls(), time.Since(began)), err
 }
 
-// watch is a VM that is looked at again and again.
 type watch struct {
 	*VM
 	asked    proof.Asked
@@ -221,8 +220,8 @@ func (w *watch) judgeRecords(ctx context.Context, found platform.Found) (verdict
 	}
 	defer w.progress.whileLooking(w)()
 	for _, read := range []func(context.Context) (proof.Records, error){w.Scanner.Poll, w.Scanner.Scan} {
-		counted, err := read(ctx)
-		if err != nil {
+		var counted proof.Records
+		if counted, err = read(ctx); err != nil {
 			w.disconnect()
 			return verdict, err
 		}

@@ -22,8 +22,7 @@ type view struct {
 	previous key               // TOWER_CRYPTO_PREVIOUS_SECRET; without an omnibus the standalone previous key
 	enabled  bool              // the omnibus's switch says "true"; without an omnibus the standalone switch
 
-	hasPrevious bool // the omnibus has the entry
-	hasSwitch   bool
+	hasPrevious bool    // the omnibus has the entry
 	misnamed    bool    // one of the two has another ssm_key than the Platform reads, as in the page's older revision
 	chunkSize   *string // the omnibus's chunk size entry
 
@@ -120,7 +119,7 @@ func (v view) readTraces(o Observed, desired Desired) (view, error) {
 			v.hasPrevious, v.previous = true, keyOf(secret.New(entry.Value), v.prints)
 			v.misnamed = v.misnamed || entry.SSMKey != desired.Names.Previous
 		case EntrySwitch:
-			v.hasSwitch, v.enabled = true, entry.Value == "true"
+			v.enabled = entry.Value == "true"
 			v.misnamed = v.misnamed || entry.SSMKey != desired.Names.Switch
 		case EntryChunkSize:
 			v.chunkSize = &entry.Value

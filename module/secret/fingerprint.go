@@ -54,8 +54,8 @@ func (f *Fingerprinter) Of(key Secret) Fingerprint {
 }
 
 // MACKey derives, as slowly as a fingerprint, the 32-byte key that binds a document to the holder of a crypto key.
-func (*Fingerprinter) MACKey(key Secret, scope string) []byte {
-	return derive(key.Reveal(), "mac/v1/"+scope, Rounds, sha256.Size)
+func (f *Fingerprinter) MACKey(key Secret, scope string) []byte {
+	return derive(key.Reveal(), "mac/v1/"+scope, f.rounds, sha256.Size)
 }
 
 func derive(plain, salt string, rounds, length int) []byte {

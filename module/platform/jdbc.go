@@ -11,8 +11,9 @@ import (
 
 const mysqlPort = 3306
 
-// parseJDBC understands jdbc:mysql://host[:port]/name[?params] and jdbc:mariadb://… with one host; a login in it is not used. What
-// it says of another text quotes nothing, because a password may be in there.
+// parseJDBC understands jdbc:mysql://host[:port]/name[?params] and jdbc:mariadb://…, as MySQL's Connector/J and MariaDB's
+// document them, with one host. A login in the URL is not used. If it does not understand, it says why in words that quote
+// nothing, because a password may be in there.
 func parseJDBC(text string) (proof.Database, string) {
 	rest, ok := strings.CutPrefix(text, "jdbc:mysql://")
 	if !ok {

@@ -219,23 +219,26 @@ func (w *watch) judgeRecords(ctx context.Context, found platform.Found) (verdict
 		return verdict, err
 	}
 	defer w.progress.whileLooking(w)()
-	for _, read := range []func(context.Context) (proof.Records, error){w.Scanner.Poll, w.Scanner.Scan} {
-		var counted proof.Records
-		if counted, err = read(ctx); err != nil {
+	verdict, err = w.confirmed(ctx, w.Scanner.Poll, w.Scanner.Scan)
+	if err == nil && verdict.Pending != nil && verdict.Progress != nil {
+		w.progress.estimate(w.about.Now(), verdict.Progress, w.Scanner.Changes())
+	}
+	return verdict, err
+}
+
+// confirmed judges what the reads count, one after the other, until one of them decides.
+func (w *watch) confirmed(ctx context.Context, reads ...func(context.Context) (proof.Records, error)) (verdict proof.Verdict, err error) {
+	for _, read := range reads {
+		counted, failed := read(ctx)
+		if failed != nil {
 			w.disconnect()
-			return verdict, err
+			return verdict, failed
 		}
 		w.Observed.Records = &counted
 		verdict, err = proof.Judge(w.Observed, w.asked, w.about.Fingerprinter)
-		if err == nil && verdict.Pending != nil && !verdict.Unconfirmed {
+		if counted.Exact || err == nil && verdict.Pending != nil && !verdict.Unconfirmed {
 			break
 		}
-		if counted.Exact {
-			return verdict, err
-		}
-	}
-	if err == nil && verdict.Progress != nil {
-		w.progress.estimate(w.about.Now(), verdict.Progress, w.Scanner.Changes())
 	}
 	return verdict, err
 }

@@ -179,7 +179,7 @@ func TestAFailureThatNoSnapshotConfirmsIsNoSuccess(t *testing.T) {
 		looks++
 		return proof.Records{Total: 2, Current: 1, Unreadable: 1, Unread: []proof.Unread{{ID: "a"}}, Before: &proof.Before{Total: 2}}, nil
 	}
-	_, err := w.confirmed(t.Context(), changing, changing)
+	_, err := w.confirmed(t.Context(), []func(context.Context) (proof.Records, error){changing, changing}...)
 	assert.Equal(t, fault.CodeRecordsUnreadable, fault.CodeOf(err))
 	assert.Equal(t, 2, looks, "the second one has the last word")
 }

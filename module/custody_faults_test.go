@@ -128,7 +128,7 @@ func TestCustodyThatIsNotOursIsNeverOverwritten(t *testing.T) {
 			assert.False(t, a.Failed, a.Msg)
 			damaged := test.set(t, server)
 			before := value(t, server, damaged)
-			proof := proofOf(t, "tower-template", a, newKey, proof.Complete)
+			proof := proofOf(t, a, newKey, proof.Complete)
 			calls := []args{finalize(args{"proof": proof}), prepare(args{"rotation_id": "another"})}
 			if strings.Contains(damaged, "/ledger/") {
 				// A rotation that is prepared is found so by two reads; escrow is looked at again before anything is removed.
@@ -154,7 +154,7 @@ func TestAnEscrowThatSomebodyRemovedIsPutBackBeforeAKeyIsRemoved(t *testing.T) {
 			server.Delete(t, name)
 		}
 	}
-	a = call(t, server, "seqera_crypto_rotation", finalize(args{"proof": proofOf(t, "tower-template", a, newKey, proof.Complete)}))
+	a = call(t, server, "seqera_crypto_rotation", finalize(args{"proof": proofOf(t, a, newKey, proof.Complete)}))
 	assert.False(t, a.Failed, a.Msg)
 	keysAreThere(t, server)
 	assert.Contains(t, a.text, "escrow_retiring")

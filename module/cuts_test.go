@@ -47,7 +47,7 @@ func stories() []story {
 	}
 	finalized := func(t *testing.T, a answer) args {
 		t.Helper()
-		return finalize(args{"proof": proofOf(t, "tower-template", a, newKey, proof.Complete)})
+		return finalize(args{"proof": proofOf(t, a, newKey, proof.Complete)})
 	}
 	return []story{
 		{"prepared", nothing, func(*testing.T, answer) args { return prepare(nil) }},
@@ -58,7 +58,7 @@ func stories() []story {
 		{"finalized, chunk size", prepared(chunked), finalized},
 		{"aborted", prepared(chunked), func(t *testing.T, a answer) args {
 			t.Helper()
-			return prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "proof": proofOf(t, "tower-template", a, oldKey, proof.Untouched)})
+			return prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "proof": proofOf(t, a, oldKey, proof.Untouched)})
 		}},
 	}
 }

@@ -79,14 +79,14 @@ func lifecycle(t *testing.T, server *moto.Server) []answer {
 	t.Helper()
 	answers := []answer{call(t, server, "seqera_crypto_rotation", prepare(args{"chunk_size": 20}))}
 	if !answers[0].Failed {
-		proof := proofOf(t, "tower-template", answers[0], newKey, proof.Complete)
+		proof := proofOf(t, answers[0], newKey, proof.Complete)
 		answers = append(answers, call(t, server, "seqera_crypto_rotation", finalize(args{"proof": proof})))
 	}
 	second := prepare(args{"rotation_id": "r2", "new_secret": nil, "new_secret_from_escrow": answers[0].Fingerprints["previous"]})
 	answers = append(answers, call(t, server, "seqera_crypto_rotation", second))
 	last := answers[len(answers)-1]
 	if !last.Failed {
-		back := prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "rotation_id": "r2", "proof": proofOf(t, "tower-template", last, newKey, proof.Untouched)})
+		back := prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "rotation_id": "r2", "proof": proofOf(t, last, newKey, proof.Untouched)})
 		answers = append(answers, call(t, server, "seqera_crypto_rotation", back))
 	}
 	return append(answers, call(t, server, "seqera_crypto_rotation_info", args{
@@ -96,13 +96,13 @@ func lifecycle(t *testing.T, server *moto.Server) []answer {
 }
 
 // proofOf is a proof as the VM makes it: of completion under the new key, that nothing is touched under the old one.
-func proofOf(t *testing.T, app string, prepared answer, signer string, kind proof.Kind) map[string]any {
+func proofOf(t *testing.T, prepared answer, signer string, kind proof.Kind) map[string]any {
 	t.Helper()
 	proof := proof.Proof{
-		Format: proof.Format, Kind: kind, App: app, RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
+		Format: proof.Format, Kind: kind, App: "tower-template", RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
 		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []proof.Verify{proof.VerifyDatabase}, Stopped: kind == proof.Untouched, Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
 	}
-	proof.Sign(secret.NewFingerprinter(app, secret.Rounds), secret.New(signer))
+	proof.Sign(secret.NewFingerprinter("tower-template", secret.Rounds), secret.New(signer))
 	text, err := json.Marshal(proof)
 	require.NoError(t, err)
 	var document map[string]any

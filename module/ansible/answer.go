@@ -12,7 +12,6 @@ import (
 	"time"
 )
 
-// answer runs the handler and makes the result of what it returns.
 func answer(ctx context.Context, handle Handler, request Request) (object document) {
 	defer func() {
 		if recover() != nil {
@@ -32,7 +31,6 @@ func answer(ctx context.Context, handle Handler, request Request) (object docume
 	return object
 }
 
-// fields encodes a result and takes its top-level fields apart.
 func fields(result any) (document, error) {
 	object := document{}
 	text, err := encode(result)
@@ -49,8 +47,7 @@ func fields(result any) (document, error) {
 	return object, nil
 }
 
-// settle makes the fields what Ansible and its callbacks expect: changed is a bool (the string "no" would be true),
-// warnings a list. invocation would show the options, a top-level results is taken for a loop's.
+// settle makes changed a bool and warnings a list. invocation would show the options; results is taken for a loop's.
 func (d document) settle() {
 	d.set("changed", string(d["changed"]) == "true")
 	delete(d, "invocation")
@@ -85,10 +82,8 @@ func (d document) warn(more []string) {
 	d.set("warnings", warnings)
 }
 
-// set takes values that always encode.
 func (d document) set(name string, value any) { d[name], _ = encode(value) }
 
-// failure is a failed result of nothing but the error.
 func failure(err error) document {
 	object := document{}
 	object.settle()

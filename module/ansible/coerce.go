@@ -16,8 +16,7 @@ import (
 // The functions of this file take a value as JSON has it (numbers as json.Number) and return what check_type_str, _int, … of
 // ansible/module_utils/common/validation.py return. ok is false where those raise an error.
 
-// Str takes a string, a number or a bool; true and 1.50 become "True" and "1.5", as in Python. Unlike Ansible's it refuses
-// lists and dicts, which Ansible turns into the text of a Python expression.
+// Str takes a string, a number or a bool; true becomes "True", as in Python. Unlike Ansible's it refuses lists and dicts.
 func Str(value any) (text string, ok bool) {
 	switch v := value.(type) {
 	case string:
@@ -90,8 +89,7 @@ func List(value any) (list []any, ok bool) {
 	return nil, false
 }
 
-// Dict takes a dict or a string with a JSON object. Unlike Ansible's it refuses key=value pairs and Python literals: Ansible
-// itself hands a dict over as one, and what else a string holds is a guess.
+// Dict takes a dict or a string with a JSON object. Unlike Ansible's it refuses key=value pairs and Python literals.
 func Dict(value any) (dict map[string]any, ok bool) {
 	text, ok := value.(string)
 	if !ok || !strings.HasPrefix(text, "{") {
@@ -150,8 +148,7 @@ func strip(text string) string {
 	return strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || (r >= 0x1c && r <= 0x1f) })
 }
 
-// pythonNumber is str() of what Python's json reads: integers as they are, floats with the shortest digits, an exponent
-// below 1e-4 and from 1e16 on.
+// pythonNumber is str() of what Python's json reads: floats get an exponent below 1e-4 and from 1e16 on.
 func pythonNumber(number json.Number) string {
 	text := number.String()
 	if text == "-0" {

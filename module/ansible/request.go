@@ -68,8 +68,6 @@ func unreadable(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENAMETOOLONG):
 		return refused(what + "it does not exist. The argument is the path of a file, not the options themselves.")
-	case errors.Is(err, fs.ErrPermission):
-		return refused(what + "permission denied.")
 	}
 	var number syscall.Errno
 	if errors.As(err, &number) {

@@ -3,7 +3,6 @@
 package ansible
 
 import (
-	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -26,7 +25,8 @@ func silence(stdout io.Writer) (original io.Writer, release func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	undo := []func(){func() { _ = syscall.Close(mine) }}
+	out := os.NewFile(uintptr(mine), file.Name())
+	undo := []func(){func() { _ = out.Close() }}
 	release = func() {
 		for _, step := range undo {
 			step()
@@ -46,7 +46,7 @@ func silence(stdout io.Writer) (original io.Writer, release func(), err error) {
 			_ = syscall.Close(kept)
 		})
 	}
-	return descriptor(mine), release, nil
+	return out, release, nil
 }
 
 func duplicate(fd int) (int, error) {
@@ -56,22 +56,4 @@ func duplicate(fd int) (int, error) {
 	}
 	syscall.CloseOnExec(copied)
 	return copied, nil
-}
-
-// descriptor writes to a file descriptor that nobody else closes.
-type descriptor int
-
-func (d descriptor) Write(text []byte) (int, error) {
-	written := 0
-	for written < len(text) {
-		n, err := syscall.Write(int(d), text[written:])
-		if errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.EAGAIN) {
-			continue
-		}
-		if err != nil {
-			return written, err
-		}
-		written += n
-	}
-	return written, nil
 }

@@ -35,8 +35,7 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 	return plan, nil
 }
 
-// attempt carries out the steps in their order, the lock first. raced: somebody else had the lock, or had changed the parameters
-// until it was ours, so that the plan is of yesterday.
+// attempt carries out the steps in their order. raced: another run had the lock, or the parameters changed until it was ours.
 func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
 	var held *lease.Lease
 	defer func() {
@@ -88,7 +87,6 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 	return false, nil
 }
 
-// write carries out one write as long as the lease holds.
 func (s *Session) write(ctx context.Context, held *lease.Lease, write *rotation.Write) (custody.Outcome, error) {
 	if held != nil {
 		bounded, cancel, err := held.Guard(ctx)
@@ -101,7 +99,6 @@ func (s *Session) write(ctx context.Context, held *lease.Lease, write *rotation.
 	return s.Store.Apply(ctx, write)
 }
 
-// record keeps what was carried out, for the step's result and for what a failure says.
 func (s *Session) record(step *rotation.Step, outcome custody.Outcome) {
 	switch outcome {
 	case custody.Done:
@@ -152,7 +149,6 @@ func (s *Session) withWritten(err error) error {
 	return &Failure{Fault: f, Written: strings.Join(written, " ")}
 }
 
-// unchanged says whether the parameters are still as the plan saw them.
 func (s *Session) unchanged(ctx context.Context) (bool, error) {
 	now, _, err := s.Store.ReadPlatform(ctx, s.Desired.Names)
 	return err == nil && parameters.Same(now, s.Observed.SSM), err

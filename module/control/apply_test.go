@@ -264,7 +264,10 @@ func TestLedgerAndResultSayWhichBinaryAndWhoApproved(t *testing.T) {
 	server := platformIn()
 	given, approver := prepare(args{"rotation_id": "r1", "approved_by": strings.Repeat("a", 100)}), strings.Repeat("a", 100)
 	s := sessionOn(t, server, given)
-	s.as(tool("1.0.0+053b1300125b-dirty"))
+	s.tool = func() Tool {
+		assert.NotEmpty(t, server.Calls, "the binary is hashed while SSM is read")
+		return tool("1.0.0+053b1300125b-dirty")
+	}
 	out, err := s.run(t.Context(), ansible.Request{})
 	require.NoError(t, err)
 	first := out.(Result)
@@ -292,4 +295,20 @@ func TestWithoutWrites_saysSoOfAFaultAlone(t *testing.T) {
 	other := context.Canceled
 	assert.Equal(t, other, WithoutWrites(other))
 	assert.NoError(t, WithoutWrites(nil))
+}
+
+// A document of custody that is written again keeps its KMS key and its tier, whatever escrow_kms_key_id says now.
+func TestApply_custodyKeepsItsKMSKeyAndTier(t *testing.T) {
+	server := platformIn()
+	_, f := ask(t.Context(), t, server, prepare(args{"escrow_kms_key_id": "alias/first", "rotation_id": "r1", "capture_only": true}))
+	require.Nil(t, f)
+	ledger := prefix + "/ledger/r1"
+	server.Move(ledger, "alias/moved", "Advanced")
+	_, f = ask(t.Context(), t, server, prepare(args{"escrow_kms_key_id": "alias/second", "rotation_id": "r1"}))
+	require.Nil(t, f)
+	kept := server.Parameter(ledger)
+	assert.Contains(t, *kept.Value, `"prepared"`)
+	assert.Equal(t, "alias/moved", *kept.KeyId)
+	assert.Equal(t, "Advanced", string(kept.Tier))
+	assert.Equal(t, "alias/second", *server.Parameter(prefix + "/lock/2").KeyId, "what is new is under the key that is named now")
 }

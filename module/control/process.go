@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -28,25 +29,24 @@ type Tool struct {
 }
 
 func tool(version string) Tool {
-	path, err := os.Executable()
+	path, _ := os.Executable()
+	file, err := os.Open(path) //nolint:gosec // our own file
 	if err != nil {
 		return Tool{Version: version}
 	}
-	text, err := os.ReadFile(path) //nolint:gosec // our own file
-	if err != nil {
+	defer func() { _ = file.Close() }()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
 		return Tool{Version: version}
 	}
-	hash := sha256.Sum256(text)
-	return Tool{Version: version, SHA256: hex.EncodeToString(hash[:])}
+	return Tool{Version: version, SHA256: hex.EncodeToString(hash.Sum(nil))}
 }
 
-// short is as much of it as the ledger has room for.
 func (t Tool) short() string {
 	return strings.TrimSpace(t.Version + " " + t.SHA256[:min(16, len(t.SHA256))])
 }
 
-// machine is the same only on one machine in one boot, and in one namespace of process numbers: in another one a number is
-// another process's. Without machine id and boot id (macOS) the host name has to do.
+// machine is the same only on one machine, in one boot and one PID namespace. On macOS the host name has to do.
 func machine(host string) string {
 	hash := sha256.New()
 	for _, path := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
@@ -64,8 +64,7 @@ func machine(host string) string {
 	return hex.EncodeToString(hash.Sum(nil))[:16]
 }
 
-// alive says whether a process of this machine may be the one that took the lock. One that cannot be looked at (of another user,
-// where /proc hides it) counts as alive: only one that is gone, or has another start time, is dead.
+// alive says whether the process that took the lock may still run. One that cannot be looked at (hidepid) counts as alive.
 func alive(holder custody.Holder) bool {
 	if errors.Is(syscall.Kill(holder.PID, 0), syscall.ESRCH) {
 		return false

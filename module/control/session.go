@@ -26,7 +26,7 @@ type Session struct {
 	Observed      rotation.Observed
 	Now           func() time.Time
 
-	tool   Tool
+	tool   func() Tool // which program runs; it waits for the hash of its file, so SSM is read first
 	began  time.Time
 	done   []rotation.Step // what was written, whatever became of the plan
 	unsure []string        // what may have been
@@ -39,7 +39,7 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 		return nil, err
 	}
 	now := time.Now()
-	s := &Session{Store: store, Fingerprinter: prints, Now: time.Now, began: now, Observed: rotation.Observed{Now: now, Caller: self()}}
+	s := &Session{Store: store, Fingerprinter: prints, Now: time.Now, began: now, tool: func() Tool { return Tool{} }, Observed: rotation.Observed{Now: now, Caller: self()}}
 	s.Desired = rotation.Desired{
 		State: rotation.State(asked.State), App: asked.AppName,
 		Names:      rotation.Names{Names: proof.NamesBelow(asked.ConfigPrefix), Omnibus: asked.OmnibusParameter, Custody: asked.CustodyPrefix},
@@ -69,11 +69,6 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 	}
 	go prints.Of(next)
 	return s, nil
-}
-
-// as says which program runs.
-func (s *Session) as(program Tool) {
-	s.tool, s.Desired.Tool = program, program.short()
 }
 
 // ParsePlatform takes from what seqera_crypto_rotation_info returned as compose what the ledger keeps; nil where nothing is given.
@@ -138,7 +133,6 @@ func (s *Session) ReadInventory(ctx context.Context) (err error) {
 	return err
 }
 
-// read adds documents of custody to what was observed.
 func (s *Session) read(ctx context.Context, names ...string) error {
 	found, err := s.Store.Read(ctx, names...)
 	for _, name := range names {
@@ -166,8 +160,12 @@ func (s *Session) mark() {
 
 // Plan makes the plan, and observes what that needs, and no more.
 func (s *Session) Plan(ctx context.Context) (rotation.Plan, error) {
+	return s.planned(ctx, func() (rotation.Plan, error) { return rotation.Make(s.Observed, s.Desired, s.Fingerprinter) })
+}
+
+func (s *Session) planned(ctx context.Context, by func() (rotation.Plan, error)) (rotation.Plan, error) {
 	for {
-		plan, err := rotation.Make(s.Observed, s.Desired, s.Fingerprinter)
+		plan, err := by()
 		if err != nil || plan.Needs == rotation.NeedNothing {
 			return plan, err
 		}
@@ -189,7 +187,7 @@ func (s *Session) fetch(ctx context.Context, need rotation.Need, lock int) error
 		return s.ReadInventory(ctx)
 	case rotation.NeedDescription:
 		s.Observed.Caller.ARN = s.Store.Caller(ctx)
-		return s.Store.Describe(ctx, &s.Observed.SSM)
+		return s.Store.Describe(ctx, s.Desired.Names.Custody, &s.Observed)
 	case rotation.NeedNothing:
 	}
 	return nil

@@ -49,6 +49,15 @@ func (h Holder) Who() string {
 	return fmt.Sprintf("%s (process %d on %s)", h.ARN, h.PID, h.Host)
 }
 
+// Attributes are what writing onto a parameter leaves as it is. They are empty until DescribeParameters was asked.
+type Attributes struct {
+	KeyID    string // KMS key; empty lets SSM choose (alias/aws/ssm)
+	Tier     string // Standard, Advanced, Intelligent-Tiering; empty lets SSM choose
+	Policies string // JSON, as it is to be sent back; usually empty
+	Pattern  string // AllowedPattern
+	DataType string
+}
+
 // Inventory is everything under custody_prefix, as listed.
 type Inventory struct {
 	Locks    []Lock
@@ -100,6 +109,22 @@ func (s *Inventory) Replace(prefix, name string, exists bool, value secret.Secre
 		return nil
 	}
 	return s.Add(prefix, name, value, version, time.Time{})
+}
+
+// Rewritable gives the attributes, to be filled in, of the documents that may be written again.
+func (s *Inventory) Rewritable(prefix string) map[string]*Attributes {
+	found := map[string]*Attributes{}
+	for i, lock := range s.Locks {
+		if lock.ReleasedAt.IsZero() {
+			found[LockName(prefix, lock.Number)] = &s.Locks[i].Attributes
+		}
+	}
+	for i, entry := range s.Ledger {
+		if !entry.Stage.Over() {
+			found[LedgerName(prefix, entry.RotationID)] = &s.Ledger[i].Attributes
+		}
+	}
+	return found
 }
 
 func (s *Inventory) addEscrow(name, rest string, value secret.Secret, version int64) error {
@@ -209,8 +234,7 @@ func (s *Inventory) LastRecords() *int {
 	return &proof.Total
 }
 
-// Encode writes a document as SSM stores it. What it returns may hold a key, hence its type. It panics on what is no document of
-// this package.
+// Encode writes a document as SSM stores it; it may hold a key, hence the type. It panics on anything else.
 func Encode(document any) secret.Secret {
 	if kept, ok := document.(EscrowedKey); ok {
 		document = storedKey{kept, kept.Key.Reveal()}

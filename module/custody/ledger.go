@@ -28,7 +28,8 @@ func (s Stage) Over() bool { return s == StageFinished || s == StageAborted }
 
 // Entry is the ledger's record of one rotation, at <custody_prefix>/ledger/<rotation_id>. It holds no key.
 type Entry struct {
-	Version int64 `json:"-"` // the parameter's version as observed
+	Version    int64      `json:"-"` // the parameter's version as observed
+	Attributes Attributes `json:"-"`
 
 	App           string             `json:"app_name"`
 	RotationID    string             `json:"rotation_id"`
@@ -101,8 +102,7 @@ func (p *Platform) Equal(other *Platform) bool {
 		slices.Equal(p.Profiles, other.Profiles) && maps.EqualFunc(p.Mounts, other.Mounts, slices.Equal)
 }
 
-// ChunkSize remembers what the omnibus and the standalone parameter said before the rotation set its own chunk size,
-// so that the end gives back what was there.
+// ChunkSize is what omnibus and standalone parameter said before the rotation set its own, to be given back at its end.
 type ChunkSize struct {
 	Omnibus    *string `json:"omnibus,omitempty"`    // nil: there was no entry
 	Standalone *string `json:"standalone,omitempty"` // nil: there was no parameter
@@ -113,17 +113,22 @@ func (c *ChunkSize) Shown() *ChunkSize {
 	if c == nil {
 		return nil
 	}
-	plain := func(value *string) *string {
+	shown := func(value *string) *string {
 		if value == nil {
 			return nil
 		}
-		shown := secret.Mask
-		if _, err := strconv.Atoi(*value); err == nil {
-			shown = *value
-		}
-		return &shown
+		text := Plainly(*value)
+		return &text
 	}
-	return &ChunkSize{Omnibus: plain(c.Omnibus), Standalone: plain(c.Standalone)}
+	return &ChunkSize{Omnibus: shown(c.Omnibus), Standalone: shown(c.Standalone)}
+}
+
+// Plainly shows what a switch or a chunk size may hold, and nothing else: somebody may have put a key there.
+func Plainly(value string) string {
+	if _, err := strconv.Atoi(value); err == nil || value == "true" || value == "false" {
+		return value
+	}
+	return secret.Mask
 }
 
 // LedgerName gives <prefix>/ledger/<rotation_id>.

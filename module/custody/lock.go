@@ -11,15 +11,16 @@ import (
 // Lock is one numbered name under <custody_prefix>/lock. SSM has no conditional overwrite, so taking the lock is
 // creating the next number with Overwrite=false, the one atomic step there is; the highest number is the lock.
 type Lock struct {
-	Number     int       `json:"-"`
-	Version    int64     `json:"-"` // the parameter's version as observed
-	Modified   time.Time `json:"-"` // when SSM says that this version was put
-	Holder     Holder    `json:"holder"`
-	RotationID string    `json:"rotation_id,omitempty"`
-	State      string    `json:"state"`
-	AcquiredAt time.Time `json:"acquired_at"`
-	ExpiresAt  time.Time `json:"expires_at"`
-	ReleasedAt time.Time `json:"released_at,omitzero"`
+	Number     int        `json:"-"`
+	Version    int64      `json:"-"` // the parameter's version as observed
+	Modified   time.Time  `json:"-"` // when SSM says that this version was put
+	Attributes Attributes `json:"-"`
+	Holder     Holder     `json:"holder"`
+	RotationID string     `json:"rotation_id,omitempty"`
+	State      string     `json:"state"`
+	AcquiredAt time.Time  `json:"acquired_at"`
+	ExpiresAt  time.Time  `json:"expires_at"`
+	ReleasedAt time.Time  `json:"released_at,omitzero"`
 }
 
 // Claim is what to do about the lock.
@@ -31,8 +32,8 @@ type Claim struct {
 	Reason    string // why the number may be taken
 }
 
-// Decide says whether the lock can be taken. Numbers are never used twice: a released lock stays as the last number.
-// A holder on this machine whose process is gone does not hold up anybody; elsewhere only the lease tells.
+// Decide says whether the lock can be taken. A holder on this machine whose process is gone holds up nobody; elsewhere only the
+// lease tells.
 func Decide(locks []Lock, now time.Time) Claim {
 	if len(locks) == 0 {
 		return Claim{Number: 1, Reason: "nobody holds it"}
@@ -84,8 +85,17 @@ func LockNumber(prefix, name string) (int, bool) {
 	return number, ok && fine
 }
 
-// lockNumber is the inverse of LockName's last part.
 func lockNumber(rest string) (int, bool) {
 	number, err := strconv.Atoi(rest)
 	return number, err == nil && number > 0 && !strings.HasPrefix(rest, "+")
 }
+
+// Outcome says whether a write to SSM was carried out. An error may come with each of them.
+type Outcome int
+
+// The outcomes.
+const (
+	NotDone Outcome = iota
+	Unknown         // the call was sent, and neither its answer nor a look told
+	Done
+)

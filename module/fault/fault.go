@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Code is the stable word that a failure carries as error_code; docs/errors.md has a heading for each.
@@ -119,3 +120,12 @@ func CodeOf(err error) Code {
 
 // Is reports whether err has one of the codes.
 func Is(err error, codes ...Code) bool { return slices.Contains(codes, CodeOf(err)) }
+
+// Reason is what a file's error says without its path, which the sentence around it has.
+func Reason(err error) string {
+	text := err.Error()
+	if at := strings.LastIndex(text, ": "); at >= 0 {
+		return text[at+len(": "):]
+	}
+	return text
+}

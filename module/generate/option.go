@@ -26,7 +26,6 @@ type option struct {
 	schema options.Option
 }
 
-// list is a YAML dict of options by name, in their order.
 type list []option
 
 // MarshalYAML makes the dict.
@@ -38,8 +37,7 @@ func (l list) MarshalYAML() (any, error) {
 	return all.MarshalYAML()
 }
 
-// documented gives each option its paragraphs: those of its comment, then what needs and tags say. For the role a default
-// that is made of app_name is none: the modules know what to put in.
+// documented gives each option its paragraphs. For the role a default made of app_name is none: the modules fill it in.
 func documented(of options.Option, needs []options.Need, forRole bool) list {
 	var all list
 	for _, o := range of.Options {
@@ -132,7 +130,6 @@ func these(markup string, names []string, and string) string {
 	return text
 }
 
-// paragraphs are those of a comment, a line each.
 func paragraphs(comment string) []string {
 	var all []string
 	for text := range strings.SplitSeq(comment, "\n\n") {

@@ -11,7 +11,6 @@ import (
 
 const made = "<!-- Made by `make generate` from module/options and module/generate/pages; what is changed here is lost. -->\n"
 
-// optionsPage is docs/options.md.
 func optionsPage(modules []module, entries []entry) string {
 	var page strings.Builder
 	page.WriteString("# Options\n\n" + made + `
@@ -107,7 +106,6 @@ func shown(value any) string {
 
 func code(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
 
-// returned is a return value as the pages have it.
 type returned struct {
 	Description yaml.Node `yaml:"description"`
 	Type        string    `yaml:"type"`
@@ -117,7 +115,6 @@ type returned struct {
 	Contains    yaml.Node `yaml:"contains"`
 }
 
-// returnsPage is docs/return-values.md.
 func returnsPage(pages map[string]page) (string, error) {
 	var text strings.Builder
 	text.WriteString("# Return values\n\n" + made + "\nWhat both modules return beside Ansible's own `changed` and `failed`. No value is a secret.\n")

@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -22,11 +24,22 @@ type (
 )
 
 // MarshalYAML makes the dict.
-func (d dict) MarshalYAML() (any, error) {
+func (d dict) MarshalYAML() (any, error) { return d.node() }
+
+func (d dict) node() (*yaml.Node, error) {
 	tree := &yaml.Node{Kind: yaml.MappingNode}
 	for _, p := range d {
+		var err error
 		child := &yaml.Node{}
-		if err := child.Encode(p.value); err != nil {
+		switch value := p.value.(type) {
+		case *yaml.Node: // as it is: an alias has no meaning without its anchor
+			child = value
+		case dict:
+			child, err = value.node()
+		default:
+			err = child.Encode(value)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if _, flat := p.value.([]any); flat {
@@ -63,18 +76,22 @@ func sidecar(p page, all list) string {
 func argumentSpecs(entries []entry) string {
 	var specs dict
 	for _, e := range entries {
-		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", spec(e.variables())}}})
+		options := &yaml.Node{}
+		if err := options.Encode(spec(e.variables())); err != nil {
+			panic(err)
+		}
+		if e.name == "main" {
+			options.Anchor = e.name
+		}
+		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", options}}})
 	}
-	written := header + dump(dict{{"argument_specs", specs}})
 	if entries[0].name == "main" {
 		// A fleet enters by due, which takes what main takes.
-		written = strings.Replace(written, "\n    options:\n", "\n    options: &main\n", 1) +
-			"  due:\n    short_description: " + strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1) + "\n    options: *main\n"
+		specs = append(specs, pair{"due", dict{{"short_description", strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1)}, {"options", &yaml.Node{Kind: yaml.AliasNode, Value: "main"}}}})
 	}
-	return written
+	return header + dump(dict{{"argument_specs", specs}})
 }
 
-// spec says the same in the words of argument specs.
 func spec(documented list) list {
 	all := slices.Clone(documented)
 	for i, o := range all {
@@ -83,7 +100,6 @@ func spec(documented list) list {
 	return all
 }
 
-// defaults is the role's defaults/main.yml.
 func defaults(entries []entry) string {
 	made, seen := header, map[string]bool{}
 	for _, e := range entries {
@@ -103,8 +119,7 @@ func defaults(entries []entry) string {
 	return made
 }
 
-// knownNames is the role's vars/main/names.yml: every variable, so that a mistyped one is found, and what to write instead of
-// a withdrawn one.
+// knownNames is the role's vars/main/names.yml: every variable, and what to write instead of a withdrawn one.
 func knownNames(entries []entry) string {
 	var names []string
 	for _, e := range entries {
@@ -136,4 +151,57 @@ func wrapped(mark, words string) string {
 		line += word + " "
 	}
 	return made.String() + strings.TrimRight(line, " ") + "\n"
+}
+
+// page is what is written by hand about a module: its documentation without the options, examples, return values.
+type page struct {
+	Documentation yaml.Node `yaml:"DOCUMENTATION"`
+	Examples      yaml.Node `yaml:"EXAMPLES"`
+	Return        yaml.Node `yaml:"RETURN"`
+}
+
+// page reads what is written of a module, with what both modules have in common.
+func (m module) page() (own page, err error) {
+	var shared page
+	for name, p := range map[string]*page{m.name: &own, "shared": &shared} {
+		written, err := os.ReadFile("module/generate/pages/" + name + ".yml") //nolint:gosec // a file of the tree
+		if err != nil {
+			return own, err
+		}
+		if err := yaml.Load(written, p, yaml.WithKnownFields()); err != nil {
+			return own, fmt.Errorf("%s.yml: %w", name, err)
+		}
+	}
+	complete(&own.Documentation, &shared.Documentation, false)
+	complete(&own.Return, &shared.Return, false)
+	return own, nil
+}
+
+// complete adds what both modules have under a key. Keys of the whole page that a module does not have stay away.
+func complete(own, shared *yaml.Node, inside bool) {
+	at := 0
+	for i := 0; i+1 < len(shared.Content); i += 2 {
+		key, common := shared.Content[i], shared.Content[i+1]
+		switch mine := child(own, key.Value); {
+		case mine == nil && inside:
+			own.Content = slices.Insert(own.Content, at, key, common)
+			at += 2
+		case mine == nil:
+		case mine.Tag == "!!null":
+			*mine = *common
+		case mine.Kind == yaml.SequenceNode:
+			mine.Content = append(mine.Content, common.Content...)
+		default:
+			complete(mine, common, true)
+		}
+	}
+}
+
+func child(tree *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(tree.Content); i += 2 {
+		if tree.Content[i].Value == key {
+			return tree.Content[i+1]
+		}
+	}
+	return nil
 }

@@ -7,11 +7,13 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 	"github.com/seqera-tools/crypto-rotation/module/control"
 	"github.com/seqera-tools/crypto-rotation/module/custody"
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/parameters"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
@@ -45,7 +47,6 @@ type Result struct {
 	DurationSeconds float64             `json:"duration_seconds"`
 }
 
-// look is one call.
 type look struct {
 	*control.Session
 	vm    *vm.VM
@@ -139,8 +140,7 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 	return l.keep(plan, checkMode)
 }
 
-// keys are the two that a record may be under. Where omnibus and standalone parameter differ, those two: the scan then tells which
-// of them the Platform's records are under.
+// keys are the two that a record may be under. Omnibus and standalone key, where they differ: the scan tells which it is.
 func (l *look) keys() records.Keys {
 	keys := records.Keys{Current: l.Observed.SSM.Current.Value, Previous: l.Observed.SSM.Previous.Value}
 	if keys.Previous.IsEmpty() {
@@ -194,4 +194,106 @@ func (l *look) tell(plan rotation.Plan) {
 		due := *out.KeyAgeDays >= *l.Desired.MaxAgeDays
 		out.Due = &due
 	}
+}
+
+// escrowed is a key in escrow as a result shows it: everything but the key.
+type escrowed struct {
+	Fingerprint   secret.Fingerprint `json:"fingerprint"`
+	Parameter     string             `json:"parameter"`
+	Held          bool               `json:"held"` // false: backups are tied to a key that is not there
+	InUse         bool               `json:"in_use"`
+	Origin        custody.Origin     `json:"origin,omitempty"`
+	Source        string             `json:"source,omitempty"` // the parameter that it was captured from
+	SourceVersion int64              `json:"source_version,omitempty"`
+	RotationID    string             `json:"rotation_id,omitempty"`
+	CapturedAt    time.Time          `json:"captured_at,omitzero"`
+	By            string             `json:"by,omitempty"`
+	Backups       []string           `json:"backups"`
+}
+
+// custody looks at escrow and ledger, which only the operator may read.
+func (l *look) custody(ctx context.Context) error {
+	asked, out := l.asked, &l.out
+	if !l.wants("escrow") && !l.wants("ledger") && asked.KeyFromEscrow == "" {
+		return nil
+	}
+	if err := l.ReadInventory(ctx); err != nil {
+		return err
+	}
+	inventory := l.Observed.Custody
+	if l.wants("escrow") {
+		out.Escrow = l.escrow()
+	}
+	if l.wants("ledger") {
+		out.Ledger = ledger(inventory)
+	}
+	if asked.KeyFromEscrow == "" {
+		return nil
+	}
+	kept, err := findKey(inventory, asked.KeyFromEscrow)
+	if err != nil {
+		return err
+	}
+	l.vm.Keys = records.Keys{Current: kept.Key}
+	out.Evidence = append(out.Evidence, proof.Evidence{
+		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s of escrow, tied to %q", kept.Fingerprint, backups(kept)),
+	})
+	return nil
+}
+
+func ledger(inventory custody.Inventory) []custody.Entry {
+	list := slices.Clone(inventory.Ledger)
+	for i := range list {
+		list[i].ChunkSize = list[i].ChunkSize.Shown()
+	}
+	slices.SortFunc(list, func(a, b custody.Entry) int { return a.OpenedAt.Compare(b.OpenedAt) })
+	return list
+}
+
+func (l *look) escrow() []escrowed {
+	inUse := rotation.InUse(l.Observed, l.Desired, l.Fingerprinter)
+	list := []escrowed{}
+	for _, d := range l.Observed.Custody.Escrow {
+		one := escrowed{
+			Fingerprint: d.Fingerprint, Parameter: custody.EscrowName(l.Desired.Names.Custody, d.Fingerprint), Held: d.Held, InUse: slices.Contains(inUse, d.Fingerprint),
+			Origin: d.Origin, Source: d.Source, SourceVersion: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, Backups: backups(d),
+		}
+		if d.Held {
+			one.By = d.By.Who()
+		}
+		list = append(list, one)
+	}
+	slices.SortFunc(list, func(a, b escrowed) int { return a.CapturedAt.Compare(b.CapturedAt) })
+	return list
+}
+
+func backups(d custody.EscrowedKey) []string {
+	list := append([]string{}, d.Backups...) // never null
+	for _, tie := range d.BackupRefs {
+		list = append(list, tie.Backups...)
+	}
+	return list
+}
+
+// take finds a key by its fingerprint, or by a backup that is tied to it.
+func findKey(inventory custody.Inventory, which string) (custody.EscrowedKey, error) {
+	var found []custody.EscrowedKey
+	backup, byBackup := strings.CutPrefix(which, "backup:")
+	for _, d := range inventory.Escrow {
+		if d.Held && (d.Fingerprint == secret.Fingerprint(which) || byBackup && slices.Contains(backups(d), backup)) {
+			found = append(found, d)
+		}
+	}
+	f := fault.New(fault.CodeEscrowMissing, "gather: escrow lists the keys and the backups that are tied to them.",
+		"Escrow has no key %q.", which)
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		f.What = fmt.Sprintf("The backup %q is tied to %d keys.", backup, len(found))
+		f.Next = "Name the key by its fingerprint; gather: escrow shows when each tie was made."
+	case byBackup:
+		f.What = fmt.Sprintf("No key in escrow is tied to the backup %q.", backup)
+	}
+	return custody.EscrowedKey{}, f
 }

@@ -41,8 +41,8 @@ type Lease struct {
 	lost    bool
 }
 
-// Take creates the lock of this name, under a KMS key. seen are the locks that the plan was made with: one of them that was renewed
-// meanwhile is alive, and we step back. A lease that comes with an error is to be released.
+// Take creates the lock of this name. seen are the locks the plan was made with: if one of them was renewed since, Take gives
+// way. Release a lease that comes with an error.
 func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, keyID string, lock custody.Lock, seen []custody.Lock) (*Lease, custody.Outcome, error) {
 	l := &Lease{store: store, now: now, prefix: prefix, name: name, keyID: keyID}
 	l.number, _ = custody.LockNumber(prefix, name)

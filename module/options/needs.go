@@ -101,3 +101,49 @@ func (w *walk) has(option string, values map[string]any) bool {
 	_, set := values[option]
 	return w.spoilt[option] || set && w.from[option] != ""
 }
+
+// rotationRules are what neither an option alone nor a need can say.
+func rotationRules(r Rotation, w *walk) {
+	if r.State == "prepared" && len(r.Backups) == 0 && !w.spoilt["backups"] && !r.BackupsWaived && !w.spoilt["backups_waived"] {
+		w.invalid.add("backups", "state prepared needs backups, the identifiers of the database backups that the old key opens, or backups_waived: true")
+	}
+	placeRules(r.AppName, r.Places, w)
+}
+
+// maxLevels is SSM's limit of a hierarchy (PutParameter, HierarchyLevelLimitExceededException).
+const maxLevels = 15
+
+// placeRules keep the keys in custody away from the VM, whose role reads /config/<app>* and /seqera/<app>/*.
+func placeRules(app string, p Places, w *walk) {
+	if w.spoilt["app_name"] || w.spoilt["config_prefix"] || w.spoilt["custody_prefix"] {
+		return
+	}
+	// The deepest names are <custody_prefix>/escrow/<fingerprint>/backups/<rotation_id> and <config_prefix>/tower/crypto/secretKey.
+	for _, place := range []struct {
+		option, prefix string
+		below          int
+	}{{"custody_prefix", p.CustodyPrefix, 4}, {"config_prefix", p.ConfigPrefix, 3}} {
+		if levels := strings.Count(place.prefix, "/") + place.below; levels > maxLevels {
+			w.invalid.add(place.option, fmt.Sprintf("%s makes names of %d levels, and SSM takes %d at most", place.option, levels, maxLevels))
+		}
+	}
+	for _, readable := range []string{p.ConfigPrefix, "/config/" + app, "/seqera/" + app + "/"} {
+		if strings.HasPrefix(p.CustodyPrefix+"/", readable) {
+			w.invalid.add("custody_prefix", fmt.Sprintf("custody_prefix must not be below %s, which the Platform's VM may read, but %s is", readable, quote(p.CustodyPrefix)))
+			return
+		}
+	}
+}
+
+// Withdrawn says what to write instead of an option, or option=value, of earlier versions. The role uses the same words.
+func Withdrawn() map[string]string {
+	return map[string]string{
+		"other_vms":            "an installation has one VM, on which all its backends and cron run; remove the option",
+		"previous_key_name":    "the Platform reads one name, tower/secret-rotation/previous-key; remove the option",
+		"complete_log_pattern": "no line of cron's log is documented to mean the end; remove the option and use verify: [database]",
+		"verify=logs":          "no line of cron's log is documented to mean the end; use verify: [database], or [attested] with attested_by",
+		"force":                "write max_age_days: 0",
+		"max_unreadable":       "name the records that are lost in accept_unreadable",
+		"restoring":            "run playbooks/restore-crypto.yml, which needs no such variable",
+	}
+}

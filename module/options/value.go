@@ -147,3 +147,35 @@ func (o Option) hidden(value any, isText bool) string {
 	}
 	return said + ", and not all of them are allowed; there is a blank or a line break around it"
 }
+
+// nearest is the known name of which at most a third of the letters, or two, differ; empty if there is none.
+func nearest(wrong string, known []string) string {
+	best, least := "", max(2, len(wrong)/3)+1
+	for _, name := range known {
+		if d := distance(strings.ToLower(wrong), name); d < least && d < len(name) {
+			best, least = name, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, remove or replace (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

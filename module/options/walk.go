@@ -27,8 +27,7 @@ func newWalk(env Env) *walk {
 	return &walk{env: env, invalid: &Invalid{}, from: map[string]string{}, spoilt: map[string]bool{}, withdrawn: Withdrawn()}
 }
 
-// dict returns the values by the options' own names, with defaults and without mistakes. prefix is where the dict is, such
-// as "database.".
+// dict returns the values by the options' own names, with defaults. prefix is where the dict is, such as "database.".
 func (w *walk) dict(of Option, prefix string, given map[string]any) map[string]any {
 	values, named := map[string]any{}, w.names(of, prefix, given)
 	for _, o := range of.Options {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,12 +31,12 @@ func (s *Store) Apply(ctx context.Context, write *rotation.Write) (custody.Outco
 
 // CreateLock creates a name that must not exist, and does not read it back.
 func (s *Store) CreateLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) {
-	return s.Send(ctx, &rotation.Write{Kind: rotation.Create, Name: name, Value: value, Type: "SecureString", KeyID: keyID})
+	return s.Send(ctx, &rotation.Write{Kind: rotation.Create, Name: name, Value: value, Type: "SecureString", Attributes: custody.Attributes{KeyID: keyID}})
 }
 
 // PutLock writes onto a lock that this store created, and reads it back.
 func (s *Store) PutLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) {
-	return s.Apply(ctx, &rotation.Write{Kind: rotation.Put, Name: name, Value: value, Type: "SecureString", KeyID: keyID, After: 1})
+	return s.Apply(ctx, &rotation.Write{Kind: rotation.Put, Name: name, Value: value, Type: "SecureString", Attributes: custody.Attributes{KeyID: keyID}, After: 1})
 }
 
 // Send carries out one write. A retried call whose first answer was lost is no other writer.
@@ -89,8 +90,7 @@ func (s *Store) found(ctx context.Context, write *rotation.Write) custody.Outcom
 	return custody.Unknown
 }
 
-// put writes onto the version that was observed. SSM has no compare-and-swap: the version that comes back is the only
-// sign that somebody else wrote in between.
+// put writes onto the version that was observed. Without compare-and-swap, only the new version tells of another writer.
 func (s *Store) put(ctx context.Context, write *rotation.Write) error {
 	after := max(write.After, s.written[write.Name])
 	delete(s.written, write.Name)
@@ -115,8 +115,7 @@ func (s *Store) put(ctx context.Context, write *rotation.Write) error {
 	return gap
 }
 
-// otherWriter names who wrote between two versions of ours, or nobody if those writes were our own call, retried after
-// its answer was lost.
+// otherWriter names who wrote between two versions of ours; nobody, if it was our own call, retried.
 func (s *Store) otherWriter(ctx context.Context, write *rotation.Write, after, ours int64) string {
 	pages := ssm.NewGetParameterHistoryPaginator(s.ssm, &ssm.GetParameterHistoryInput{Name: aws.String(write.Name), WithDecryption: aws.Bool(true)})
 	for pages.HasMorePages() {
@@ -169,8 +168,7 @@ func (s *Store) remove(ctx context.Context, write *rotation.Write) error {
 	return nil
 }
 
-// readBack sees that what was written is there, or gone. A read may for a moment show what was before: after a put, a creation
-// and a deletion alike, it is asked again.
+// readBack sees that what was written is there, or gone. A read may show what was before: it is asked again.
 func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 	for try := 0; ; try++ {
 		seen, err := s.Read(ctx, write.Targets()...)
@@ -209,4 +207,65 @@ func (s *Store) asWritten(write *rotation.Write, seen map[string]proof.Parameter
 		s.written[name] = there.Version
 	}
 	return true
+}
+
+// firewall is where to read on when a first packet of today's TLS gets lost on its way.
+const firewall = " Where the aws command works and this does not: docs/errors.md (aws_error)."
+
+// asFault tells an SDK error to the operator. Of the service's words only the code is shown: a ValidationException quotes values.
+func asFault(err error, action string, names ...string) *fault.Fault {
+	on := strings.Join(names, ", ")
+	var api smithy.APIError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.", "%s on %s was interrupted.", action, on).From(err)
+	case errors.As(err, &api):
+		return answered(api.ErrorCode(), action, on).From(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fault.New(fault.CodeAWS, "Check network, region and endpoint_url, and how busy SSM is in this account; then run again: it goes on from where the parameters are."+firewall,
+			"SSM did not carry out %s on %s in time.", action, on).From(err)
+	case strings.Contains(err.Error(), "credentials"):
+		return fault.New(fault.CodeAWSCredentials, "Give profile, access_key and secret_key, or an instance role; see docs/permissions.md.",
+			"No AWS credentials were found.").From(err)
+	}
+	return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and run again."+firewall, "SSM could not be reached for %s on %s.", action, on).From(err)
+}
+
+// answered is for errors that AWS sent, by their name.
+func answered(code, action, on string) *fault.Fault {
+	switch {
+	case strings.Contains(code, "AccessDenied") || code == "UnauthorizedOperation" || code == "UnauthorizedException":
+		return fault.New(fault.CodeAccessDenied, "Grant it (docs/permissions.md); a SecureString also needs kms:Decrypt, and kms:Encrypt or kms:GenerateDataKey to write, on its KMS key.",
+			"%s on %s is not allowed to these credentials.", action, on)
+	case throttled(code):
+		return fault.New(fault.CodeThrottled, "The quota (3 puts, 40 reads a second) is shared by the account and region: run again when it is less busy.",
+			"SSM throttled %s on %s for minutes.", action, on)
+	case strings.Contains(code, "ExpiredToken") || strings.Contains(code, "UnrecognizedClient") || code == "InvalidClientTokenId" || code == "SignatureDoesNotMatch":
+		return fault.New(fault.CodeAWSCredentials, "Renew them (aws sso login, a new session token) and run again.",
+			"AWS refused the credentials: %s.", code)
+	case code == "InvalidSignatureException" || code == "RequestExpired" || code == "RequestTimeTooSkewed":
+		return fault.New(fault.CodeAWSCredentials, "Signatures hold for minutes: set this machine's clock (timedatectl), check the secret key, and run again.",
+			"AWS refused the signature of %s: %s.", action, code)
+	}
+	return fault.New(fault.CodeAWS, advice(code), "%s on %s failed: %s.", action, on, code)
+}
+
+// throttled says whether a call may be carried out once there is room for it.
+func throttled(code string) bool {
+	return strings.Contains(code, "Throttl") || code == "TooManyUpdates" || code == "RequestLimitExceeded" || code == "TooManyRequestsException"
+}
+
+// advice is what to do about errors that are told by their name alone.
+func advice(code string) string {
+	switch {
+	case code == "ParameterMaxVersionLimitExceeded":
+		return "SSM keeps 100 versions and drops the oldest, but not one that has a label: move that label (aws ssm label-parameter-version) and run again."
+	case code == "ParameterLimitExceeded":
+		return "The account holds as many Standard parameters in this region as it may: remove some, or raise the quota, and run again."
+	case strings.HasPrefix(code, "HierarchyLevelLimitExceeded"):
+		return "A name has more than 15 levels: choose a shorter custody_prefix or config_prefix and run again."
+	case code == "InvalidKeyId" || strings.HasPrefix(code, "KMS"):
+		return "The KMS key of this parameter is disabled, deleted or unknown to the region; enable it and run again."
+	}
+	return "See docs/errors.md (aws_error)."
 }

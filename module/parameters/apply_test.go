@@ -127,11 +127,12 @@ func TestApply_whatIsNotOursStays(t *testing.T) {
 	write := create("/full", "x")
 	write.KeyID, write.Tier, write.Policies, write.Pattern, write.DataType = "alias/k", "Advanced", `{"Type":"Expiration"}`, "^[a-z]$", "text"
 	applied(t, store, write)
-	seen := rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/full", Exists: true}}}
-	require.NoError(t, store.Describe(t.Context(), &seen))
+	seen := rotation.Observed{SSM: rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/full", Exists: true}}}}
+	require.NoError(t, store.Describe(t.Context(), "/custody", &seen))
 	assert.Equal(t, rotation.Parameter{
-		Parameter: proof.Parameter{Name: "/full", Exists: true}, KeyID: "alias/k", Tier: "Advanced", Policies: `[{"Type":"Expiration"}]`, Pattern: "^[a-z]$", DataType: "text",
-	}, seen.Omnibus)
+		Parameter:  proof.Parameter{Name: "/full", Exists: true},
+		Attributes: custody.Attributes{KeyID: "alias/k", Tier: "Advanced", Policies: `[{"Type":"Expiration"}]`, Pattern: "^[a-z]$", DataType: "text"},
+	}, seen.SSM.Omnibus)
 	kept := server.Parameter("/full")
 	assert.Equal(t, types.ParameterTierAdvanced, kept.Tier)
 	assert.Equal(t, "^[a-z]$", aws.ToString(kept.AllowedPattern))

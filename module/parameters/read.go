@@ -2,6 +2,7 @@ package parameters
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,8 +21,7 @@ import (
 // batch is the most names that GetParameters and DeleteParameters take.
 const batch = 10
 
-// Read gets parameters by exact name, ten a call. A name that is not there comes back with Exists false; empty names are
-// left out.
+// Read gets parameters by exact name, ten a call. A missing one has Exists false; empty names are skipped.
 func (s *Store) Read(ctx context.Context, names ...string) (map[string]proof.Parameter, error) {
 	found := map[string]proof.Parameter{}
 	var wanted []string
@@ -118,17 +118,15 @@ func AddTo(inventory *custody.Inventory, prefix string, parameter proof.Paramete
 	return nil
 }
 
-// Describe adds KMS key, tier and policies, which only DescribeParameters tells, to the parameters that exist: one call
-// for all, since SSM cannot limit this action to a path anyway.
-func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
-	byName := map[string]*rotation.Parameter{}
-	var names []string
-	for _, parameter := range p.All() {
-		if parameter.Exists && byName[parameter.Name] == nil {
-			byName[parameter.Name] = parameter
-			names = append(names, parameter.Name)
+// Describe adds KMS key, tier and policies to what may be written onto: one call, which SSM cannot limit to a path anyway.
+func (s *Store) Describe(ctx context.Context, custodyPrefix string, o *rotation.Observed) error {
+	byName := o.Custody.Rewritable(custodyPrefix)
+	for _, parameter := range o.SSM.All() {
+		if parameter.Exists {
+			byName[parameter.Name] = &parameter.Attributes
 		}
 	}
+	names := slices.Sorted(maps.Keys(byName))
 	pages := ssm.NewDescribeParametersPaginator(s.ssm, &ssm.DescribeParametersInput{
 		MaxResults:       aws.Int32(50),
 		ParameterFilters: []types.ParameterStringFilter{{Key: aws.String("Name"), Option: aws.String("Equals"), Values: names}},
@@ -140,15 +138,15 @@ func (s *Store) Describe(ctx context.Context, p *rotation.Parameters) error {
 			return asFault(err, "ssm:DescribeParameters", names...)
 		}
 		for _, seen := range page.Parameters {
-			parameter := byName[aws.ToString(seen.Name)]
-			if parameter == nil {
-				continue
+			if kept := byName[aws.ToString(seen.Name)]; kept != nil {
+				*kept = custody.Attributes{
+					KeyID: aws.ToString(seen.KeyId), Tier: string(seen.Tier), Policies: policies(seen.Policies),
+					Pattern: aws.ToString(seen.AllowedPattern), DataType: aws.ToString(seen.DataType),
+				}
 			}
-			parameter.KeyID, parameter.Tier = aws.ToString(seen.KeyId), string(seen.Tier)
-			parameter.Policies, parameter.Pattern, parameter.DataType = policies(seen.Policies), aws.ToString(seen.AllowedPattern), aws.ToString(seen.DataType)
 		}
 	}
-	p.Described = true
+	o.SSM.Described = true
 	return nil
 }
 

@@ -48,6 +48,7 @@ type Config struct {
 type Limits struct {
 	Throttles     int           // how often a throttled call is tried
 	AnswerTimeout time.Duration // how long one answer is waited for
+	FirstPause    time.Duration // the longest pause before a call is tried for the second time
 }
 
 // API is what is used of SSM; *ssm.Client is one.
@@ -86,11 +87,13 @@ const (
 // AnswerTimeout is how long one answer is waited for; the SDK itself has no limit.
 const AnswerTimeout = 30 * time.Second
 
+// FirstPause is short enough that SSM's quota is not idle while somebody waits.
+const FirstPause = 100 * time.Millisecond
+
 // metadataTimeout is for a service on the instance itself, which answers in milliseconds or not at all.
 const metadataTimeout = 2 * time.Second
 
-// Open makes the clients. It makes no call that needs the network, unless a role is to be assumed or the region is
-// known to the instance alone.
+// Open makes the clients. It needs the network only to assume a role, or if the instance alone knows the region.
 func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	limit := append(limits, Limits{})[0]
 	client, err := httpClient(c, cmp.Or(limit.AnswerTimeout, AnswerTimeout))
@@ -99,7 +102,9 @@ func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	}
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(client),
-		config.WithRetryer(func() aws.Retryer { return retryer(cmp.Or(limit.Throttles, Throttles)) }),
+		config.WithRetryer(func() aws.Retryer {
+			return retryer(cmp.Or(limit.Throttles, Throttles), cmp.Or(limit.FirstPause, FirstPause))
+		}),
 	}
 	if c.Region != "" {
 		options = append(options, config.WithRegion(c.Region))
@@ -184,25 +189,24 @@ func (s *Store) Caller(ctx context.Context) string {
 	return aws.ToString(answer.Arn)
 }
 
-// retryer tries throttled calls and broken connections again with a jittered back-off. TooManyUpdates is not in the SDK's
-// own set; its client-side quota of retries would give up on a busy account.
-func retryer(throttles int) aws.Retryer {
+// retryer retries throttled calls and broken connections. The SDK's own set lacks TooManyUpdates, and its quota gives up early.
+func retryer(throttles int, pause time.Duration) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = throttles
-		o.Backoff = &backoff{throttles: throttles}
+		o.Backoff = &backoff{throttles: throttles, pause: pause}
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append(o.Retryables, retry.RetryableErrorCode{Codes: map[string]struct{}{"TooManyUpdates": {}}})
 	})
 }
 
-// patience says how long to wait before a call is tried again, and when to give up. It is for one goroutine, as the store.
+// backoff says how long to wait before a call is tried again, and when to give up. It is for one goroutine, as the store.
 type backoff struct {
 	throttles int
+	pause     time.Duration
 	broken    int // connections in a row: what broke after a hundred throttled tries is not given up at once
 }
 
-// BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s: short enough that SSM's quota is not idle while somebody waits,
-// about one call a second and process while there are many. It gives the error back when it is time to give up.
+// BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s, and gives the error back when it is time to give up.
 func (p *backoff) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	if api := smithy.APIError(nil); errors.As(err, &api) && throttled(api.ErrorCode()) {
 		p.broken = 0
@@ -215,7 +219,7 @@ func (p *backoff) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	if p.broken >= Attempts || attempt >= p.throttles {
 		return 0, err
 	}
-	most := min(100*time.Millisecond<<min(attempt, 5), 1500*time.Millisecond)
+	most := min(p.pause<<min(attempt, 5), 15*p.pause)
 	return most/4 + rand.N(most*3/4), nil //nolint:gosec // a back-off is no secret
 }
 

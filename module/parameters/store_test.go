@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -23,9 +24,9 @@ const canary = "cAnArYcAnArYcAnArYcAnArY42"
 
 func TestMain(m *testing.M) { os.Exit(moto.Main(m)) }
 
-func open(t *testing.T, server *moto.Server) *Store {
+func open(t *testing.T, server *moto.Server, limits ...Limits) *Store {
 	t.Helper()
-	store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: secret.New("testing"), SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true})
+	store, err := Open(t.Context(), Config{Region: "us-east-1", AccessKey: secret.New("testing"), SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true}, limits...)
 	require.NoError(t, err)
 	return store
 }
@@ -97,12 +98,12 @@ func TestKMSKeyTierTagsAndDescriptionStay(t *testing.T) {
 	})
 	require.NoError(t, err)
 	store := open(t, server)
-	seen := rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/omnibus", Exists: true}}}
-	require.NoError(t, store.Describe(t.Context(), &seen))
-	assert.Equal(t, "alias/ours", seen.Omnibus.KeyID)
-	assert.Equal(t, "Advanced", seen.Omnibus.Tier)
+	seen := rotation.Observed{SSM: rotation.Parameters{Omnibus: rotation.Parameter{Parameter: proof.Parameter{Name: "/omnibus", Exists: true}}}}
+	require.NoError(t, store.Describe(t.Context(), "/custody", &seen))
+	assert.Equal(t, "alias/ours", seen.SSM.Omnibus.KeyID)
+	assert.Equal(t, "Advanced", seen.SSM.Omnibus.Tier)
 	step := put("w")
-	step.KeyID, step.Tier = seen.Omnibus.KeyID, seen.Omnibus.Tier
+	step.Attributes = seen.SSM.Omnibus.Attributes
 	applied(t, store, step)
 	described, err := server.Client().DescribeParameters(t.Context(), &ssm.DescribeParametersInput{})
 	require.NoError(t, err)
@@ -161,17 +162,15 @@ func TestACallWaitsItsTurnLongerThanABrokenConnectionAndNotForEver(t *testing.T)
 		}
 		return moto.None
 	})
-	_, err := open(t, server).Read(t.Context(), "/omnibus")
+	quick := Limits{FirstPause: time.Millisecond}
+	_, err := open(t, server, quick).Read(t.Context(), "/omnibus")
 	require.NoError(t, err)
 	assert.Len(t, server.Calls(), Attempts+4)
 
 	server.Reset()
 	server.On(func(int, moto.Call) moto.Fault { return moto.Throttled })
-	store, err := Open(t.Context(), Config{
-		Region: "us-east-1", AccessKey: secret.New("testing"), SecretKey: secret.New("testing"), EndpointURL: server.URL, ValidateCerts: true,
-	}, Limits{Throttles: 3})
-	require.NoError(t, err)
-	_, err = store.Read(t.Context(), "/omnibus")
+	quick.Throttles = 3
+	_, err = open(t, server, quick).Read(t.Context(), "/omnibus")
 	assert.Equal(t, fault.CodeThrottled, faultOf(t, err))
 	assert.Len(t, server.Calls(), 3)
 }

@@ -71,8 +71,7 @@ func (c Composer) Config(ctx context.Context) (preflight.Config, error) {
 	return config, nil
 }
 
-// DryRun says what a start would do to containers. Nothing is started and so nothing is waited for: a whole dry run of up
-// waits for the health of containers that are not there. It pulls nothing either.
+// DryRun says what a start would do to containers. It starts, waits for and pulls nothing.
 func (c Composer) DryRun(ctx context.Context) ([]preflight.Event, error) {
 	out, said, err := c.run(ctx, c.arguments("up", "--no-start", "--dry-run", "--pull", "never")...)
 	if err != nil {

@@ -3,6 +3,7 @@ package platform
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -10,27 +11,9 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
-
-// source is what one backend says of the database.
-type source struct {
-	container string
-	running   bool
-	tower     bool              // its environment has settings of the Platform
-	told      bool              // it has a TOWER_DB_URL
-	where     proof.Database    // of TOWER_DB_URL, with the login that the environment has
-	why       string            // it cannot be told
-	networks  []string          // sorted
-	hosts     map[string]string // /etc/hosts: extra_hosts of compose
-}
-
-// member is a container by whose names the host of the database may go.
-type member struct {
-	container string
-	state     string
-	networks  map[string]attachment
-}
 
 // Database finds the database through the backend container's environment: TOWER_DB_URL (jdbc:mysql://host:port/name?…),
 // TOWER_DB_USER and TOWER_DB_PASSWORD, which the installer's tower.env sets. A host that is a container becomes its address
@@ -38,100 +21,132 @@ type member struct {
 // password are empty where the environment has none. Its errors are faults: database_unknown, and database_unavailable
 // where the host is a container that does not run.
 func (f Found) Database() (proof.Database, error) {
-	from, ok := f.source()
-	if !ok {
-		return unknown(fmt.Sprintf("The compose project %s has no backend container to ask for the database.", f.Platform.Project))
-	}
-	if from.why != "" {
-		return unknown(from.why)
-	}
-	where := from.where
-	if address, ok := from.hosts[where.Host]; ok {
-		where.Host = address
-		return where, nil
-	}
-	address, holder := f.resolve(from, where.Host)
+	where, holder, why := f.locate()
 	switch {
-	case address != "":
-		where.Host = address
-	case holder != nil:
-		return proof.Database{}, fault.New(fault.CodeDatabaseUnavailable, "Start it (docker start "+holder.container+"), or set the option database.",
-			"The database's container %s has no address: it is %s.", holder.container, holder.state)
+	case why != "":
+		return proof.Database{}, fault.New(fault.CodeDatabaseUnknown, "Set the option database (host, port, name, user, password).", "%s", why)
+	case where.Host == "":
+		return proof.Database{}, fault.New(fault.CodeDatabaseUnavailable, "Start it (docker start "+holder.Name+"), or set the option database.",
+			"The database's container %s has no address: it is %s.", holder.Name, holder.State)
 	}
 	return where, nil
 }
 
-func unknown(what string) (proof.Database, error) {
-	return proof.Database{}, fault.New(fault.CodeDatabaseUnknown, "Set the option database (host, port, name, user, password).",
-		"%s", what)
+// locate reads TOWER_DB_URL, extra_hosts and the Engine's names, as the backend does. holder is the database's container; the host
+// is empty unless that runs. why says why the backend does not tell.
+func (f Found) locate() (where proof.Database, holder *preflight.Container, why string) {
+	from, ok := f.backend()
+	if !ok {
+		return where, nil, fmt.Sprintf("The compose project %s has no backend container to ask for the database.", f.Platform.Project)
+	}
+	if where, why = databaseOf(from); why != "" {
+		return where, nil, why
+	}
+	if address := extraHost(from, where.Host); address != "" {
+		where.Host = address
+		return where, nil, ""
+	}
+	for _, network := range slices.Sorted(maps.Keys(from.Networks)) {
+		for i, candidate := range f.members {
+			at, shared := candidate.Networks[network]
+			if !shared || !slices.ContainsFunc(at.Names, func(name string) bool { return strings.EqualFold(name, where.Host) }) {
+				continue
+			}
+			if holder = &f.members[i]; at.Address != "" {
+				where.Host = at.Address
+				return where, holder, ""
+			}
+		}
+	}
+	if holder != nil {
+		where.Host = ""
+	}
+	return where, holder, ""
 }
 
-// source prefers a backend that runs and says where the database is; any other will do.
-func (f Found) source() (source, bool) {
-	if len(f.sources) == 0 {
-		return source{}, false
+// backend is the one to ask: one that runs and says where the database is, or else any other.
+func (f Found) backend() (preflight.Container, bool) {
+	if len(f.backends) == 0 {
+		return preflight.Container{}, false
 	}
-	rank := func(s source) int {
+	rank := func(c preflight.Container) int {
 		switch {
-		case !s.told:
+		case c.Environment["TOWER_DB_URL"].IsEmpty():
 			return 2
-		case !s.running:
+		case !c.Running:
 			return 1
 		}
 		return 0
 	}
-	return slices.MinFunc(f.sources, func(a, b source) int { return cmp.Compare(rank(a), rank(b)) }), true
+	return slices.MinFunc(f.backends, func(a, b preflight.Container) int { return cmp.Compare(rank(a), rank(b)) }), true
 }
 
-// resolve does what the Engine's name server does for the backend: the container that goes by that name, and its address, which is
-// empty unless it runs.
-func (f Found) resolve(from source, host string) (string, *member) {
-	var holder *member
-	for _, network := range from.networks {
-		for i, candidate := range f.members {
-			at, shared := candidate.networks[network]
-			if !shared || !slices.ContainsFunc(at.names, func(name string) bool { return strings.EqualFold(name, host) }) {
-				continue
-			}
-			if holder = &f.members[i]; at.address != "" {
-				return at.address, holder
-			}
+// databaseOf is what a backend's environment says of the database, or why it does not.
+func databaseOf(c preflight.Container) (where proof.Database, why string) {
+	url := c.Environment["TOWER_DB_URL"]
+	if url.IsEmpty() {
+		return where, fmt.Sprintf("The environment of container %s has no TOWER_DB_URL.", c.Name)
+	}
+	if where, why = parseJDBC(strings.TrimSpace(url.Reveal())); why != "" {
+		return where, fmt.Sprintf("TOWER_DB_URL in the environment of container %s is not understood: %s.", c.Name, why)
+	}
+	where.User, where.Password = c.Environment["TOWER_DB_USER"].Reveal(), c.Environment["TOWER_DB_PASSWORD"]
+	return where, ""
+}
+
+// extraHost is the address that a container's /etc/hosts has for a host (extra_hosts of compose); empty for any other.
+func extraHost(c preflight.Container, host string) string {
+	for _, entry := range c.ExtraHosts {
+		name, address, _ := strings.Cut(entry, ":")
+		switch {
+		case name != host:
+		case address == "host-gateway": // the VM itself, as seen from the container's network
+			return c.Gateway()
+		default:
+			return address
 		}
-	}
-	return "", holder
-}
-
-// DatabaseContainer is the container that the backend's database is in; empty where that is none of the project.
-func (f Found) DatabaseContainer() string {
-	from, ok := f.source()
-	if !ok || from.why != "" {
-		return ""
-	}
-	if _, holder := f.resolve(from, from.where.Host); holder != nil {
-		return holder.container
 	}
 	return ""
 }
 
-// needsStrangers says whether the database's host may be a container outside the project, on a network that was made for
-// several.
-func (f Found) needsStrangers() bool {
-	from, ok := f.source()
-	if !ok || from.why != "" || net.ParseIP(from.where.Host) != nil || from.hosts[from.where.Host] != "" {
-		return false
+// expected is a backend as it will be once it is made.
+func (f Found) expected(backend preflight.Service) preflight.Container {
+	made := preflight.Container{
+		Name: "backend (not created yet)", Environment: backend.Environment, ExtraHosts: backend.ExtraHosts, Networks: map[string]preflight.Attachment{},
 	}
-	_, holder := f.resolve(from, from.where.Host)
-	return holder == nil
+	for _, name := range backend.Networks {
+		made.Networks[name] = preflight.Attachment{}
+		for _, m := range f.members {
+			if at := m.Networks[name]; at.Gateway != "" {
+				made.Networks[name] = preflight.Attachment{Gateway: at.Gateway}
+			}
+		}
+	}
+	return made
+}
+
+// DatabaseContainer is the container that the backend's database is in; empty where that is none of the project.
+func (f Found) DatabaseContainer() string {
+	if _, holder, _ := f.locate(); holder != nil {
+		return holder.Name
+	}
+	return ""
+}
+
+// needsStrangers says whether the database's host may be a container outside the project, on a shared network.
+func (f Found) needsStrangers() bool {
+	where, holder, why := f.locate()
+	return why == "" && holder == nil && net.ParseIP(where.Host) == nil
 }
 
 // shares says whether a listed container is on a network of the backend.
 func (f Found) shares(c container.Summary) bool {
-	from, ok := f.source()
-	if !ok || c.NetworkSettings == nil {
+	from, _ := f.backend()
+	if c.NetworkSettings == nil {
 		return false
 	}
 	for network := range c.NetworkSettings.Networks {
-		if slices.Contains(from.networks, network) {
+		if _, ok := from.Networks[network]; ok {
 			return true
 		}
 	}

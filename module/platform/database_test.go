@@ -121,7 +121,7 @@ func TestBeforeThereIsABackendTheComposeFilesSayWhereTheDatabaseIs(t *testing.T)
 	at := func(url string, db container.InspectResponse) (string, error) {
 		found := describe("tower", []container.InspectResponse{db, on(inspected("r", "redis"), "tower_inner", "172.20.0.9")}, usual())
 		backend.Environment["TOWER_DB_URL"] = secret.New(url)
-		found.sources = append(found.sources, found.expected(backend))
+		found.backends = append(found.backends, found.expected(backend))
 		where, err := found.Database()
 		if err == nil {
 			assert.Equal(t, []any{"tower", true}, []any{where.User, where.Password.Equal(secret.New(canary))})
@@ -142,7 +142,7 @@ func TestAFoundPlatformPrintsNoSecret(t *testing.T) {
 	found := describe("tower", []container.InspectResponse{inspected("b", "backend", "TOWER_DB_URL=jdbc:mysql://u:"+canary+"@db/tower", "TOWER_DB_PASSWORD="+canary, "X="+canary)}, usual())
 	text, err := json.Marshal(found)
 	require.NoError(t, err)
-	assert.NotContains(t, string(text)+fmt.Sprintf("%v %+v %#v", found, found, found.sources), canary)
+	assert.NotContains(t, string(text)+fmt.Sprintf("%v %+v %#v", found, found, found.backends), canary)
 }
 
 func TestTheDatabaseIsNeverThatOfAnotherRole(t *testing.T) {

@@ -16,13 +16,12 @@ import (
 func describe(project string, inspected []container.InspectResponse, services Services) Found {
 	found := Found{Platform: proof.Platform{Project: project, Services: []proof.Service{}}}
 	for _, c := range inspected {
-		service := serviceOf(c, services)
-		found.Platform.Services = append(found.Platform.Services, service)
-		found.members = append(found.members, memberOf(c))
-		found.containers = append(found.containers, containerOf(c, services))
+		made := containerOf(c, services)
+		found.Platform.Services = append(found.Platform.Services, serviceOf(c, made))
+		found.containers, found.members = append(found.containers, made), append(found.members, made)
 		// Backends alone: another container, such as Groundswell's, may have a TOWER_DB_URL of its own.
-		if service.Role == proof.RoleBackend {
-			found.sources = append(found.sources, sourceOf(c))
+		if made.Role == proof.RoleBackend {
+			found.backends = append(found.backends, made)
 		}
 	}
 	found.Platform.Mounts = preflight.Mounts(found.containers)
@@ -32,13 +31,11 @@ func describe(project string, inspected []container.InspectResponse, services Se
 	return found
 }
 
-func serviceOf(c container.InspectResponse, services Services) proof.Service {
-	name := c.Config.Labels[labelService]
+func serviceOf(c container.InspectResponse, made preflight.Container) proof.Service {
 	service := proof.Service{
-		Name: name, Role: roleOf(name, services), Container: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image, RestartCount: c.RestartCount,
+		Name: made.Service, Role: made.Role, Container: made.Name, Image: made.Image, State: made.State, ExitCode: made.ExitCode, RestartCount: c.RestartCount,
 	}
 	if s := c.State; s != nil {
-		service.State, service.ExitCode = s.Status, s.ExitCode
 		service.StartedAt, service.FinishedAt = at(s.StartedAt), at(s.FinishedAt)
 		if s.Health != nil && s.Health.Status != container.NoHealthcheck {
 			service.Health = s.Health.Status
@@ -66,4 +63,22 @@ func at(text string) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// attachments are the networks on which the Engine resolves names: all but the three that it brings along.
+func attachments(c container.InspectResponse) map[string]preflight.Attachment {
+	found := map[string]preflight.Attachment{}
+	if c.NetworkSettings == nil {
+		return found
+	}
+	for name, at := range c.NetworkSettings.Networks {
+		if at == nil || name == "bridge" || name == "host" || name == "none" {
+			continue
+		}
+		found[name] = preflight.Attachment{
+			Address: cmp.Or(at.IPAddress, at.GlobalIPv6Address), Gateway: cmp.Or(at.Gateway, at.IPv6Gateway),
+			Names: slices.Concat(at.Aliases, at.DNSNames, []string{c.Config.Labels[labelService], strings.TrimPrefix(c.Name, "/")}), // DNSNames since API 1.44
+		}
+	}
+	return found
 }

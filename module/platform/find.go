@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,22 +27,20 @@ const (
 // Services are the names of the compose services that play a part.
 type Services struct{ Migrate, Backends, Cron []string }
 
-// Query says which compose project is meant. Without Project it is the one that has a backend and a cron service; of several
-// the one that was started in Dir.
+// Query names the project. Without a name it is the one with backend and cron, or of several the one started in Dir.
 type Query struct {
 	Project  string
 	Dir      string
 	Services Services
 }
 
-// Found is a compose project with what its containers are. Of their environment it keeps where the database is.
+// Found is a compose project with what its containers are.
 type Found struct {
 	Platform proof.Platform
 
-	sources []source // of the backends: where they say the database is
-	members []member // who may be meant by the name of the database's host
-
 	containers []preflight.Container
+	backends   []preflight.Container // that may be asked for the database
+	members    []preflight.Container // that may be meant by the name of the database's host
 }
 
 // Find looks for the project's containers, whatever their state, sorted by service, then by container; one-off containers
@@ -55,38 +54,46 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == project })
+	found, err := e.project(ctx, list, project, query.Services)
 	if err != nil {
 		return Found{}, err
 	}
-	found := describe(project, inspected, query.Services)
 	if len(found.Platform.Services) == 0 {
 		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
 	}
-	if query.Project == "" && !found.Platform.Has(proof.RoleCron) && !slices.ContainsFunc(found.sources, func(s source) bool { return s.tower }) {
+	if query.Project == "" && len(found.Platform.Of(proof.RoleCron)) == 0 && !slices.ContainsFunc(found.backends, isTower) {
 		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
 	}
 	err = e.addStrangers(ctx, list, &found)
 	return found, err
 }
 
-// Await is Find for a project that is just being started: it may have no backend yet, and then the compose files say where
-// the database is.
+// Await is Find for a project that is being started: without a backend the compose files name the database.
 func (e *Engine) Await(ctx context.Context, query Query, backend preflight.Service) (Found, error) {
 	list, err := e.list(ctx)
 	if err != nil {
 		return Found{}, err
 	}
-	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == query.Project })
+	found, err := e.project(ctx, list, query.Project, query.Services)
 	if err != nil {
 		return Found{}, err
 	}
-	found := describe(query.Project, inspected, query.Services)
-	if len(found.sources) == 0 {
-		found.sources = append(found.sources, found.expected(backend))
+	if len(found.backends) == 0 {
+		found.backends = append(found.backends, found.expected(backend))
 	}
 	err = e.addStrangers(ctx, list, &found)
 	return found, err
+}
+
+// project is a compose project of those that are listed.
+func (e *Engine) project(ctx context.Context, list []container.Summary, name string, services Services) (Found, error) {
+	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == name })
+	return describe(name, inspected, services), err
+}
+
+// isTower says whether a container has settings of the Platform.
+func isTower(c preflight.Container) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Keys(c.Environment)), func(name string) bool { return strings.HasPrefix(name, "TOWER_") })
 }
 
 func (e *Engine) addStrangers(ctx context.Context, list []container.Summary, found *Found) error {
@@ -97,7 +104,7 @@ func (e *Engine) addStrangers(ctx context.Context, list []container.Summary, fou
 		return c.Labels[labelProject] != found.Platform.Project && found.shares(c)
 	})
 	for _, c := range strangers {
-		found.members = append(found.members, memberOf(c))
+		found.members = append(found.members, containerOf(c, Services{}))
 	}
 	return err
 }
@@ -154,8 +161,7 @@ func isService(c container.Summary) bool {
 	return c.Labels[labelService] != "" && !strings.EqualFold(c.Labels[labelOneOff], "true")
 }
 
-// choose gives the project's name: the one asked for, or the only one that looks like a Platform. Cron starts last, so
-// without a project that has both, the only one that has a backend is taken.
+// choose gives the project's name. Cron starts last, so without a project that has both, a backend is enough.
 func choose(list []container.Summary, query Query) (string, error) {
 	projects, backend, cron, here := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range list {
@@ -174,30 +180,26 @@ func choose(list []container.Summary, query Query) (string, error) {
 		}
 		return query.Project, nil
 	}
-	switch inDir := which(projects, func(p string) bool { return here[p] && backend[p] }); {
-	case len(inDir) == 1:
-		return inDir[0], nil
-	case len(inDir) > 1:
-		return "", ambiguous(inDir)
-	}
+	inDir := which(projects, func(p string) bool { return here[p] && backend[p] })
 	both := which(projects, func(p string) bool { return backend[p] && cron[p] })
 	alone := which(projects, func(p string) bool { return backend[p] && !cron[p] })
-	switch {
-	case len(both) == 1:
-		return both[0], nil
-	case len(both) > 1:
-		return "", ambiguous(both)
-	case len(alone) == 1:
-		return alone[0], nil
-	case len(alone) > 1:
-		return "", notFound(noProject(query.Services) + fmt.Sprintf(" Several have a backend alone: %s.", strings.Join(alone, ", ")))
+	for _, candidates := range [][]string{inDir, both} {
+		switch len(candidates) {
+		case 0:
+		case 1:
+			return candidates[0], nil
+		default:
+			return "", fault.New(fault.CodePlatformAmbiguous, "Name the one that is meant with compose_project.",
+				"Several compose projects look like a Platform: %s.", strings.Join(candidates, ", "))
+		}
 	}
-	return "", notFound(noProject(query.Services))
-}
-
-func ambiguous(projects []string) error {
-	return fault.New(fault.CodePlatformAmbiguous, "Name the one that is meant with compose_project.",
-		"Several compose projects look like a Platform: %s.", strings.Join(projects, ", "))
+	switch len(alone) {
+	case 0:
+		return "", notFound(noProject(query.Services))
+	case 1:
+		return alone[0], nil
+	}
+	return "", notFound(noProject(query.Services) + fmt.Sprintf(" Several have a backend alone: %s.", strings.Join(alone, ", ")))
 }
 
 func which(projects map[string]bool, is func(string) bool) []string {

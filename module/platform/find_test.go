@@ -134,9 +134,9 @@ func TestStateTimesAndHealthAreTheEngines(t *testing.T) {
 	assert.Equal(t, proof.Service{
 		Name: "backend", Role: proof.RoleBackend, Container: "tower-backend-1", Image: "image", State: "exited", ExitCode: 137, RestartCount: 3, Health: "unhealthy",
 		StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC),
-	}, serviceOf(c, usual()))
+	}, serviceOf(c, containerOf(c, usual())))
 	c.State.Health.Status = container.NoHealthcheck
-	assert.Empty(t, serviceOf(c, usual()).Health)
+	assert.Empty(t, serviceOf(c, containerOf(c, usual())).Health)
 	c.State = nil
-	assert.Empty(t, serviceOf(c, usual()).State, "an Engine that says nothing of the state is survived")
+	assert.Empty(t, serviceOf(c, containerOf(c, usual())).State, "an Engine that says nothing of the state is survived")
 }

@@ -20,39 +20,22 @@ import (
 const readyTimeout = 5 * time.Second
 
 // Ready asks the health URL once, for 5 seconds at most. 200 is ready, and 301 to https too, as the installer's reverse
-// proxy answers; redirects are not followed. client may be nil: then no proxy is asked and no connection stays open.
-func Ready(ctx context.Context, client *http.Client, address string, now func() time.Time) proof.Readiness {
-	result := ask(ctx, client, address, now)
-	if result.Status != 0 {
-		result.Ready, result.Detail = judge(result.Status, result.location)
-	}
-	return result.Readiness
+// proxy answers. Redirects are not followed, no proxy is asked, and no connection stays open.
+func Ready(ctx context.Context, address string, now func() time.Time) proof.Readiness {
+	return ask(ctx, address, now, judge)
 }
 
 // Healthy asks a backend itself, as Ready does; 200 alone is healthy.
-func Healthy(ctx context.Context, client *http.Client, address string, now func() time.Time) proof.Readiness {
-	result := ask(ctx, client, address, now)
-	if result.Status != 0 {
-		result.Ready, result.Detail = result.Status == http.StatusOK, fmt.Sprintf("status %d", result.Status)
-	}
-	return result.Readiness
-}
-
-// answer is what came back, not judged yet.
-type answer struct {
-	proof.Readiness
-	location string
+func Healthy(ctx context.Context, address string, now func() time.Time) proof.Readiness {
+	return ask(ctx, address, now, func(status int, _ string) (bool, string) {
+		return status == http.StatusOK, fmt.Sprintf("status %d", status)
+	})
 }
 
 // mostOfAnswer is how much of an answer is read: service-info has some kilobytes.
 const mostOfAnswer = 1 << 20
 
-func ask(ctx context.Context, client *http.Client, address string, now func() time.Time) (result answer) {
-	asking := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	if client != nil {
-		asking = *client
-	}
-	asking.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+func ask(ctx context.Context, address string, now func() time.Time, judge func(status int, location string) (bool, string)) (result proof.Readiness) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	result.At = now()
@@ -67,14 +50,17 @@ func ask(ctx context.Context, client *http.Client, address string, now func() ti
 		result.Detail = "the URL is not understood"
 		return result
 	}
-	response, err := asking.Do(request)
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
 	result.At = now()
 	if err != nil {
 		result.Detail = unanswered(err)
 		return result
 	}
 	defer func() { _ = response.Body.Close() }()
-	result.Status, result.location = response.StatusCode, response.Header.Get("Location")
 	var said struct {
 		ServiceInfo struct {
 			Version string `json:"version"`
@@ -83,6 +69,8 @@ func ask(ctx context.Context, client *http.Client, address string, now func() ti
 	if json.NewDecoder(io.LimitReader(response.Body, mostOfAnswer)).Decode(&said) == nil {
 		result.Version = said.ServiceInfo.Version
 	}
+	result.Status = response.StatusCode
+	result.Ready, result.Detail = judge(response.StatusCode, response.Header.Get("Location"))
 	return result
 }
 

@@ -49,7 +49,7 @@ func TestReadyIs200OrTheRedirectToHTTPS(t *testing.T) {
 				w.WriteHeader(test.status)
 			}))
 			defer server.Close()
-			got := Ready(t.Context(), nil, server.URL+"/api/service-info", noon)
+			got := Ready(t.Context(), server.URL+"/api/service-info", noon)
 			assert.Equal(t, test.ready, got.Ready)
 			assert.Equal(t, test.status, got.Status)
 			assert.Contains(t, got.Detail, fmt.Sprint(test.status))
@@ -101,7 +101,7 @@ func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
 		t.Run(test.says, func(t *testing.T) {
 			ctx, cancel := test.ctx()
 			defer cancel()
-			got := Ready(ctx, nil, test.url, noon)
+			got := Ready(ctx, test.url, noon)
 			assert.False(t, got.Ready)
 			assert.Zero(t, got.Status)
 			assert.Contains(t, got.Detail, test.says)
@@ -117,8 +117,8 @@ func TestNoProxyIsAskedForTheHealthOfThePlatform(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		for _, address := range []string{"http://192.0.2.1:8000/api/service-info", "https://192.0.2.1/health"} {
-			assert.False(t, Ready(ctx, nil, address, noon).Ready, address)
-			assert.False(t, Healthy(ctx, nil, address, noon).Ready, address)
+			assert.False(t, Ready(ctx, address, noon).Ready, address)
+			assert.False(t, Healthy(ctx, address, noon).Ready, address)
 		}
 		return
 	}
@@ -141,7 +141,7 @@ func TestAPasswordInTheHealthURLIsNotShown(t *testing.T) {
 		assert.Equal(t, canary, password)
 	}))
 	defer server.Close()
-	got := Ready(t.Context(), http.DefaultClient, "http://me:"+canary+"@"+server.Listener.Addr().String(), noon)
+	got := Ready(t.Context(), "http://me:"+canary+"@"+server.Listener.Addr().String(), noon)
 	assert.True(t, got.Ready)
 	assert.NotContains(t, fmt.Sprint(got), canary)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -28,26 +28,24 @@ const (
 // Containers are the project's, as the preflight needs them.
 func (f Found) Containers() []preflight.Container { return f.containers }
 
-// Survey is Find for a Platform that may be down: without a project that looks like a Platform it finds the containers, if
-// any, of the one that is named. Others are the backends and crons of other projects.
+// Survey is Find for a Platform that may be down. Others are the backends and crons of other projects.
 func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others []preflight.Container, err error) {
 	list, err := e.list(ctx)
 	if err != nil {
 		return Found{}, nil, err
 	}
-	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == query.Project })
+	found, err = e.project(ctx, list, query.Project, query.Services)
+	for i := range found.containers {
+		if err == nil {
+			err = e.addFromImage(ctx, &found.containers[i])
+		}
+	}
 	if err != nil {
 		return Found{}, nil, err
 	}
-	found = describe(query.Project, inspected, query.Services)
-	for i := range found.containers {
-		if found.containers[i].FromImage, err = e.brought(ctx, inspected, found.containers[i].Name); err != nil {
-			return Found{}, nil, err
-		}
-	}
 	for _, c := range list {
 		role := roleOf(c.Labels[labelService], query.Services)
-		if isService(c) && c.Labels[labelProject] != query.Project && (role == proof.RoleBackend || role == proof.RoleCron) {
+		if isService(c) && c.Labels[labelProject] != query.Project && role.HoldsKeys() {
 			others = append(others, preflight.Container{
 				Name: nameOf(c), Service: c.Labels[labelService], Project: c.Labels[labelProject], Role: role, Image: c.Image, Dir: c.Labels[labelDir],
 			})
@@ -56,22 +54,21 @@ func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others [
 	return found, others, nil
 }
 
-// brought is the environment that a container's image has of its own.
-func (e *Engine) brought(ctx context.Context, inspected []container.InspectResponse, name string) (map[string]secret.Secret, error) {
-	at := slices.IndexFunc(inspected, func(c container.InspectResponse) bool { return strings.TrimPrefix(c.Name, "/") == name })
+// addFromImage looks up the environment that a container's image has of its own.
+func (e *Engine) addFromImage(ctx context.Context, c *preflight.Container) error {
+	if len(c.ImageIDs) == 0 {
+		return nil
+	}
 	limited, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	image, err := e.client.ImageInspect(limited, inspected[at].Image)
-	if cerrdefs.IsNotFound(err) {
-		return nil, nil
+	image, err := e.client.ImageInspect(limited, c.ImageIDs[len(c.ImageIDs)-1])
+	switch {
+	case err != nil && !cerrdefs.IsNotFound(err):
+		return e.broken(ctx, "it does not inspect the image of container "+c.Name, err)
+	case err == nil && image.Config != nil:
+		c.FromImage = environmentOf(image.Config.Env)
 	}
-	if err != nil {
-		return nil, e.broken(ctx, "it does not inspect the image of container "+name, err)
-	}
-	if image.Config == nil {
-		return nil, nil
-	}
-	return environmentOf(image.Config.Env), nil
+	return nil
 }
 
 // Images gives the id of each reference; empty for one that is not on this VM.
@@ -94,7 +91,7 @@ func containerOf(c container.InspectResponse, services Services) preflight.Conta
 	made := preflight.Container{
 		Name: strings.TrimPrefix(c.Name, "/"), Service: name, Project: c.Config.Labels[labelProject], Role: roleOf(name, services),
 		Dir: c.Config.Labels[labelDir], Files: split(c.Config.Labels[labelFiles]), EnvFiles: split(c.Config.Labels[labelEnvFile]), Compose: c.Config.Labels[labelVersion],
-		Image: c.Config.Image, Environment: environmentOf(c.Config.Env),
+		Image: c.Config.Image, Environment: environmentOf(c.Config.Env), Networks: attachments(c),
 	}
 	for _, id := range []string{c.Config.Labels[labelImage], c.Image} {
 		if id != "" {
@@ -102,7 +99,8 @@ func containerOf(c container.InspectResponse, services Services) preflight.Conta
 		}
 	}
 	if c.State != nil {
-		made.Running, made.ExitCode, made.Begun = c.State.Running, c.State.ExitCode, !at(c.State.StartedAt).IsZero()
+		made.State, made.Running, made.ExitCode = c.State.Status, c.State.Running, c.State.ExitCode
+		made.Begun = !at(c.State.StartedAt).IsZero()
 	}
 	for _, m := range c.Mounts {
 		switch m.Type {
@@ -114,6 +112,7 @@ func containerOf(c container.InspectResponse, services Services) preflight.Conta
 		}
 	}
 	if c.HostConfig != nil {
+		made.ExtraHosts = c.HostConfig.ExtraHosts
 		for port, bindings := range c.HostConfig.PortBindings {
 			for _, b := range bindings {
 				made.Ports = append(made.Ports, preflight.Port(b.HostIP, b.HostPort, string(port)))
@@ -121,10 +120,9 @@ func containerOf(c container.InspectResponse, services Services) preflight.Conta
 		}
 		slices.Sort(made.Ports)
 	}
-	attached := endpointsOf(c)
-	for _, network := range slices.Sorted(maps.Keys(attached)) {
-		if at := attached[network]; at.address != "" {
-			made.Addresses = append(made.Addresses, at.address)
+	for _, network := range slices.Sorted(maps.Keys(made.Networks)) {
+		if address := made.Networks[network].Address; address != "" {
+			made.Addresses = append(made.Addresses, address)
 		}
 	}
 	return made
@@ -161,20 +159,11 @@ func Settings(containers []preflight.Container) (texts, unreadable map[string]st
 			}
 			text, err := os.ReadFile(m.Source)
 			if err != nil {
-				unreadable[m.Source] = reason(err)
+				unreadable[m.Source] = fault.Reason(err)
 				continue
 			}
 			texts[m.Source] = string(text)
 		}
 	}
 	return texts, unreadable
-}
-
-// reason is an error of a file without its path, which the sentence around it has.
-func reason(err error) string {
-	text := err.Error()
-	if at := strings.LastIndex(text, ": "); at >= 0 {
-		text = text[at+2:]
-	}
-	return text
 }

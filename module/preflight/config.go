@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,45 +43,31 @@ type Service struct {
 
 // raw is compose's JSON. Versions 2.24 to 5 agree on what is used here.
 type raw struct {
-	Name     string                `json:"name"`
-	Services map[string]rawService `json:"services"`
-	Volumes  map[string]rawName    `json:"volumes"`
-	Networks map[string]rawName    `json:"networks"`
-}
-
-type rawName struct {
-	Name string `json:"name"`
+	Name              string
+	Services          map[string]rawService
+	Volumes, Networks map[string]struct{ Name string }
 }
 
 type rawService struct {
-	Image       string                     `json:"image"`
-	Profiles    []string                   `json:"profiles"`
-	PullPolicy  string                     `json:"pull_policy"`
-	Restart     string                     `json:"restart"`
-	VolumesFrom []string                   `json:"volumes_from"`
-	Environment map[string]*secret.Secret  `json:"environment"`
-	Scale       *int                       `json:"scale"`
-	Networks    map[string]json.RawMessage `json:"networks"`
-	ExtraHosts  json.RawMessage            `json:"extra_hosts"` // a list, of host=address or, before compose 2.24.1, host:address
-	DependsOn   map[string]struct {
-		Condition string `json:"condition"`
-	} `json:"depends_on"`
-	Deploy struct {
-		Replicas *int `json:"replicas"`
-	} `json:"deploy"`
-	Volumes []struct {
-		Type   string `json:"type"`
-		Source string `json:"source"`
-		Target string `json:"target"`
-	} `json:"volumes"`
-	Ports []struct {
+	Image       string                                `json:"image"`
+	Profiles    []string                              `json:"profiles"`
+	PullPolicy  string                                `json:"pull_policy"`
+	Restart     string                                `json:"restart"`
+	VolumesFrom []string                              `json:"volumes_from"`
+	Environment map[string]*secret.Secret             `json:"environment"`
+	Scale       *int                                  `json:"scale"`
+	Networks    map[string]json.RawMessage            `json:"networks"`
+	ExtraHosts  json.RawMessage                       `json:"extra_hosts"` // a list, of host=address or, before compose 2.24.1, host:address
+	DependsOn   map[string]struct{ Condition string } `json:"depends_on"`
+	Deploy      struct{ Replicas *int }
+	Volumes     []struct{ Type, Source, Target string }
+	Ports       []struct {
 		HostIP    string          `json:"host_ip"`
-		Published json.RawMessage `json:"published"` // a string, or a number
-		Target    int             `json:"target"`
-		Protocol  string          `json:"protocol"`
-	} `json:"ports"`
-	Secrets []rawFile `json:"secrets"`
-	Configs []rawFile `json:"configs"`
+		Published json.RawMessage // a string, or a number
+		Target    int
+		Protocol  string
+	}
+	Secrets, Configs []rawFile
 
 	ContainerName string `json:"container_name"`
 	NetworkMode   string `json:"network_mode"`
@@ -92,10 +79,7 @@ type rawEndpoint struct {
 	IPv6Address string   `json:"ipv6_address"`
 }
 
-type rawFile struct {
-	Source string `json:"source"`
-	Target string `json:"target"`
-}
+type rawFile struct{ Source, Target string }
 
 // ParseConfig reads what docker compose config --format json printed.
 func ParseConfig(text []byte) (Config, error) {
@@ -211,3 +195,15 @@ func unescaped(value secret.Secret) secret.Secret {
 }
 
 func plain(text string) string { return strings.ReplaceAll(text, "$$", "$") }
+
+// ParseEvents reads the lines "Container <name> <what>" of docker compose up --dry-run, as versions 2.24 to 5 write them.
+func ParseEvents(text string) []Event {
+	var events []Event
+	said := regexp.MustCompile(`(?:^|\s)Container (\S+)\s+([A-Z][a-z]+)\s*$`)
+	for line := range strings.Lines(text) {
+		if m := said.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+			events = append(events, Event{Container: m[1], Action: m[2]})
+		}
+	}
+	return events
+}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -33,11 +32,16 @@ type Before struct {
 	Mounts  map[string][]string
 }
 
-// Differences are the ways in which a start would not make the Platform that runs, a sentence each, and what may deserve a
-// look. None: it would.
+// Differences says, a sentence each, how a start would not make the Platform that runs, and what deserves a look.
 func Differences(c Comparison) (differences, warnings []string) {
 	down := Down(c.Containers)
-	add := func(sentences ...string) { differences = append(differences, sentences...) }
+	add := func(sentences ...string) {
+		for _, one := range sentences {
+			if !slices.Contains(differences, one) {
+				differences = append(differences, one)
+			}
+		}
+	}
 	add(c.elsewhere()...)
 	add(c.secondPlatform()...)
 	if c.Before != nil {
@@ -58,23 +62,13 @@ func Differences(c Comparison) (differences, warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("Service %s asks its registry for a newer image at every start (pull_policy). The outage may upgrade it.", name))
 		}
 	}
-	return unique(differences), warnings
-}
-
-func unique(sentences []string) []string {
-	var once []string
-	for _, s := range sentences {
-		if !slices.Contains(once, s) {
-			once = append(once, s)
-		}
-	}
-	return once
+	return differences, warnings
 }
 
 // elsewhere: the containers were made by compose in another directory.
 func (c Comparison) elsewhere() []string {
 	for _, one := range c.Containers {
-		if one.Dir != "" && one.Dir != c.Dir && (one.Role == proof.RoleBackend || one.Role == proof.RoleCron) {
+		if one.Dir != "" && one.Dir != c.Dir && one.Role.HoldsKeys() {
 			return []string{fmt.Sprintf("The Platform was started in the directory %s, not in %s. Cause: compose_dir is another directory than the one it was started in. Set compose_dir to %s.", one.Dir, c.Dir, one.Dir)}
 		}
 	}
@@ -83,7 +77,7 @@ func (c Comparison) elsewhere() []string {
 
 // secondPlatform: another project has what a start would make once more.
 func (c Comparison) secondPlatform() []string {
-	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role == proof.RoleBackend || one.Role == proof.RoleCron }) {
+	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role.HoldsKeys() }) {
 		return nil
 	}
 	var projects []string
@@ -254,8 +248,7 @@ func Profiles(all Config, containers []Container) []string {
 	return slices.DeleteFunc(slices.Compact(has), func(p string) bool { return slices.Contains(lacks, p) })
 }
 
-// Followers are the services that depend on a backend, directly or not, and are no key holders: nginx, for one, looks a name
-// up once, at its start, and keeps the address.
+// Followers are the services that depend on a backend and hold no key: nginx, for one, keeps its address until a restart.
 func Followers(config Config, holders, backends []string) []string {
 	follows := map[string]bool{}
 	for changed := true; changed; {

@@ -4,6 +4,8 @@
 package preflight
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,6 +19,7 @@ type Container struct {
 	Service  string
 	Project  string
 	Role     proof.Role
+	State    string // created, running, restarting, exited, dead, paused
 	Running  bool
 	Begun    bool // it was started at least once
 	ExitCode int
@@ -33,6 +36,24 @@ type Container struct {
 	Mounts      []Mount
 	Ports       []string // address:published->target/protocol
 	Addresses   []string
+	Networks    map[string]Attachment // on which the Engine resolves names
+	ExtraHosts  []string              // host:address
+}
+
+// Attachment is a container's place on a network.
+type Attachment struct {
+	Address, Gateway string // empty unless it runs
+	Names            []string
+}
+
+// Gateway is that of the first network that has one.
+func (c Container) Gateway() string {
+	for _, network := range slices.Sorted(maps.Keys(c.Networks)) {
+		if gateway := c.Networks[network].Gateway; gateway != "" {
+			return gateway
+		}
+	}
+	return ""
 }
 
 // Mount is a host path or the name of a volume, and where it is in the container.
@@ -77,4 +98,95 @@ func list(names []string) string {
 		return strings.Join(names, "")
 	}
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// mounts compares those of one container with those that a start would give it.
+func (c Comparison) mounts(one Container, service Service) []string {
+	var found []string
+	would := map[string]string{}
+	for _, m := range service.Mounts {
+		would[m.Target] = m.Source
+	}
+	for _, m := range one.Mounts {
+		source, ok := would[m.Target]
+		delete(would, m.Target)
+		switch {
+		case ok && source == m.Source:
+		case ok:
+			found = append(found, fmt.Sprintf("%s would be recreated with another %s (%s instead of %s).%s", c.called(one), c.what(one, m.Target), source, m.Source, c.whose(source, m.Source)))
+		case m.Anonymous && one.Name == c.Database:
+			found = append(found, fmt.Sprintf("%s keeps %s in a volume without a name: after an outage the next container would get an empty one. Give it a named volume or a directory first.", c.called(one), m.Target))
+		case m.Anonymous || service.Inherits || slices.Contains(service.Own, m.Target):
+		default:
+			found = append(found, fmt.Sprintf("%s would be recreated without its mount %s.", c.called(one), m))
+		}
+	}
+	for _, target := range slices.Sorted(maps.Keys(would)) {
+		found = append(found, fmt.Sprintf("%s would be recreated with a further mount (%s:%s).", c.called(one), would[target], target))
+	}
+	return found
+}
+
+func (c Comparison) called(one Container) string {
+	if one.Name == c.Database {
+		return "The database container " + one.Name
+	}
+	return "Container " + one.Name
+}
+
+func (c Comparison) what(one Container, target string) string {
+	if one.Name == c.Database {
+		return "data directory"
+	}
+	return "source of " + target
+}
+
+// whose says why a path is another one: $HOME or $PWD of somebody else.
+func (c Comparison) whose(would, is string) string {
+	for _, known := range []struct{ variable, value string }{{"HOME", c.Home}, {"PWD", c.Dir}} {
+		rest, ok := strings.CutPrefix(would, known.value+"/")
+		if known.value == "" || !ok {
+			continue
+		}
+		other, ok := strings.CutSuffix(is, "/"+rest)
+		if !ok || other == "" {
+			continue
+		}
+		if known.variable == "HOME" {
+			return fmt.Sprintf(" Cause: the compose file uses $HOME, and Docker Compose runs as a user whose home is %s. Run it as the user whose home is %s (of the role: seqera_crypto_rotation_compose_user).", known.value, other)
+		}
+		return fmt.Sprintf(" Cause: the compose file uses $PWD or a relative path, and the Platform was started in %s. Set compose_dir to %s.", other, other)
+	}
+	return ""
+}
+
+// Moved compares with what an earlier look said: the project, and the mounts of each service that both know.
+func Moved(before Before, project string, mounts map[string][]string) []string {
+	var found []string
+	if before.Project != "" && before.Project != project {
+		found = append(found, fmt.Sprintf("The Platform's project was %s, and is %s now.", before.Project, project))
+	}
+	for _, name := range slices.Sorted(maps.Keys(before.Mounts)) {
+		now, ok := mounts[name]
+		if !ok {
+			continue
+		}
+		was := slices.Sorted(slices.Values(before.Mounts[name]))
+		if !slices.Equal(was, now) {
+			found = append(found, fmt.Sprintf("Service %s has other mounts than before (%s instead of %s).", name, orNone(now), orNone(was)))
+		}
+	}
+	return found
+}
+
+func planned(config Config) map[string][]string {
+	mounts := map[string][]string{}
+	for name, service := range config.Services {
+		mounts[name] = []string{}
+		for _, m := range service.Mounts {
+			mounts[name] = append(mounts[name], m.String())
+		}
+		slices.Sort(mounts[name])
+	}
+	return mounts
 }

@@ -1,11 +1,11 @@
 package preflight
 
 import (
+	"regexp"
 	"strings"
 )
 
-// settings is what a scan of the Platform's tower.yml finds. It is no YAML parser: it knows block mappings, dotted keys and
-// comments, which is how that file is written; in flow style it finds the names, and no application name.
+// settings is what a scan of tower.yml finds. It is no YAML parser: it knows block mappings, dotted keys and comments.
 type settings struct {
 	names       []string // dotted, as far as the indentation tells
 	application string   // micronaut.application.name
@@ -66,17 +66,5 @@ func bare(value string) string {
 
 // hyphens spells a name as Micronaut does: secretRotation and secret_rotation are secret-rotation.
 func hyphens(name string) string {
-	var out strings.Builder
-	for _, r := range name {
-		switch {
-		case r >= 'A' && r <= 'Z':
-			out.WriteByte('-')
-			out.WriteRune(r + 'a' - 'A')
-		case r == '_':
-			out.WriteByte('-')
-		default:
-			out.WriteRune(r)
-		}
-	}
-	return out.String()
+	return strings.ReplaceAll(strings.ToLower(regexp.MustCompile("[A-Z]").ReplaceAllString(name, "-$0")), "_", "-")
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,26 +111,17 @@ func tag(image string) string {
 
 // release reads the first two numbers of a version such as v25.2.0-rc1.
 func release(text string) (major, minor int, ok bool) {
-	parts := strings.SplitN(strings.TrimPrefix(text, "v"), ".", 3)
-	if len(parts) < 2 {
+	numbers := regexp.MustCompile(`^v?(\d{1,9})\.(\d{1,9})`).FindStringSubmatch(text)
+	if numbers == nil {
 		return 0, 0, false
 	}
-	digits := parts[1]
-	if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
-		digits = digits[:end]
-	}
-	major, err := strconv.Atoi(parts[0])
-	if err != nil {
-		return 0, 0, false
-	}
-	minor, err = strconv.Atoi(digits)
-	return major, minor, err == nil
+	major, _ = strconv.Atoi(numbers[1])
+	minor, _ = strconv.Atoi(numbers[2])
+	return major, minor, true
 }
 
 func (f Facts) holders() []Container {
-	return slices.DeleteFunc(slices.Clone(f.Containers), func(c Container) bool {
-		return c.Role != proof.RoleBackend && c.Role != proof.RoleCron
-	})
+	return slices.DeleteFunc(slices.Clone(f.Containers), func(c Container) bool { return !c.Role.HoldsKeys() })
 }
 
 func value(c Container, name string) string {
@@ -178,12 +170,11 @@ func (f Facts) overrides(v *Verdict) {
 	}
 }
 
-// Overriding are the names of parameters that Micronaut prefers to ours, or takes for the same: /config/<app>_<environment>/…
-// wins over /config/<app>/…, and a.b.c is a/b/c.
+// Overriding are the names that Micronaut prefers to ours, such as /config/<app>_<environment>/…, or takes for the same (a.b.c).
 func Overriding(containers []Container, configPrefix string, ours []string) []string {
 	environments := map[string]bool{}
 	for _, c := range containers {
-		if c.Role == proof.RoleBackend || c.Role == proof.RoleCron {
+		if c.Role.HoldsKeys() {
 			for _, name := range micronaut(c) {
 				environments[name] = true
 			}

@@ -28,7 +28,7 @@ func FuzzAProofThatNobodySignedDoesNotFit(f *testing.F) {
 			return
 		}
 		if proof != nil {
-			assert.NotEqual(t, proof.MAC, proof.signed(prints, secret.New("invented")))
+			assert.NotEqual(t, proof.MAC, proof.mac(prints, secret.New("invented")))
 		}
 	})
 }

@@ -72,8 +72,7 @@ type Progress struct {
 	ETASeconds *int    `json:"eta_seconds"` // nil while no rate is known
 }
 
-// Judge makes the checks in the order in which they depend on each other. What is not there yet but may still come is Pending;
-// what cannot come right by waiting is an error, a fault.
+// Judge makes the checks in order. What may still come is Pending; what waiting cannot put right is a fault.
 func Judge(o Observed, asked Asked, prints Fingerprinter) (Verdict, error) {
 	if err := o.Parameters.ready(prints); err != nil {
 		return Verdict{}, err

@@ -24,8 +24,7 @@ type Observed struct {
 	Known        []Known // how many records there were before, also where the baseline itself is lost
 }
 
-// Names are the standalone SSM parameters of one installation. Source: "Secret key rotation" in the enterprise configuration
-// overview, and the installer's 005_parameter_store.tf.
+// Names are the standalone SSM parameters (Seqera's configuration overview; the installer's 005_parameter_store.tf).
 type Names struct {
 	Current        string // <config_prefix>/tower/crypto/secretKey
 	Previous       string // <config_prefix>/tower/secret-rotation/previous-key
@@ -86,6 +85,9 @@ const (
 	RoleCron    Role = "cron"
 	RoleOther   Role = "other"
 )
+
+// HoldsKeys says whether services of this role read the keys.
+func (r Role) HoldsKeys() bool { return r == RoleBackend || r == RoleCron }
 
 // Platform is what the Docker Engine and the health URLs say of one compose project.
 type Platform struct {

@@ -74,8 +74,7 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 			detail := fmt.Sprintf("cron container %s has not started yet", cron.Container)
 			return detail, notYet(detail), nil
 		}
-		// When the backends were ready is the order, where it is known: one that restarts later comes back with both keys. Else their
-		// starts are, but for one that restarted by itself, whose first start nobody knows.
+		// A backend that restarts later comes back with both keys: the order is when they were ready, or else their first starts.
 		early := cron.StartedAt.Before(asked.BackendsReadyAt)
 		if asked.BackendsReadyAt.IsZero() {
 			early = !cron.StartedAt.After(backendStart)
@@ -108,20 +107,11 @@ func notRunning(s Service) string {
 	return fmt.Sprintf("%s container %s is %s", s.Role, s.Container, s.State)
 }
 
-// services are the containers of a role.
-func (o Observed) services(role Role) []Service {
-	var found []Service
-	for _, service := range o.Platform.Services {
-		if service.Role == role {
-			found = append(found, service)
-		}
-	}
-	return found
-}
+func (o Observed) services(role Role) []Service { return o.Platform.Of(role) }
 
-// Has says whether a container of the role is there, whatever its state.
-func (p Platform) Has(role Role) bool {
-	return slices.ContainsFunc(p.Services, func(s Service) bool { return s.Role == role })
+// Of are the containers of a role, whatever their state.
+func (p Platform) Of(role Role) []Service {
+	return slices.DeleteFunc(slices.Clone(p.Services), func(s Service) bool { return s.Role != role })
 }
 
 func latest(services []Service) time.Time {
@@ -137,8 +127,7 @@ func latest(services []Service) time.Time {
 // clockGrain is how exactly SSM's clock is known: its answers tell it in whole seconds.
 const clockGrain = time.Second
 
-// changed is when the last of the parameters that a backend reads at its start changed, by the clock of this machine: the
-// Engine's times are by it, SSM's are not.
+// changed is when a parameter that a backend reads last changed, by this machine's clock, as the Engine's times are.
 func (o Observed) changed() time.Time {
 	var last time.Time
 	for _, parameter := range []Parameter{o.Parameters.Current, o.Parameters.Previous, o.Parameters.Switch} {

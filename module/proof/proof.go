@@ -67,25 +67,21 @@ type Exception struct {
 }
 
 // Sign fills in MAC with the new key.
-func (p *Proof) Sign(prints Fingerprinter, newKey secret.Secret) {
-	p.MAC = p.signed(prints, newKey)
+func (p *Proof) Sign(prints Fingerprinter, newKey secret.Secret) { p.MAC = p.mac(prints, newKey) }
+
+func (p Proof) signedWith(prints Fingerprinter, key secret.Secret) bool {
+	return p.MAC != "" && hmac.Equal([]byte(p.MAC), []byte(p.mac(prints, key)))
 }
 
-func (p Proof) signed(prints Fingerprinter, key secret.Secret) string {
-	return hex.EncodeToString(p.mac(prints, key))
-}
-
-func (p Proof) mac(prints Fingerprinter, newKey secret.Secret) []byte {
-	p.MAC = ""
-	p.MadeAt = p.MadeAt.UTC()
+func (p Proof) mac(prints Fingerprinter, key secret.Secret) string {
+	p.MAC, p.MadeAt = "", p.MadeAt.UTC()
 	text, err := json.Marshal(p)
 	if err != nil {
-		// Strings, integers and a time of this century always encode.
-		return nil
+		return "" // strings, integers and a time of this century always encode
 	}
-	mac := hmac.New(sha256.New, prints.MACKey(newKey, p.App))
+	mac := hmac.New(sha256.New, prints.MACKey(key, p.App))
 	_, _ = mac.Write(text)
-	return mac.Sum(nil)
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // Parse reads what rotating returned and a playbook passed.

@@ -187,12 +187,10 @@ func (b *Baseline) class(n name, now digest) (class, bool) {
 // taken says whether there is a baseline at all.
 func (b *Baseline) taken() bool { return b.Digest != "" }
 
-// proves says whether records that the baseline does not have count as rewritten: they were created since, by a Platform
-// that runs with the new key. An empty baseline proves nothing of the kind.
+// proves says whether records that the baseline lacks count as rewritten: created since, with the new key.
 func (b *Baseline) proves() bool { return len(b.rows) > 0 }
 
-// fits refuses a baseline that is of another database: none of its records is here, or the schema has another name. The
-// address may differ: a container gets a new one at each start.
+// validate refuses a baseline of another database. The address may differ: a container gets a new one at each start.
 func (b *Baseline) validate(known int, db *DB) error {
 	if !b.taken() {
 		return nil

@@ -25,9 +25,8 @@ import (
 
 const lastLine = "mac " // and the MAC in hexadecimal: what follows a baseline's text in its file
 
-// WriteBaseline makes a baseline of the last scan and writes it to a file, compressed, readable by its owner alone. An earlier file of
-// this name is replaced in one step, once the new one is whole. unkept says why that could not be done; the baseline is good all
-// the same, and the earlier file is as it was.
+// WriteBaseline writes a baseline of the last scan to a compressed file (mode 0600), replacing an earlier one once it is whole.
+// unkept says why that failed; the baseline is good all the same.
 func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
 	file, unkept := createTemp(path)
 	if unkept != nil {
@@ -50,7 +49,7 @@ func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt 
 	return b, nil, nil
 }
 
-// patient takes in all that is written and remembers what went wrong first: a disk that is full is no reason to have no baseline.
+// tolerant remembers the first error: a full disk is no reason to have no baseline.
 type tolerant struct {
 	to     io.Writer
 	failed error
@@ -73,10 +72,8 @@ func createTemp(path string) (*os.File, error) {
 // withoutIt is what a lost baseline means.
 const withoutIt = " Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart; all others are proved all the same."
 
-// LoadBaseline reads what a playbook passed as baseline, in every form in which another part of this tool returns one, numbers also
-// as strings: what seqera_crypto_rotation_info returned, as much of it as names the file, or what the ledger keeps. Where the
-// records of the baseline are lost or were changed, lost says so in a sentence and there is none; an option that is no baseline
-// at all is a fault.
+// LoadBaseline reads the option baseline, in every form in which a part of this tool returns one. lost says in a sentence why its
+// records cannot be used; an option that is no baseline at all is a fault.
 func LoadBaseline(document map[string]any, app string, keys Keys, prints proof.Fingerprinter) (b *Baseline, lost string, err error) {
 	if len(document) == 0 {
 		return nil, "", nil
@@ -105,7 +102,7 @@ func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, str
 		where += " " + b.Path
 		file, err := load(b.Path)
 		if err != nil {
-			return nil, fmt.Sprintf("%s cannot be read: %s.", where, reason(err))
+			return nil, fmt.Sprintf("%s cannot be read: %s.", where, fault.Reason(err))
 		}
 		whole, whole.Path = file, b.Path
 	} else if !b.unpack() {
@@ -114,32 +111,17 @@ func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, str
 	if b.Digest != "" && b.Digest != whole.Digest {
 		return nil, fmt.Sprintf("%s was changed after it was taken: its digest is %.16s, not %.16s.", where, whole.Digest, b.Digest)
 	}
-	for _, one := range []struct {
-		class class
-		mac   func() string
-		ours  bool
-	}{
-		{current, func() string { return whole.mac(prints, keys.Current) }, whole.Key == prints.Of(keys.Current)},
-		{previous, func() string { return whole.mac(prints, keys.Previous) }, whole.Key == prints.Of(keys.Previous)},
-	} {
-		if !one.ours {
+	for i, key := range []secret.Secret{keys.Current, keys.Previous} {
+		if whole.Key != prints.Of(key) {
 			continue
 		}
-		if !hmac.Equal([]byte(one.mac()), []byte(whole.MAC)) {
+		if !hmac.Equal([]byte(whole.mac(prints, key)), []byte(whole.MAC)) {
 			return nil, where + " was changed after it was taken: its mac does not fit."
 		}
-		whole.under = one.class
+		whole.under = []class{current, previous}[i]
 		return whole, ""
 	}
 	return nil, fmt.Sprintf("%s was taken under key %s, which is neither the current nor the previous one.", where, whole.Key)
-}
-
-func reason(err error) string {
-	var at *os.PathError
-	if errors.As(err, &at) {
-		return at.Err.Error()
-	}
-	return err.Error()
 }
 
 // unpack reads the records that a baseline carries in itself, and computes the digest of what it is now.
@@ -208,80 +190,60 @@ func (b *Baseline) bare() bool {
 	return len(b.Records) == 0 && b.Path == "" && (b.Total > 0 || b.Format == 0)
 }
 
-// parse reads the option.
+// parse reads the option. Of a baseline in a file no more is wanted than its name; what else is told of it is kept.
 func parse(document map[string]any) (*Baseline, error) {
 	invalid := func(why string) error {
 		return fault.New(fault.CodeInvalidOptions, "Pass the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
 			"%s", "The option baseline is not what seqera_crypto_rotation_info returned: "+why+".")
 	}
-	b := &Baseline{}
-	for name, field := range map[string]*string{"app_name": &b.App, "database": &b.Database, "path": &b.Path, "digest": &b.Digest, "mac": &b.MAC} {
+	b, taken := &Baseline{}, ""
+	for name, field := range map[string]*string{"app_name": &b.App, "database": &b.Database, "path": &b.Path, "digest": &b.Digest, "mac": &b.MAC, "key": (*string)(&b.Key), "taken_at": &taken} {
 		*field, _ = document[name].(string)
 	}
-	carried, inline := document["records"]
-	if lines, ok := carried.([]any); carried == nil || (ok && len(lines) == 0) {
-		inline = false
-	}
-	if !inline && b.Path != "" {
-		return &Baseline{Path: b.Path, Digest: b.Digest}, nil
-	}
-	key, _ := document["key"].(string)
-	b.Key = secret.Fingerprint(key)
-	if name := b.numbers(document, inline); name != "" {
-		return nil, invalid(name + " is not a number")
-	}
-	if taken, given := document["taken_at"]; given {
-		text, _ := taken.(string)
-		var err error
-		if b.TakenAt, err = time.Parse(time.RFC3339, text); err != nil {
-			return nil, invalid("taken_at is not a time")
-		}
-	}
-	switch bare := !inline && b.bare(); {
-	case bare && b.Digest == "":
+	b.TakenAt, _ = time.Parse(time.RFC3339, taken)
+	lines, isList := document["records"].([]any)
+	inline := len(lines) > 0 || !isList && document["records"] != nil
+	notNumber := b.numbers(document, inline)
+	_, told := document["taken_at"]
+	switch {
+	case !inline && b.Path != "":
+		return &Baseline{Path: b.Path, Digest: b.Digest, Total: b.Total, TakenAt: b.TakenAt}, nil
+	case notNumber != "":
+		return nil, invalid(notNumber + " is not a number")
+	case told && b.TakenAt.IsZero():
+		return nil, invalid("taken_at is not a time")
+	case !inline && b.bare() && b.Digest == "":
 		return nil, invalid("it has neither records nor a path nor a digest")
-	case bare:
+	case !inline && b.bare():
 		return b, nil
 	case b.Format != baselineFormat:
 		return nil, invalid(fmt.Sprintf("it has format %d, and this version reads format %d", b.Format, baselineFormat))
-	case b.TakenAt.IsZero():
+	case !told:
 		return nil, invalid("taken_at is not a time")
-	}
-	if !inline {
-		return b, nil
-	}
-	if why := b.carry(carried); why != "" {
-		return nil, invalid(why)
-	}
-	return b, nil
-}
-
-// numbers reads the counts; its result is the name of one that is none. A baseline with its records in it has them all.
-func (b *Baseline) numbers(document map[string]any, all bool) string {
-	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
-		value, ok := number(document[name])
-		if _, given := document[name]; !ok && (given || all) {
-			return name
-		}
-		*field = value
-	}
-	return ""
-}
-
-// carry takes in the records that a baseline has in itself, or says why they are none.
-func (b *Baseline) carry(records any) string {
-	lines, ok := records.([]any)
-	if !ok {
-		return "its records are not a list"
+	case inline && !isList:
+		return nil, invalid("its records are not a list")
 	}
 	for _, line := range lines {
 		text, ok := line.(string)
 		if !ok {
-			return "a record in it is not a text"
+			return nil, invalid("a record in it is not a text")
 		}
 		b.Records = append(b.Records, text)
 	}
-	return ""
+	return b, nil
+}
+
+// numbers reads the counts, which a template may have made texts, and names one that is none. With records in it all are there.
+func (b *Baseline) numbers(document map[string]any, all bool) (wrong string) {
+	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
+		value, given := document[name]
+		number, err := strconv.Atoi(strings.TrimSpace(fmt.Sprint(value)))
+		if err != nil && (given || all) {
+			wrong = name
+		}
+		*field = number
+	}
+	return wrong
 }
 
 // Named is what the ledger keeps of an option baseline; nil where it does not say its digest. Its error is a fault.
@@ -289,34 +251,10 @@ func Named(document map[string]any) (*custody.Baseline, error) {
 	if len(document) == 0 {
 		return nil, nil //nolint:nilnil // no baseline is a valid choice
 	}
-	if _, err := parse(document); err != nil {
-		return nil, err
+	b, err := parse(document)
+	if err != nil || b.Digest == "" {
+		return nil, err // a path alone: what it holds, the VM knows
 	}
-	named := &custody.Baseline{}
-	named.Path, _ = document["path"].(string)
-	named.Digest, _ = document["digest"].(string)
-	named.Total, _ = number(document["total"])
-	named.Provisional, _ = document["provisional"].(bool)
-	taken, _ := document["taken_at"].(string)
-	named.TakenAt, _ = time.Parse(time.RFC3339, taken)
-	if named.Digest == "" {
-		return nil, nil //nolint:nilnil // a path alone: what it holds, the VM knows
-	}
-	return named, nil
-}
-
-func number(value any) (int, bool) {
-	switch v := value.(type) {
-	case int:
-		return v, true
-	case float64:
-		return int(v), float64(int(v)) == v
-	case json.Number:
-		n, err := strconv.Atoi(v.String())
-		return n, err == nil
-	case string:
-		n, err := strconv.Atoi(strings.TrimSpace(v))
-		return n, err == nil
-	}
-	return 0, false
+	provisional, _ := document["provisional"].(bool)
+	return &custody.Baseline{Path: b.Path, Digest: b.Digest, Total: b.Total, TakenAt: b.TakenAt, Provisional: provisional}, nil
 }

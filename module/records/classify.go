@@ -3,7 +3,10 @@ package records
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
+	"slices"
 
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 )
 
@@ -39,8 +42,7 @@ type record struct {
 	carried bool // its class is the baseline's, and it was not opened
 }
 
-// look reads and judges the records that are stale, page by page, on all workers. It holds no snapshot meanwhile: a
-// derivation costs some 13 ms, and a server must not keep old versions of its rows for as long as thousands of them last.
+// judgeStale judges the stale records, page by page, on all workers. It holds no snapshot: a derivation costs some 13 ms.
 func (s *Scanner) judgeStale(ctx context.Context) error {
 	s.looked.Store(0)
 	s.toLook.Store(int64(s.unseenOrStale()))
@@ -123,8 +125,7 @@ func (s *Scanner) judge(before record, now *row) (record, error) {
 	return one, err
 }
 
-// tells says whether the baseline's class of an unchanged record is as good as opening it: that it is under the key that is
-// now the previous one never makes a rotation complete; anything else only where the caller asks for it.
+// tells says whether the baseline's class of an unchanged record counts without opening it: under the previous key, or with Carry.
 func (s *Scanner) tells(was class) bool {
 	switch s.options.Baseline.under {
 	case previous:
@@ -194,3 +195,104 @@ func (s *Scanner) unseenOrStale() int {
 	}
 	return left
 }
+
+const (
+	shown = 100    // ids that a result lists at most
+	kept  = 10_000 // unreadable records that are judged one by one; with more of them the key is wrong, or the database lost
+)
+
+// count adds up what is known of the records. Its error is a fault for a baseline of another database.
+func (s *Scanner) count(exact bool) (proof.Records, error) {
+	s.records.sort()
+	s.settle()
+	r := proof.Records{Database: s.db.identity, Total: len(s.records.rows), Exact: exact, UnreadableIDs: []string{}, NotRewritten: []string{}, Notes: []string{}}
+	b := s.options.Baseline
+	created, known, carried := 0, 0, 0
+	for _, at := range s.records.index {
+		one := &s.records.rows[at]
+		was, before := b.find(one.name)
+		if before {
+			known++
+		} else {
+			created++
+		}
+		if one.deleted {
+			r.Deleted++
+		}
+		if one.carried {
+			carried++
+		}
+		s.tally(&r, one, was, before)
+	}
+	if err := b.validate(known, s.db); err != nil {
+		return proof.Records{}, err
+	}
+	if b.taken() {
+		r.Before = &proof.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: b.Total, Created: created, Removed: b.Total - known}
+	}
+	slices.Sort(r.UnreadableIDs)
+	slices.Sort(r.NotRewritten)
+	r.UnreadableIDs, r.NotRewritten = first(r.UnreadableIDs), first(r.NotRewritten)
+	r.Carried = carried
+	r.Notes = append(r.Notes, s.notes(r)...)
+	return r, nil
+}
+
+func (s *Scanner) tally(r *proof.Records, one *record, was known, before bool) {
+	b := s.options.Baseline
+	switch one.class {
+	case unseen:
+		r.Unseen++
+	case current:
+		r.Current++
+	case previous:
+		r.Previous++
+	case unreadable:
+		r.Unreadable++
+		if len(r.Unread) < kept {
+			id := s.id(one.name)
+			r.UnreadableIDs = append(r.UnreadableIDs, id)
+			r.Unread = append(r.Unread, proof.Unread{ID: id, Before: before && was.class == unreadable, Changed: before && was.digest != one.digest})
+		}
+	case orphaned:
+		r.Orphaned++
+		same := before && was.digest == one.digest
+		// On the way back it is as it was before the rotation began: under the key that is the current one again.
+		untouched := same && was.class == previous && b.under == previous
+		if before && !same || !before && b.proves() || untouched {
+			r.Rewritten++
+		} else if len(r.NotRewritten) < kept {
+			r.NotRewritten = append(r.NotRewritten, s.id(one.name))
+		}
+	}
+}
+
+// notes says what the numbers do not.
+func (s *Scanner) notes(r proof.Records) []string {
+	list := slices.Clone(s.db.schema.notes)
+	b := s.options.Baseline
+	if b.taken() && !b.proves() {
+		list = append(list, fmt.Sprintf("the baseline of %s is empty: records that no credential accounts for are not counted as rewritten", stamp(b.TakenAt)))
+	}
+	if strays := s.strays(); r.Orphaned > 0 && strays > 0 {
+		list = append(list, fmt.Sprintf("%d records have no credential, and %d credentials have no record: perhaps they belong together in a way that is not published", r.Orphaned, strays))
+	}
+	if r.Unseen > 0 {
+		list = append(list, fmt.Sprintf("%d records changed while they were read", r.Unseen))
+	}
+	return list
+}
+
+// strays counts the credentials, not deleted, whose record is not there.
+func (s *Scanner) strays() int {
+	strays := s.strangers
+	for i := range s.links.rows {
+		one := &s.links.rows[i]
+		if record, _ := s.records.find(one.record); record == nil && !one.deleted && one.length > 0 {
+			strays++
+		}
+	}
+	return strays
+}
+
+func first(ids []string) []string { return ids[:min(len(ids), shown)] }

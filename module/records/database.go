@@ -4,15 +4,19 @@ package records
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -29,8 +33,7 @@ const (
 	sessionLimits = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
 )
 
-// DB is the Platform's database, opened for reading alone, on one connection: it is kept from look to look for as long as it
-// answers, since a server that resolves names may take ten seconds to let another one in.
+// DB is the database, read only, on one connection: it is kept, since a server that resolves names is slow to let another in.
 type DB struct {
 	pool     *sql.DB
 	identity string // host:port/name
@@ -40,8 +43,7 @@ type DB struct {
 	schema   schema
 }
 
-// Open connects and looks the schema up; a user that may SELECT is enough. Its errors are faults: database_unavailable,
-// database_login_refused, database_schema, interrupted; they name address and user, never the password.
+// Open connects and looks the schema up; SELECT is enough. Its errors are faults (database_*, interrupted) without the password.
 func Open(ctx context.Context, where proof.Database) (*DB, error) {
 	settings, err := settingsFor(where)
 	if err != nil {
@@ -69,8 +71,7 @@ func (d *DB) Close() error { return d.pool.Close() }
 // Identity names the database for people: host:port/name.
 func (d *DB) Identity() string { return d.identity }
 
-// asker is the database, or one transaction's connection to it. Through the database itself a connection that broke since the
-// last question is made again.
+// asker is the database, or one transaction's connection. The database itself connects again after a break.
 type asker interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -124,4 +125,74 @@ func (r reading) Connect(ctx context.Context) (driver.Conn, error) {
 		}
 	}
 	return connection, nil
+}
+
+// encrypt says how the connection is encrypted. Its error is a fault, about ca_file.
+func encrypt(settings *mysql.Config, where proof.Database) error {
+	if where.CAFile != "" && where.TLS != "verify-ca" {
+		return caFault(where.CAFile, "it is used with tls: verify-ca alone, and tls is "+where.TLS)
+	}
+	switch where.TLS {
+	case "verify-ca":
+		roots, err := authorities(where.CAFile)
+		if err != nil {
+			return err
+		}
+		settings.TLS = &tls.Config{InsecureSkipVerify: true, VerifyConnection: signedBy(roots), MinVersion: tls.VersionTLS12} //nolint:gosec // VerifyConnection does it
+	case "required":
+		settings.TLS = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // encrypted, whoever it is: what required means
+	case "disabled":
+		settings.TLSConfig = "false"
+	default:
+		settings.TLSConfig = "preferred"
+	}
+	return nil
+}
+
+// signedBy is MySQL's VERIFY_CA: the chain counts, the name does not. A container's address is in no certificate.
+func signedBy(roots *x509.CertPool) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error {
+		options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+		for _, certificate := range state.PeerCertificates[1:] {
+			options.Intermediates.AddCert(certificate)
+		}
+		_, err := state.PeerCertificates[0].Verify(options)
+		return err
+	}
+}
+
+// authorities reads a PEM file; nil, which means the system's, where none is named.
+func authorities(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // x509's own meaning of no pool
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's own
+	if err != nil {
+		return nil, caFault(path, "it cannot be read: "+fault.Reason(err))
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, caFault(path, "there is no certificate in it")
+	}
+	return roots, nil
+}
+
+func caFault(path, why string) *fault.Fault {
+	return fault.New(fault.CodeInvalidOptions, "Name a PEM file on the VM with the certificate authorities of the database, together with tls: verify-ca.",
+		"The option database.ca_file (%s) is of no use: %s.", path, why)
+}
+
+// distrusted says why a certificate was not taken, or nothing.
+func distrusted(err error) string {
+	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "has expired, or is not valid yet"
+	case errors.As(err, &invalid):
+		return "is not valid: " + invalid.Error()
+	case errors.As(err, &unknown):
+		return "is signed by nobody in ca_file (or, without it, in this machine's list)"
+	}
+	return ""
 }

@@ -30,8 +30,7 @@ func (d *DB) fault(ctx context.Context, err error) error {
 	return d.unanswered(err).From(err)
 }
 
-// answered is for errors that the server sent. Their text names user, host or table; the password is not in it, and if it
-// were, it would be masked.
+// answered is for errors that the server sent. Their text names user, host or table, and is scrubbed.
 func (d *DB) answered(answer *mysql.MySQLError) *fault.Fault {
 	text := secret.Scrub(strings.Join(strings.Fields(answer.Message), " "), d.password)
 	said := fmt.Sprintf("error %d: %s", answer.Number, text[:min(len(text), 200)])

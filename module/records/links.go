@@ -3,7 +3,10 @@ package records
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
+	"encoding/binary"
 	"slices"
 
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
@@ -40,8 +43,7 @@ func (s *Scanner) link(ctx context.Context) error {
 	return err
 }
 
-// credentials reads all credentials, page by page, and says how many of them have no link. Where it derives, there are none
-// in the end. A credential without a user or a salt cannot account for a record and is skipped.
+// credentials reads all credentials and counts those without a link; where it derives, none. Without user or salt one is skipped.
 func (s *Scanner) credentials(ctx context.Context, connection asker, derives bool) (unlinked int, err error) {
 	s.links.begin()
 	s.strangers = 0
@@ -71,40 +73,34 @@ func (s *Scanner) credentials(ctx context.Context, connection asker, derives boo
 
 // readCredentials reads a page and gives those without a link.
 func (s *Scanner) readCredentials(ctx context.Context, connection asker, after *string) (fresh []credential, last string, more bool, err error) {
-	columns, args := "SELECT id, user_id, salt, NULL FROM tw_credentials", []any{credentialPage}
+	deletion := "NULL"
 	if s.db.schema.deleted {
-		columns = "SELECT id, user_id, salt, deleted FROM tw_credentials"
+		deletion = "deleted"
 	}
-	if after != nil {
-		columns, args = columns+" WHERE id > ?", []any{*after, credentialPage}
-	}
-	rows, err := connection.QueryContext(ctx, columns+" ORDER BY id LIMIT ?", args...)
-	if err != nil {
-		return nil, "", false, err
-	}
-	defer func() { _ = rows.Close() }()
+	query, args := page("SELECT id, user_id, salt, "+deletion+" FROM tw_credentials", after, credentialPage)
 	count := 0
 	var id, salt, deleted sql.RawBytes
 	var user sql.NullInt64
-	for rows.Next() {
+	err = each(ctx, connection, func(rows *sql.Rows) (bool, error) {
 		if err := rows.Scan(&id, &user, &salt, &deleted); err != nil {
-			return nil, "", false, err
+			return false, err
 		}
 		if count++; count == credentialPage {
 			last = string(id)
 		}
 		if !user.Valid || len(salt) == 0 {
 			s.strangers++
-			continue
+			return false, nil
 		}
 		who := whoIs(id, user.Int64, salt)
 		if known := s.links.see(who); known != nil {
 			s.refresh(known, salt, isSet(deleted))
-			continue
+			return false, nil
 		}
 		fresh = append(fresh, credential{who: who, id: string(id), user: user.Int64, salt: bytes.Clone(salt), deleted: isSet(deleted)})
-	}
-	return fresh, last, count == credentialPage, rows.Err()
+		return false, nil
+	}, query, args...)
+	return fresh, last, count == credentialPage, err
 }
 
 func (s *Scanner) refresh(known *link, salt []byte, deleted bool) {
@@ -191,4 +187,41 @@ func (s *Scanner) settle() {
 // isSet says whether the column deleted means deleted: a boolean, a bit or a time, depending on the version.
 func isSet(value []byte) bool {
 	return len(value) > 0 && !slices.Contains([]string{"0", "\x00", "false"}, string(value))
+}
+
+// name is a row in memory: of a record the 16 bytes of tw_secret.id, or the beginning of an odd id's SHA-256.
+type name [16]byte
+
+const idLength = 24 // of the base64 of 16 bytes
+
+// nameOf gives the name of tw_secret.id, and whether the id can be made from it again.
+func nameOf(id []byte) (n name, plain bool) {
+	var decoded [18]byte
+	if len(id) == idLength {
+		if length, err := base64.StdEncoding.Strict().Decode(decoded[:], id); err == nil && length == len(n) {
+			return name(decoded[:len(n)]), true
+		}
+	}
+	sum := sha256.Sum256(id)
+	return name(sum[:]), false
+}
+
+// whoIs gives the name of a credential as far as its record's id and key hang on it: its id, its user and its salt.
+func whoIs(id []byte, user int64, salt []byte) name {
+	text := make([]byte, 0, 64)
+	text = binary.BigEndian.AppendUint64(text, uint64(user))    //nolint:gosec // any bits will do
+	text = binary.BigEndian.AppendUint32(text, uint32(len(id))) //nolint:gosec // any bits will do
+	text = append(append(text, id...), salt...)
+	sum := sha256.Sum256(text)
+	var n name
+	copy(n[:whoBytes], sum[:]) // a baseline keeps no more of it
+	return n
+}
+
+// id gives tw_secret.id back.
+func (s *Scanner) id(n name) string {
+	if text, ok := s.odd[n]; ok {
+		return text
+	}
+	return base64.StdEncoding.EncodeToString(n[:])
 }

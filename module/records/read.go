@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -28,18 +29,14 @@ func (s *Scanner) expect(ctx context.Context, connection *sql.Conn) error {
 
 // list reads id and version of every record and marks what is new or changed. It is what a poll costs when nothing is.
 func (s *Scanner) list(ctx context.Context, connection asker) error {
-	return s.records.each(func(after *string) (string, bool, error) {
-		rows, err := page(ctx, connection, "SELECT id, version FROM tw_secret", after, listPage)
-		if err != nil {
-			return "", false, err
-		}
-		defer func() { _ = rows.Close() }()
-		count, last := 0, ""
+	return s.records.each(func(after *string) (last string, more bool, err error) {
+		query, args := page("SELECT id, version FROM tw_secret", after, listPage)
+		count := 0
 		var id sql.RawBytes
 		var version sql.NullInt64
-		for rows.Next() {
+		err = each(ctx, connection, func(rows *sql.Rows) (bool, error) {
 			if err := rows.Scan(&id, &version); err != nil {
-				return "", false, err
+				return false, err
 			}
 			if count++; count == listPage {
 				last = string(id)
@@ -47,25 +44,22 @@ func (s *Scanner) list(ctx context.Context, connection asker) error {
 			if one := s.upsert(id); one.version != version.Int64 {
 				one.stale = true
 			}
-		}
-		return last, count == listPage, rows.Err()
+			return false, nil
+		}, query, args...)
+		return last, count == listPage, err
 	})
 }
 
 // confirm reads every record whole and marks those that are not as they were judged.
 func (s *Scanner) confirm(ctx context.Context, connection asker) error {
-	return s.records.each(func(after *string) (string, bool, error) {
-		rows, err := page(ctx, connection, "SELECT id, version, secure FROM tw_secret", after, s.options.Page)
-		if err != nil {
-			return "", false, err
-		}
-		defer func() { _ = rows.Close() }()
-		count, size, last, more := 0, 0, "", false
+	return s.records.each(func(after *string) (last string, more bool, err error) {
+		query, args := page("SELECT id, version, secure FROM tw_secret", after, s.options.Page)
+		count, size := 0, 0
 		var id, secure sql.RawBytes
 		var version sql.NullInt64
-		for !more && rows.Next() {
+		err = each(ctx, connection, func(rows *sql.Rows) (bool, error) {
 			if err := rows.Scan(&id, &version, &secure); err != nil {
-				return "", false, err
+				return false, err
 			}
 			one := s.upsert(id)
 			one.stale = one.stale || one.version != version.Int64 || one.digest != digestOf(secure)
@@ -74,22 +68,35 @@ func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 			if more = count == s.options.Page || size > pageBytes; more {
 				last = string(id)
 			}
+			return more, nil
+		}, query, args...)
+		if err == nil {
+			err = s.pace(ctx, count)
 		}
-		if err := ended(rows); err != nil {
-			return "", false, err
-		}
-		return last, more, s.pace(ctx, count)
+		return last, more, err
 	})
 }
 
-// ended closes rows that may be left early, and says what was wrong with them. Err before Close would wait for ever where ctx
-// ends while RawBytes are held.
+// each gives the rows of a query to scan until that has enough of them.
+func each(ctx context.Context, from asker, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) error {
+	rows, err := from.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	enough := false
+	for !enough && err == nil && rows.Next() {
+		enough, err = scan(rows)
+	}
+	return cmp.Or(err, ended(rows))
+}
+
+// ended closes rows that may be left early. Err before Close would wait forever if ctx ends while RawBytes are held.
 func ended(rows *sql.Rows) error {
 	err := rows.Close()
 	return cmp.Or(rows.Err(), err)
 }
 
-// meet finds the record that a pass came to, or begins a new one.
+// upsert returns the record with this id, adding it if it is new.
 func (s *Scanner) upsert(id []byte) *record {
 	n, plain := nameOf(id)
 	if known := s.records.see(n); known != nil {
@@ -122,12 +129,12 @@ func (r *table[T]) each(read func(after *string) (last string, more bool, err er
 	return nil
 }
 
-// page reads rows in key order, as the column's own collation has it.
-func page(ctx context.Context, connection asker, query string, after *string, limit int) (*sql.Rows, error) {
+// page is the query for the rows after a key, in the order of the column's own collation.
+func page(query string, after *string, limit int) (string, []any) {
 	if after == nil {
-		return connection.QueryContext(ctx, query+" ORDER BY id LIMIT ?", limit)
+		return query + " ORDER BY id LIMIT ?", []any{limit}
 	}
-	return connection.QueryContext(ctx, query+" WHERE id > ? ORDER BY id LIMIT ?", *after, limit)
+	return query + " WHERE id > ? ORDER BY id LIMIT ?", []any{*after, limit}
 }
 
 // row is one of tw_secret.
@@ -137,35 +144,30 @@ type row struct {
 	secure  []byte
 }
 
-// fetch reads the records of these names. One that is gone meanwhile is not among what it gives; where they are large, the
-// last ones are not either, and are asked for again.
+// fetch reads the records of these names, without those that are gone. more: large records were left for another call.
 func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bool, err error) {
 	args := make([]any, len(names))
 	for i, n := range names {
 		args[i] = s.id(n)
 	}
-	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")" //nolint:gosec // marks alone
-	rows, err := s.db.pool.QueryContext(ctx, query, args...)                                                        //nolint:gosec // as above
-	if err != nil {
-		return nil, false, err
-	}
-	defer func() { _ = rows.Close() }()
+	query := "SELECT id, version, secure FROM tw_secret WHERE id IN (?" + strings.Repeat(", ?", len(names)-1) + ")"
 	size := 0
-	for rows.Next() {
-		if size > pageBytes {
-			return found, true, nil
+	err = each(ctx, s.db.pool, func(rows *sql.Rows) (bool, error) {
+		if more = size > pageBytes; more {
+			return true, nil
 		}
 		var id sql.RawBytes
 		var version sql.NullInt64
 		one := row{}
 		if err := rows.Scan(&id, &version, &one.secure); err != nil {
-			return nil, false, err
+			return false, err
 		}
 		one.name, _ = nameOf(id)
 		one.version = version.Int64
 		found, size = append(found, one), size+len(one.secure)
-	}
-	return found, false, rows.Err()
+		return false, nil
+	}, query, args...)
+	return found, more, err
 }
 
 // pace waits as long as the limit of records a second wants.
@@ -181,4 +183,93 @@ func (s *Scanner) pace(ctx context.Context, records int) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// head is what a row is found again by, and the last pass that saw it.
+type head struct {
+	name name
+	seen uint32
+}
+
+// table is a table's rows in memory, in the database's order: a pass that finds them unchanged searches for none. It holds no
+// pointers, so that the collector skips it.
+type table[T any] struct {
+	head  func(*T) *head
+	rows  []T
+	index []int32 // of rows, by name, as they were when the pass began; nil when rows were added or dropped since
+	pass  uint32
+	next  int
+}
+
+// begin starts a pass over the table.
+func (r *table[T]) begin() {
+	r.sort()
+	r.pass++
+	r.next = 0
+}
+
+// sort makes the index of all rows by name.
+func (r *table[T]) sort() {
+	if r.index != nil && len(r.index) == len(r.rows) {
+		return
+	}
+	r.index = make([]int32, len(r.rows))
+	for i := range r.index {
+		r.index[i] = int32(i)
+	}
+	slices.SortFunc(r.index, func(a, b int32) int {
+		one, other := &r.head(&r.rows[a]).name, &r.head(&r.rows[b]).name
+		return bytes.Compare(one[:], other[:])
+	})
+}
+
+// see finds a row that the pass came to; nil for one that was not known when it began.
+func (r *table[T]) see(n name) *T {
+	row := r.at(n)
+	if row != nil {
+		r.head(row).seen = r.pass
+	}
+	return row
+}
+
+func (r *table[T]) at(n name) *T {
+	if r.next < len(r.rows) && r.head(&r.rows[r.next]).name == n {
+		r.next++
+		return &r.rows[r.next-1]
+	}
+	row, at := r.find(n)
+	if row != nil {
+		r.next = at + 1
+	}
+	return row
+}
+
+// find searches; it needs the index of begin or sort.
+func (r *table[T]) find(n name) (*T, int) {
+	i, ok := slices.BinarySearchFunc(r.index, n, func(at int32, n name) int {
+		return bytes.Compare(r.head(&r.rows[at]).name[:], n[:])
+	})
+	if !ok {
+		return nil, 0
+	}
+	return &r.rows[r.index[i]], int(r.index[i])
+}
+
+// add appends a row that the pass came to. It is valid until the next add.
+func (r *table[T]) add(n name) *T {
+	var row T
+	r.rows = append(r.rows, row)
+	added := &r.rows[len(r.rows)-1]
+	*r.head(added) = head{n, r.pass}
+	return added
+}
+
+// sweep drops the rows that the pass, which came to its end, did not see, and says how many.
+func (r *table[T]) sweep() int {
+	before := len(r.rows)
+	r.rows = slices.DeleteFunc(r.rows, func(row T) bool { return r.head(&row).seen != r.pass })
+	if len(r.rows) != before {
+		r.index = nil
+	}
+	return before - len(r.rows)
 }

@@ -27,13 +27,12 @@ type Options struct {
 	Page      int // rows
 	PerSecond int // records whose content is read
 	Baseline  *Baseline
-	// Carry: a record that is as the baseline has it keeps the baseline's class and is not opened again, where the baseline
-	// was taken under the current key. For a second look shortly after the first; never for a proof.
+	// An unchanged record keeps the class of a baseline that was taken under the current key. Never for a proof.
 	Carry bool
 }
 
-// Scanner looks again and again, and derives a key only for what changed since the last time: a derivation costs some
-// 13 ms, all the rest nearly nothing. It holds about 100 bytes a record, and no derived key. For one goroutine, but for Looked.
+// Scanner looks again and again, and derives a key (some 13 ms) only for what changed. It holds about 100 bytes a record, and no key.
+// It is for one goroutine, but for Looked.
 type Scanner struct {
 	db      *DB
 	keys    Keys
@@ -80,9 +79,8 @@ func NewScanner(db *DB, keys Keys, options Options) *Scanner {
 	return s
 }
 
-// Poll reads which records are new or have another version, judges those, and counts. Where nothing changed it costs one
-// query and no derivation. What it counts is not of one instant: before a rotation is called complete, Scan.
-// Its errors are those of Scan.
+// Poll judges and counts what is new or has another version. Its counts are not of one instant: Scan before a rotation is called
+// complete. Its errors are those of Scan.
 func (s *Scanner) Poll(ctx context.Context) (proof.Records, error) {
 	err := s.poll(ctx)
 	if err != nil {
@@ -119,10 +117,9 @@ func (s *Scanner) judgeAndCount(ctx context.Context) error {
 	return err
 }
 
-// Scan reads every record and every credential in one consistent snapshot and counts by class. A record "opens" when the
-// padding is right and the plaintext is a JSON object, since AES-CBC authenticates nothing. The keys are derived outside the
-// snapshot: what it finds unknown or changed is judged, and then all is read once more, until a snapshot holds nothing that
-// was not judged. Its errors are faults: those of Open. After one, scan again: what was learnt is kept.
+// Scan reads every record and credential in one consistent snapshot and counts by class. A record opens if the padding is right and
+// the plaintext is a JSON object, since AES-CBC authenticates nothing. What the snapshot shows as unknown is judged outside it, then
+// all is read again. Its errors are faults, those of Open; after one, what was learnt is kept.
 func (s *Scanner) Scan(ctx context.Context) (proof.Records, error) {
 	exact, err := s.scan(ctx)
 	if err != nil {
@@ -173,8 +170,7 @@ func (s *Scanner) Looked() (done, of int) { return int(s.looked.Load()), int(s.t
 // Changes counts the records that were found new or changed since the scanner was made.
 func (s *Scanner) Changes() int { return s.changes }
 
-// onAllWorkers runs work for 0…n-1 and stops early when one fails or ctx ends. A panic becomes an error: the protocol's recover does
-// not reach these goroutines, and stderr is not for stack traces.
+// onAllWorkers runs work for 0…n-1 until one fails or ctx ends. A panic becomes an error: nobody else recovers it.
 func (s *Scanner) onAllWorkers(ctx context.Context, n int, work func(i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64

@@ -1,15 +1,18 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// abort plans the state aborted: the old key is back and the rotation's entries are gone. While a record is under the new key
-// that would lose it, so a look at the records, signed with the old key, must have found none; or, with Reverse, see reverse.
+// abort plans the state aborted: the old key is back and the entries are gone. A signed look must have found no record under the
+// new key; or, with Reverse, see reverse.
 func abort(o Observed, desired Desired, v view) (Plan, error) {
 	entry, answer, err := begun(o, v, desired.RotationID, "abort")
 	if err != nil || answer != nil {
@@ -39,7 +42,6 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	return goBack(o, desired, v, entry)
 }
 
-// goBack checks that the parameters are as this rotation made them, and puts the steps in order.
 func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
 	explained := v.whole() && entry.Previous == v.previous.fingerprint && entry.Current == v.current.fingerprint
 	if !v.traced() {
@@ -65,10 +67,6 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 		Phase: PhaseAborted, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Previous, Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg: fmt.Sprintf("Aborted rotation %s: key %s is in use again; %s is in escrow only.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	begin, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
 	back, err := backSteps(o, v, entry, old.Key)
 	if err != nil {
 		return Plan{}, err
@@ -77,7 +75,7 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	if err != nil {
 		return Plan{}, err
 	}
-	entry.Lock = begin.number
+	entry.Lock = nextLock(o)
 	if !unused && !proved {
 		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
 		if err != nil {
@@ -87,7 +85,8 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	}
 	entry.Stage, entry.AbortedAt = custody.StageAborted, o.Now
 	record := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
-	return plan.with(desired, begin, before, back, []Step{record})
+	plan.Steps = slices.Concat(before, back, []Step{record})
+	return plan, nil
 }
 
 // begun finds the rotation that is to be ended. Without one there is an answer, or an error.
@@ -110,19 +109,106 @@ func begun(o Observed, v view, rotationID, to string) (entry custody.Entry, answ
 	return open, nil, nil
 }
 
-// backSteps undo prepared: the omnibus first, so that terraform, whenever it runs, does what is wanted; then the standalone
-// key, so that nothing that starts from here on writes with the new one; then the switch, before its key.
+// backSteps undo prepared: the omnibus first, then the standalone key, so that nothing that starts writes with the new one, then the
+// switch before its key.
 func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
 	if v.traced() {
-		text, err := clearOmnibus(o, entry, &old)
+		step, err := clearOmnibus(o, entry, &old, "the document as it was before the rotation, in one put")
 		if err != nil {
-			return nil, omnibusFault(o.SSM.Omnibus.Name, err)
+			return nil, err
 		}
-		steps = append(steps, putOmnibus(o, text, "the document as it was before the rotation, in one put"))
+		steps = append(steps, step)
 	}
 	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
 		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})
 	}
 	return append(steps, removeStandalones(o, entry)...), nil
+}
+
+// reverse plans the way back once records are under the new key: the keys change places, and the Platform re-encrypts. From then on
+// it is a rotation like any other that ends as aborted. The ledger says so before the omnibus changes.
+func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
+	desired.ChunkSize = nil // of prepared alone
+	turned := entry.Reversed()
+	if !turned {
+		entry.Previous, entry.Current = entry.Current, entry.Previous
+	}
+	there := v.current.fingerprint == entry.Current && v.previous.fingerprint == entry.Previous // the omnibus says so already
+	if !v.whole() || !there && (v.current.fingerprint != entry.Previous || v.previous.fingerprint != entry.Current || turned && entry.Stage != custody.StageOpen) {
+		return Plan{}, unexplained(o, v, entry, true)
+	}
+	c := change{view: v, entry: entry, opened: true, current: v.previous, previous: v.current, omnibus: !there}
+	if there {
+		c.current, c.previous = v.current, v.previous
+	}
+	chunk := v.chunkSize
+	if entry.ChunkSize == nil {
+		chunk = nil // not of this rotation
+	}
+	standalone := standaloneSteps(o, desired, c.current, c.previous, chunk)
+	if turned && there && len(standalone) == 0 && entry.Stage != custody.StageOpen {
+		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "rotation "+entry.RotationID+" goes back already: omnibus and standalone parameters hold both keys, the old one as the current one", v)
+		plan.Evidence, plan.Baseline, plan.Platform = agreement(o, desired, c.current, c.previous), entry.Baseline, entry.Platform
+		return tidy(o, entry, desired, plan)
+	}
+	return turn(o, desired, c, standalone, turned)
+}
+
+// turn puts the steps of going back into the order of prepared.
+func turn(o Observed, desired Desired, c change, standalone []Step, turned bool) (Plan, error) {
+	entry := c.entry
+	plan := Plan{
+		Phase: PhasePrepared, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Current, Previous: entry.Previous, Platform: entry.Platform,
+		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
+		Msg:    fmt.Sprintf("Rotation %s goes back: key %s is to be replaced by the old one, %s.", entry.RotationID, entry.Previous, entry.Current),
+	}
+	entry.Lock = nextLock(o)
+	var steps []Step
+	if c.omnibus {
+		step, err := rewriteOmnibus(o, desired, c, "the two keys change places in one put: the Platform re-encrypts every record under the old one")
+		if err != nil {
+			return Plan{}, err
+		}
+		steps = append(steps, step)
+	}
+	steps = append(steps, standalone...)
+	before, err := captures(o, desired, c.view, entry, nil, steps)
+	if err != nil {
+		return Plan{}, err
+	}
+	// The baseline of the way there says nothing of the way back. One of the way back counts until the Platform starts to re-encrypt.
+	if !turned || entry.Stage == custody.StageOpen && desired.Baseline != nil {
+		entry.Baseline = desired.Baseline
+	}
+	if !turned {
+		entry.Stage, entry.ReversedAt, entry.Proof, entry.ProofDigest = custody.StageOpen, o.Now, nil, ""
+		before = append(before, ledgerPut(o, desired, entry, ActRecordReversed, "from here on the rotation goes back to the old key"))
+		entry.Version++
+	}
+	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
+	plan.Baseline = entry.Baseline
+	plan.Steps = slices.Concat(before, steps, []Step{ledgerPut(o, desired, entry, ActRecordPrepared, "omnibus and standalone parameters are written")})
+	return plan, nil
+}
+
+func aborting(entry custody.Entry) *fault.Fault {
+	return fault.New(fault.CodeRotationOpen, "Run state aborted again (playbooks/abort-crypto.yml); it goes on from there.",
+		"Rotation %s is being aborted, and that was cut off.", entry.RotationID)
+}
+
+func rotationOpen(open custody.Entry, wished string) *fault.Fault {
+	return fault.New(fault.CodeRotationOpen, fmt.Sprintf("Finish it first: run the same playbook with rotation_id %s.", open.RotationID),
+		"Rotation %s (begun %s by %s) is not finished; rotation %q cannot begin.", open.RotationID, open.OpenedAt.UTC().Format(time.RFC3339), open.By.Who(), wished)
+}
+
+// unexplained tells of parameters that neither the ledger nor a cut-off run explains.
+func unexplained(o Observed, v view, entry custody.Entry, known bool) *fault.Fault {
+	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", o.SSM.Omnibus.Name, v.current.fingerprint, cmp.Or(v.previous.fingerprint, "none"), v.enabled)
+	ledger := "the ledger has no rotation that explains it"
+	if known {
+		ledger = fmt.Sprintf("the ledger's rotation %s (%s) goes from %s to %s", entry.RotationID, entry.Stage, entry.Previous, entry.Current)
+	}
+	return fault.New(fault.CodeInconsistent, "If somebody began a rotation by hand, take it over with adopt: true. Else somebody else changed it: see who with aws ssm get-parameter-history, and docs/errors.md (inconsistent) for how to go on.",
+		"%s", found+"; "+ledger+".")
 }

@@ -21,16 +21,13 @@ func recordBaseline(o Observed, desired Desired, v view, entry custody.Entry) (P
 	if need := o.unread(); need != NeedNothing {
 		return Plan{Needs: need}, nil
 	}
-	begin, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
 	plan := Plan{
 		Phase: PhasePrepared, Before: PhasePrepared, RotationID: entry.RotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint,
 		Evidence: agreement(o, desired, v.current, v.previous), Escrow: custody.EscrowName(desired.Names.Custody, v.previous.fingerprint),
 		Baseline: entry.Baseline, Platform: entry.Platform,
 		Msg: fmt.Sprintf("Recorded the baseline of rotation %s that was taken once the old backend had stopped.", entry.RotationID),
 	}
-	entry.Lock = begin.number
-	return plan.with(desired, begin, []Step{ledgerPut(o, desired, entry, ActUpdateLedger, "the earlier baseline was taken while a backend wrote")})
+	entry.Lock = nextLock(o)
+	plan.Steps = []Step{ledgerPut(o, desired, entry, ActUpdateLedger, "the earlier baseline was taken while a backend wrote")}
+	return plan, nil
 }

@@ -10,9 +10,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Check plays the plan through on a copy of what was observed and refuses it if one of its steps overwrites or deletes a parameter
-// that holds a key, or writes a key, before that key is in escrow (promises 1, 7 and 10), if it touches what is in escrow, or
-// if it turns the switch on without its key. A plan that fails here is a mistake of ours, found before it is carried out.
+// Check plays the plan through and refuses it if a step overwrites, deletes or writes a key that is not in escrow (promises 1, 7 and
+// 10), touches escrow, or turns the switch on without its key. A plan that fails here is a mistake of ours.
 func (p Plan) Check(o Observed, desired Desired) error {
 	o.Custody.Locks, o.Custody.Ledger, o.Custody.Escrow = slices.Clone(o.Custody.Locks), slices.Clone(o.Custody.Ledger), slices.Clone(o.Custody.Escrow)
 	blindBefore := blindSwitch(o, desired)

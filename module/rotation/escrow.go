@@ -6,6 +6,8 @@ import (
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 // escrow is the step that puts a key where nothing overwrites it; what is not said of the key here is filled in.
@@ -62,8 +64,8 @@ func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
 	return append(steps, step), nil
 }
 
-// captures are the steps that must come before others: a key that one of those overwrites or deletes is in escrow first, whatever
-// put it there. This is the one place that sees to it, and Check verifies it. planned are escrow steps that come before anyway.
+// captures put every key into escrow that one of the steps overwrites or deletes, whatever put it there. This is the one place that
+// sees to it, and Check verifies it. planned are escrow steps that come before anyway.
 func captures(o Observed, desired Desired, v view, entry custody.Entry, planned, steps []Step) ([]Step, error) {
 	names := map[string]bool{}
 	for _, step := range planned {
@@ -132,13 +134,9 @@ func linkLater(o Observed, desired Desired, entry custody.Entry, plan Plan) (Pla
 	if link == nil {
 		return tidy(o, entry, desired, plan)
 	}
-	begin, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
 	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", retired.Unlinked(desired.Backups), entry.Previous, entry.RotationID)
-	plan.Warnings = nil
-	return plan.with(desired, begin, link)
+	plan.Warnings, plan.Steps = nil, link
+	return plan, nil
 }
 
 func tied(backups []string) string {
@@ -146,4 +144,82 @@ func tied(backups []string) string {
 		return "; no backup is tied to it (backups_waived)"
 	}
 	return fmt.Sprintf("; tied to %q", backups)
+}
+
+// standaloneSteps make the standalone parameters agree with a prepared omnibus: the switch is never on without its key.
+func standaloneSteps(o Observed, desired Desired, current, previous key, chunk *string) []Step {
+	if desired.Standalone == StandaloneDelete {
+		return deleteStale(o, current)
+	}
+	var steps []Step
+	put := func(action Action, parameter Parameter, value secret.Secret, reason string) {
+		if parameter.Exists && parameter.Value.Equal(value) {
+			return
+		}
+		// A new parameter goes under the KMS key of the standalone key, which the VM's instance role can use.
+		steps = append(steps, Step{Action: action, Target: parameter.Name, Reason: reason, Write: overwrite(parameter, value, o.SSM.Current.KeyID)})
+	}
+	put(ActPutPrevious, o.SSM.Previous, previous.Secret, "the Platform opens records that are not re-encrypted yet with it")
+	put(ActPutCurrent, o.SSM.Current, current.Secret, "the Platform writes with the new key from its next start on (page 2.2)")
+	if chunk != nil {
+		put(ActPutChunkSize, o.SSM.ChunkSize, secret.New(*chunk), "records per chunk, as chunk_size says")
+	}
+	put(ActPutSwitch, o.SSM.Switch, secret.New("true"), "cron re-encrypts at its next start; written last, so that it is never on without its key")
+	return steps
+}
+
+// deleteStale is page step 2.2 to the letter: the current key is deleted and terraform creates all three.
+func deleteStale(o Observed, current key) []Step {
+	if !o.SSM.Current.Exists || o.SSM.Current.Value.Equal(current.Secret) {
+		return nil
+	}
+	return []Step{{
+		Action: ActDeleteCurrent, Target: o.SSM.Current.Name, Reason: "terraform apply creates it again from the omnibus (page 2.2)",
+		Write: remove(o.SSM.Current.Name),
+	}}
+}
+
+func remove(names ...string) *Write { return &Write{Kind: Delete, Name: names[0], Names: names} }
+
+// agreement is the evidence that the standalone parameters say what a prepared omnibus says.
+func agreement(o Observed, desired Desired, current, previous key) []proof.Evidence {
+	left := standaloneSteps(o, Desired{Standalone: StandaloneWrite, Names: desired.Names}, current, previous, nil)
+	evidence := proof.Evidence{Check: "standalone_agrees", OK: len(left) == 0, Detail: "current key, previous key and switch are as the omnibus has them"}
+	if len(left) > 0 {
+		evidence.Detail = fmt.Sprintf("not as the omnibus has it: %s", left[0].Target)
+	}
+	return []proof.Evidence{evidence}
+}
+
+const (
+	standardLimit = 4096 // bytes of a Standard parameter's value (AWS: Parameter Store limits)
+	advancedLimit = 8192 // bytes of an Advanced one
+)
+
+// chooseTiers checks every value against the limit of its tier, and raises a tier only where the operator allows it.
+func chooseTiers(steps []Step, desired Desired) error {
+	for _, step := range steps {
+		write := step.Write
+		if write == nil || write.Kind == Delete {
+			continue
+		}
+		size := write.Value.Len()
+		if size <= standardLimit || (write.Tier == "Advanced" && size <= advancedLimit) {
+			continue
+		}
+		if desired.AllowAdvanced && size <= advancedLimit {
+			if write.Tier != "Intelligent-Tiering" {
+				write.Tier = "Advanced"
+			}
+			continue
+		}
+		limit := standardLimit
+		next := "Shorten descriptions in it, or set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back)."
+		if write.Tier == "Advanced" || desired.AllowAdvanced {
+			limit, next = advancedLimit, "Shorten it: there is no larger tier."
+		}
+		return fault.New(fault.CodeTooLarge, next,
+			"%s would have %d bytes; its tier holds %d.", write.Name, size, limit)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -77,18 +78,14 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Finished rotation %s: key %s is in use; %s is in escrow only.", entry.RotationID, entry.Current, entry.Previous),
 	}
-	begin, err := locked(o, desired, entry.RotationID)
-	if err != nil {
-		return Plan{}, err
-	}
-	entry.Lock = begin.number
+	entry.Lock = nextLock(o)
 	var change []Step
 	if v.traced() {
-		text, err := clearOmnibus(o, entry, nil)
+		step, err := clearOmnibus(o, entry, nil, "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)")
 		if err != nil {
-			return Plan{}, omnibusFault(o.SSM.Omnibus.Name, err)
+			return Plan{}, err
 		}
-		change = []Step{putOmnibus(o, text, "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)")}
+		change = append(change, step)
 	}
 	change = append(change, removeStandalones(o, entry)...)
 	before, err := captures(o, desired, v, entry, nil, change)
@@ -118,38 +115,35 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		}
 		change = append(change, ledgerPut(o, desired, entry, action, "no trace of the rotation is left in the parameters"))
 	}
-	return plan.with(desired, begin, before, change)
+	plan.Steps = slices.Concat(before, change)
+	return plan, nil
 }
 
 // clearOmnibus gives back the document of before, with only the key changed (page step 4.2), or with the old key as well.
-func clearOmnibus(o Observed, entry custody.Entry, old *secret.Secret) ([]byte, error) {
-	document, err := omnibus.Parse([]byte(o.SSM.Omnibus.Value.Reveal()))
-	if err != nil {
-		return nil, err
-	}
-	names := []string{EntrySwitch, EntryPrevious}
-	if entry.ChunkSize != nil {
-		names = append(names, EntryChunkSize)
-	}
-	for _, name := range names {
-		_, there, err := document.Find(name)
-		switch {
-		case err != nil || !there:
-		case name == EntryChunkSize && entry.ChunkSize.Omnibus != nil:
-			err = document.SetValue(name, *entry.ChunkSize.Omnibus)
-		default:
-			err = document.Remove(name)
+func clearOmnibus(o Observed, entry custody.Entry, old *secret.Secret, reason string) (Step, error) {
+	return putOmnibus(o, reason, func(document *omnibus.Document) error {
+		names := []string{EntrySwitch, EntryPrevious}
+		if entry.ChunkSize != nil {
+			names = append(names, EntryChunkSize)
 		}
-		if err != nil {
-			return nil, err
+		for _, name := range names {
+			_, there, err := document.Find(name)
+			switch {
+			case err != nil || !there:
+			case name == EntryChunkSize && entry.ChunkSize.Omnibus != nil:
+				err = document.SetValue(name, *entry.ChunkSize.Omnibus)
+			default:
+				err = document.Remove(name)
+			}
+			if err != nil {
+				return err
+			}
 		}
-	}
-	if old != nil {
-		if err := document.SetValue(EntryCurrent, old.Reveal()); err != nil {
-			return nil, err
+		if old == nil {
+			return nil
 		}
-	}
-	return document.Bytes(), nil
+		return document.SetValue(EntryCurrent, old.Reveal())
+	})
 }
 
 // removeStandalones is page step 4.3: the switch first, so that it is never on without its key.

@@ -69,10 +69,13 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 	default:
 		err = &fault.Fault{Code: fault.CodeInvalidOptions, What: fmt.Sprintf("No plan leads to state %q.", desired.State)}
 	}
-	if err != nil {
-		return Plan{}, err
+	if err == nil {
+		plan, err = plan.underLock(o, desired)
 	}
-	if err := plan.Check(o, desired); err != nil {
+	if err == nil {
+		err = plan.Check(o, desired)
+	}
+	if err != nil {
 		return Plan{}, err
 	}
 	return plan, nil
@@ -88,7 +91,6 @@ func (p Plan) Writes() bool {
 	return false
 }
 
-// nothing is the plan where all is as desired.
 func nothing(phase Phase, rotationID, target, reason string, v view) Plan {
 	return Plan{
 		Phase: phase, Before: phase, RotationID: rotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint,
@@ -107,8 +109,7 @@ func (v view) inUse() []key {
 	return keys
 }
 
-// born tells since when the current key is in use: by escrow if a rotation of ours brought it, else by the standalone
-// parameter's last change, which is later than the truth when somebody wrote the same value again.
+// born tells since when the current key is in use: by escrow, or else by the standalone parameter's last change.
 func born(o Observed, v view) (time.Time, string) {
 	if kept, ok := o.Custody.Find(v.current.fingerprint); ok && kept.Origin != custody.OriginCaptured {
 		return kept.CapturedAt, "escrow has it since " + day(kept.CapturedAt)
@@ -117,3 +118,74 @@ func born(o Observed, v view) (time.Time, string) {
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// Action is what a step does.
+type Action string
+
+// The actions, in the order in which the contract's "Order of writes" has them.
+const (
+	ActNothing         Action = "nothing"
+	ActLock            Action = "take_lock"
+	ActClearLocks      Action = "clear_old_locks"
+	ActEscrowRetiring  Action = "escrow_retiring_key"
+	ActEscrowFound     Action = "escrow_found_key"
+	ActTieBackups      Action = "tie_backups"
+	ActEscrowNew       Action = "escrow_new_key"
+	ActOpenLedger      Action = "open_ledger"
+	ActUpdateLedger    Action = "update_ledger"
+	ActPutOmnibus      Action = "put_omnibus"
+	ActPutPrevious     Action = "put_previous_key"
+	ActPutCurrent      Action = "put_current_key"
+	ActPutChunkSize    Action = "put_chunk_size"
+	ActPutSwitch       Action = "put_switch"
+	ActDeleteCurrent   Action = "delete_current_key"
+	ActRecordPrepared  Action = "record_prepared"
+	ActRecordProof     Action = "record_proof"
+	ActDeleteSwitch    Action = "delete_switch"
+	ActDeleteChunkSize Action = "delete_chunk_size"
+	ActDeletePrevious  Action = "delete_previous_key"
+	ActDeleteLegacy    Action = "delete_legacy_previous_key"
+	ActRecordFinished  Action = "record_finished"
+	ActRecordAborted   Action = "record_aborted"
+	ActRecordReversed  Action = "record_reversed"
+	ActUnlock          Action = "release_lock"
+)
+
+// Step is one line of a plan. What it shows holds no secret; what it writes is in Write.
+type Step struct {
+	Action Action `json:"action"`
+	Target string `json:"target"`
+	Reason string `json:"reason"`
+	Done   bool   `json:"done"`
+	Write  *Write `json:"-"`
+}
+
+// Kind is how a parameter is written.
+type Kind int
+
+// The kinds of writes.
+const (
+	Create Kind = iota + 1 // PutParameter with Overwrite=false: atomic, fails when the name exists
+	Put                    // PutParameter with Overwrite=true onto the version that was observed
+	Delete                 // DeleteParameters of Names; absent is success
+)
+
+// Write is one write to SSM, complete: carrying it out needs no further decision.
+type Write struct {
+	Kind  Kind
+	Name  string
+	Names []string // for Delete alone
+	Value secret.Secret
+	Type  string // always SecureString today
+	After int64  // the version observed; the write's own must be After+1. 0 for a name that did not exist
+
+	custody.Attributes // as observed; of the tier see allow_advanced_tier
+}
+
+// Targets are the names that a write touches.
+func (w Write) Targets() []string {
+	if w.Kind == Delete {
+		return w.Names
+	}
+	return []string{w.Name}
+}

@@ -10,8 +10,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 )
 
-// prepare plans the state prepared. The omnibus is the point of decision: before it changes, nothing has happened
-// that a rotation would have to take back; after it, the rotation is on its way.
+// prepare plans the state prepared. Until the omnibus changes there is nothing that a rotation would have to take back.
 func prepare(o Observed, desired Desired, v view) (Plan, error) {
 	entry, known := o.Custody.Entry(desired.RotationID)
 	if known && entry.Stage.Over() {
@@ -160,7 +159,7 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	case opened && (entry.Stage != custody.StageOpen || entry.Previous != v.current.fingerprint):
 		return Plan{}, unexplained(o, v, entry, true)
 	case !opened:
-		entry = newEntry(o, desired)
+		entry = resumedOrNamed(o, desired)
 	}
 	next, fresh, err := newKey(o, desired, v, entry)
 	if err != nil {
@@ -172,9 +171,9 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	return assemble(o, desired, c)
 }
 
-// newEntry names the rotation. One that nobody named goes on with the key of a run that was cut off, under the name which it made.
-func newEntry(o Observed, desired Desired) custody.Entry {
-	entry := desired.newEntry()
+// resumedOrNamed is the entry of a rotation that begins: with the name that a cut-off run made, if nobody gave one.
+func resumedOrNamed(o Observed, desired Desired) custody.Entry {
+	entry := desired.namedEntry()
 	if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
 		entry.RotationID = cut.RotationID
 	}
@@ -271,38 +270,34 @@ func chunkWanted(desired Desired) *string {
 }
 
 // rewriteOmnibus makes the document of a prepared rotation: page step 2.1.
-func rewriteOmnibus(o Observed, desired Desired, c change) ([]byte, error) {
-	document, err := omnibus.Parse([]byte(o.SSM.Omnibus.Value.Reveal()))
-	if err != nil {
-		return nil, err
-	}
-	edit := func(after, name, ssmKey, value string) error {
-		entry, there, err := document.Find(name)
-		switch {
-		case err != nil:
+func rewriteOmnibus(o Observed, desired Desired, c change, reason string) (Step, error) {
+	return putOmnibus(o, reason, func(document *omnibus.Document) error {
+		err := setEntry(document, EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal())
+		if err == nil {
+			err = setEntry(document, EntryPrevious, EntrySwitch, desired.Names.Switch, "true")
+		}
+		if chunk := chunkWanted(desired); err == nil && chunk != nil {
+			err = setEntry(document, EntrySwitch, EntryChunkSize, desired.Names.ChunkSize, *chunk)
+		}
+		if err == nil {
+			err = document.SetValue(EntryCurrent, c.current.Reveal())
+		}
+		return err
+	})
+}
+
+// setEntry gives an entry its value, behind another one if it is new.
+func setEntry(document *omnibus.Document, after, name, ssmKey, value string) error {
+	entry, there, err := document.Find(name)
+	switch {
+	case err != nil:
+		return err
+	case there && entry.SSMKey == ssmKey:
+		return document.SetValue(name, value)
+	case there: // somebody gave it a name that the Platform does not read
+		if err := document.Remove(name); err != nil {
 			return err
-		case there && entry.SSMKey == ssmKey:
-			return document.SetValue(name, value)
-		case there: // somebody gave it a name that the Platform does not read
-			if err := document.Remove(name); err != nil {
-				return err
-			}
-		}
-		return document.InsertAfter(after, name, ssmKey, value)
-	}
-	if err := edit(EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal()); err != nil {
-		return nil, err
-	}
-	if err := edit(EntryPrevious, EntrySwitch, desired.Names.Switch, "true"); err != nil {
-		return nil, err
-	}
-	if chunk := chunkWanted(desired); chunk != nil {
-		if err := edit(EntrySwitch, EntryChunkSize, desired.Names.ChunkSize, *chunk); err != nil {
-			return nil, err
 		}
 	}
-	if err := document.SetValue(EntryCurrent, c.current.Reveal()); err != nil {
-		return nil, err
-	}
-	return document.Bytes(), nil
+	return document.InsertAfter(after, name, ssmKey, value)
 }

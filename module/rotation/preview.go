@@ -1,16 +1,19 @@
 package rotation
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// PreviewFinalize plans the state finalized for the parameters as they will be once the plan of prepared is carried out and every record
-// is proved: what a dry run shows of the end. It is Make itself that plans; only the parameters and the proof are imagined. A plan
-// that needs something comes back as Make's does.
+// PreviewFinalize plans the state finalized for the parameters as the plan of prepared will leave them, with an imagined proof: what
+// a dry run shows of the end. A plan that needs something comes back as Make's does.
 func PreviewFinalize(o Observed, desired Desired, plan Plan, prints proof.Fingerprinter) (Plan, error) {
 	after, err := o.after(desired, plan)
 	if err != nil {
@@ -52,8 +55,7 @@ func (o Observed) after(desired Desired, plan Plan) (Observed, error) {
 	return o, nil
 }
 
-// Reached is the phase of a plan that was cut off: the one that was found, unless a step that was carried out changed the
-// Platform's parameters.
+// Reached is the phase of a plan that was cut off: as found, unless a step that was done changed the Platform's parameters.
 func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) Phase {
 	done, changed := Plan{}, false
 	for _, step := range p.Steps {
@@ -86,6 +88,9 @@ func (o *Observed) write(prefix string, write Write) error {
 		if err := o.Custody.Replace(prefix, name, write.Kind != Delete, write.Value, write.After+1); err != nil {
 			return &fault.Fault{Code: fault.CodeInternal, What: err.Error(), Cause: err}
 		}
+		if kept := o.Custody.Rewritable(prefix)[name]; kept != nil {
+			*kept = write.Attributes
+		}
 	}
 	return nil
 }
@@ -98,4 +103,81 @@ func (o Observed) terraformed(v view) Observed {
 		}
 	}
 	return o
+}
+
+// Diff is one entry of Ansible's diff: before and after as text, secrets as fingerprints.
+type Diff struct {
+	BeforeHeader string `json:"before_header"`
+	AfterHeader  string `json:"after_header"`
+	Before       string `json:"before"`
+	After        string `json:"after"`
+}
+
+// Diffs shows what the plan changes in the Platform's parameters, one entry a parameter, in the order of the steps.
+func (p Plan) Diffs(o Observed, desired Desired, prints proof.Fingerprinter) []Diff {
+	prints = planned{prints, p.Made}
+	diffs := []Diff{}
+	for _, step := range p.Steps {
+		before, ours := o.SSM.byName(step.Target)
+		if step.Write == nil || !ours {
+			continue
+		}
+		after := ""
+		if step.Write.Kind != Delete {
+			after = describe(before.Name, step.Write.Value, desired, prints)
+		}
+		diffs = append(diffs, Diff{BeforeHeader: before.Name, AfterHeader: before.Name, Before: describe(before.Name, before.Value, desired, prints), After: after})
+	}
+	return diffs
+}
+
+func (p Parameters) byName(name string) (Parameter, bool) {
+	for _, parameter := range []Parameter{p.Omnibus, p.Current, p.Previous, p.LegacyPrevious, p.Switch, p.ChunkSize} {
+		if parameter.Name == name && name != "" {
+			return parameter, true
+		}
+	}
+	return Parameter{}, false
+}
+
+func describe(name string, value secret.Secret, desired Desired, prints proof.Fingerprinter) string {
+	switch {
+	case value.IsEmpty():
+		return ""
+	case name == desired.Names.Switch || name == desired.Names.ChunkSize:
+		return custody.Plainly(value.Reveal()) + "\n"
+	case name != desired.Names.Omnibus:
+		return "key " + string(prints.Of(value)) + "\n"
+	}
+	document, err := omnibus.Parse([]byte(value.Reveal()))
+	if err != nil {
+		return ""
+	}
+	var lines strings.Builder
+	for _, entry := range []string{EntryCurrent, EntryPrevious, EntrySwitch, EntryChunkSize} {
+		found, ok, err := document.Find(entry)
+		if err != nil || !ok {
+			continue
+		}
+		shown := custody.Plainly(found.Value)
+		if entry == EntryCurrent || entry == EntryPrevious {
+			shown = "key " + string(prints.Of(secret.New(found.Value)))
+		}
+		fmt.Fprintf(&lines, "%s: %s\n", entry, shown)
+	}
+	return lines.String()
+}
+
+// planned names a key that does not exist yet by what it is: its fingerprint would be another one in the next run.
+type planned struct {
+	proof.Fingerprinter
+	made secret.Fingerprint
+}
+
+// Of gives the fingerprint of a key that exists.
+func (p planned) Of(key secret.Secret) secret.Fingerprint {
+	if known := p.Fingerprinter.Of(key); known != p.made || known == "" {
+		return known
+	}
+	return "(a new one that the module makes)"
 }

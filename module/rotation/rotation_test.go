@@ -68,7 +68,7 @@ type store map[string]Parameter
 func (s store) put(name, value string) {
 	p := s[name]
 	seen := proof.Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Version: p.Version + 1, Modified: noon.AddDate(0, 0, -100)}
-	s[name] = Parameter{Parameter: seen, KeyID: "alias/k", Tier: "Standard"}
+	s[name] = Parameter{Parameter: seen, Attributes: custody.Attributes{KeyID: "alias/k", Tier: "Standard"}}
 }
 
 func (s store) get(name string) Parameter {

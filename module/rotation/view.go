@@ -1,9 +1,11 @@
 package rotation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
@@ -20,8 +22,7 @@ type view struct {
 	previous key               // TOWER_CRYPTO_PREVIOUS_SECRET; without an omnibus the standalone previous key
 	enabled  bool              // the omnibus's switch says "true"; without an omnibus the standalone switch
 
-	hasPrevious bool // the omnibus has the entry
-	hasSwitch   bool
+	hasPrevious bool    // the omnibus has the entry
 	misnamed    bool    // one of the two has another ssm_key than the Platform reads, as in the page's older revision
 	chunkSize   *string // the omnibus's chunk size entry
 
@@ -118,7 +119,7 @@ func (v view) readTraces(o Observed, desired Desired) (view, error) {
 			v.hasPrevious, v.previous = true, keyOf(secret.New(entry.Value), v.prints)
 			v.misnamed = v.misnamed || entry.SSMKey != desired.Names.Previous
 		case EntrySwitch:
-			v.hasSwitch, v.enabled = true, entry.Value == "true"
+			v.enabled = entry.Value == "true"
 			v.misnamed = v.misnamed || entry.SSMKey != desired.Names.Switch
 		case EntryChunkSize:
 			v.chunkSize = &entry.Value
@@ -127,11 +128,9 @@ func (v view) readTraces(o Observed, desired Desired) (view, error) {
 	return v, nil
 }
 
-// traced says whether the omnibus shows a rotation. A switch that is off, without a previous key, is the Platform's
-// default written out; it is no rotation.
+// traced says whether the omnibus shows a rotation. A switch that is off, without a previous key, is a default.
 func (v view) traced() bool { return v.hasPrevious || v.enabled }
 
-// whole says whether the omnibus shows all of a prepared rotation.
 func (v view) whole() bool { return v.hasPrevious && v.enabled && !v.previous.IsEmpty() }
 
 func keyOf(s secret.Secret, prints proof.Fingerprinter) key { return key{s, prints.Of(s)} }
@@ -174,4 +173,68 @@ func OtherKey(o Observed, desired Desired, prints proof.Fingerprinter) secret.Se
 		return secret.Secret{}
 	}
 	return v.current.Secret
+}
+
+// observedPlan gives the phase for somebody who only looks; without an omnibus by the standalone parameters alone.
+func observedPlan(o Observed, desired Desired, v view) Plan {
+	plan := Plan{RotationID: desired.RotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint}
+	since, how := born(o, v)
+	plan.Born = since
+	plan.Phase, plan.Msg = v.phase(o, desired, how)
+	plan.Before = plan.Phase
+	if o.Records != nil {
+		plan.Progress = proof.ProgressOf(*o.Records, 0)
+		plan.Warnings = o.Records.Notes
+	}
+	return plan
+}
+
+func (v view) phase(o Observed, desired Desired, how string) (Phase, string) {
+	switch {
+	case desired.Names.Omnibus == "" && !o.SSM.Current.Exists:
+		return PhaseInconsistent, "There is no SSM parameter " + o.SSM.Current.Name + "."
+	case desired.Names.Omnibus == "":
+		return v.phaseOnVM(o, desired, how)
+	case v.whole() && v.standaloneCurrent.Equal(v.current.Secret) && v.standalonePrevious.Equal(v.previous.Secret) && o.SSM.Switch.On():
+		return v.running(o)
+	case v.traced():
+		return PhaseInconsistent, "The omnibus shows a rotation that the standalone parameters do not (or only half of one): run state prepared again."
+	case !o.SSM.Current.Exists || !v.standaloneCurrent.Equal(v.current.Secret):
+		return PhaseInconsistent, fmt.Sprintf("Omnibus (%s) and standalone parameter (%s) do not hold the same key.", v.current.fingerprint, cmp.Or(v.standaloneCurrent.fingerprint, "none"))
+	case o.SSM.Previous.Exists || o.SSM.Switch.On():
+		return PhaseRotated, "The omnibus shows no rotation, but standalone parameters of one are left. State finalized of that rotation removes them; where the ledger has none, the next rotation puts their key into escrow and replaces them."
+	}
+	return v.idle(o, desired, how)
+}
+
+func (v view) phaseOnVM(o Observed, desired Desired, how string) (Phase, string) {
+	switch {
+	case o.SSM.Previous.Exists && o.SSM.Switch.On():
+		return v.running(o)
+	case o.SSM.Previous.Exists || o.SSM.Switch.On():
+		return PhaseInconsistent, "Only one of previous key and switch is there."
+	}
+	return v.idle(o, desired, how)
+}
+
+func (v view) running(o Observed) (Phase, string) {
+	switch {
+	case o.Records != nil && o.Records.Total == o.Records.Current+o.Records.Rewritten:
+		return PhaseRotated, fmt.Sprintf("All %d records are under the current key %s.", o.Records.Total, v.current.fingerprint)
+	case proof.Observed{Parameters: o.SSM.Standalone(), Platform: o.Platform}.CronStarted():
+		return PhaseRotating, "Cron has started with both keys."
+	}
+	return PhasePrepared, "Both keys and the switch are in place."
+}
+
+func (v view) idle(o Observed, desired Desired, how string) (Phase, string) {
+	if entry, ok := o.Custody.Entry(desired.RotationID); ok && entry.Stage == custody.StageFinished {
+		return PhaseFinalized, fmt.Sprintf("Rotation %s was finished on %s.", entry.RotationID, day(entry.FinishedAt))
+	}
+	since, _ := born(o, v)
+	age := int(o.Now.Sub(since) / (24 * time.Hour))
+	if desired.MaxAgeDays != nil && age >= *desired.MaxAgeDays {
+		return PhaseDue, fmt.Sprintf("The key is %d days old (%s); max_age_days is %d.", age, how, *desired.MaxAgeDays)
+	}
+	return PhaseIdle, fmt.Sprintf("No rotation is under way; key %s, %d days old (%s).", v.current.fingerprint, age, how)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
@@ -39,7 +40,7 @@ func TestWrites_keepWhatIsNotOurs(t *testing.T) {
 func TestFit_advancedLimit(t *testing.T) {
 	for size, code := range map[int]fault.Code{advancedLimit: "", advancedLimit + 1: fault.CodeTooLarge} {
 		for _, tier := range []string{"Advanced", "Standard"} {
-			step := Step{Write: &Write{Kind: Put, Name: "/x", Value: secret.New(strings.Repeat("x", size)), Tier: tier}}
+			step := Step{Write: &Write{Kind: Put, Name: "/x", Value: secret.New(strings.Repeat("x", size)), Attributes: custody.Attributes{Tier: tier}}}
 			assert.Equal(t, code, fault.CodeOf(chooseTiers([]Step{step}, Desired{AllowAdvanced: true})))
 		}
 	}
@@ -58,9 +59,11 @@ func TestTidy_keepsTheKMSKey(t *testing.T) {
 	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, NeedDescription, plan.Needs)
-	plan, err = Make(s.observed(t), desiredFor(StatePrepared), quick{})
+	o = s.observed(t)
+	o.Custody.Locks[0].Attributes.KeyID = "alias/lock"
+	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	last := plan.Steps[len(plan.Steps)-1]
 	assert.Equal(t, ActUnlock, last.Action)
-	assert.Equal(t, "alias/k", last.Write.KeyID)
+	assert.Equal(t, "alias/lock", last.Write.KeyID)
 }

@@ -4,13 +4,10 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"sync"
 )
 
-// Rounds is the number of PBKDF2-HMAC-SHA256 iterations behind a fingerprint: about 40 ms on one core of 2024,
-// so that a published fingerprint is of no use to somebody who guesses keys that a human chose.
+// Rounds are those of a fingerprint's PBKDF2: about 40 ms on one core, so that it is of no use to who guesses keys.
 const Rounds = 200_000
 
 // Fingerprint tells keys apart in public: 16 lower-case hexadecimal digits, the first 8 bytes of
@@ -33,8 +30,7 @@ type Fingerprinter struct {
 	known map[string]func() Fingerprint
 }
 
-// NewFingerprinter makes a Fingerprinter for a scope. Tests of other packages may ask for fewer rounds; a product run
-// uses Rounds.
+// NewFingerprinter makes a Fingerprinter for a scope. A product run uses Rounds; tests may ask for fewer.
 func NewFingerprinter(scope string, rounds int) *Fingerprinter {
 	return &Fingerprinter{scope: scope, rounds: rounds, known: map[string]func() Fingerprint{}}
 }
@@ -58,9 +54,8 @@ func (f *Fingerprinter) Of(key Secret) Fingerprint {
 }
 
 // MACKey derives, as slowly as a fingerprint, the 32-byte key that binds a document to the holder of a crypto key.
-// It shares no bytes with the fingerprint, since the salt differs.
-func (*Fingerprinter) MACKey(key Secret, scope string) []byte {
-	return derive(key.Reveal(), "mac/v1/"+scope, Rounds, sha256.Size)
+func (f *Fingerprinter) MACKey(key Secret, scope string) []byte {
+	return derive(key.Reveal(), "mac/v1/"+scope, f.rounds, sha256.Size)
 }
 
 func derive(plain, salt string, rounds, length int) []byte {
@@ -71,11 +66,4 @@ func derive(plain, salt string, rounds, length int) []byte {
 		panic("secret: PBKDF2 refused its constants")
 	}
 	return out[:length]
-}
-
-func unmarshalString(data []byte, into *string) error {
-	if json.Unmarshal(data, into) != nil {
-		return errors.New("a secret must be a string")
-	}
-	return nil
 }

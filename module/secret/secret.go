@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"database/sql/driver"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -33,8 +35,7 @@ func New(plain string) Secret {
 	return Secret{hidden: &inner}
 }
 
-// Reveal returns the plain text. Call it only where the text enters an SDK call, a cipher or a document that
-// is itself a secret; the linter names the packages that may.
+// Reveal returns the plain text, for an SDK call, a cipher or a secret document; the linter names who may.
 func (s Secret) Reveal() string {
 	return string(s.bytes())
 }
@@ -87,15 +88,14 @@ func (s *Secret) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var plain string
-	if err := unmarshalString(data, &plain); err != nil {
-		return err
+	if json.Unmarshal(data, &plain) != nil {
+		return errors.New("a secret must be a string")
 	}
 	*s = New(plain)
 	return nil
 }
 
-// Scrub replaces every given secret in a text that comes from elsewhere (an SDK's error, a container's log).
-// Secrets of fewer than four bytes are left: masking them would eat the text without hiding anything.
+// Scrub replaces secrets in a text from elsewhere. Those of fewer than four bytes are left: masking hides nothing.
 func Scrub(text string, secrets ...Secret) string {
 	for _, s := range secrets {
 		if s.Len() >= 4 {
@@ -105,9 +105,8 @@ func Scrub(text string, secrets ...Secret) string {
 	return text
 }
 
-// ScrubValues is Scrub for the values of an environment, few of which are secrets. What stands in known, a text that everybody
-// may read, is none. A value of fewer than eight bytes may be an everyday word, such as tower: it is replaced where it stands
-// alone, and left inside a path or a longer word.
+// ScrubValues is Scrub for the values of an environment, few of which are secrets: not for what stands in known. A value of fewer
+// than eight bytes may be an everyday word, such as tower: it is replaced only where it stands alone.
 func ScrubValues(text, known string, values ...Secret) string {
 	for _, value := range values {
 		switch {

@@ -11,10 +11,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
-	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// compose asks Docker Compose what a start would make.
 func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]preflight.Container) (preflight.Comparison, platform.Composer, error) {
 	none, before := preflight.Comparison{}, v.about.Before
 	composer, err := v.composer(found.Containers(), found.Platform.Project)
@@ -66,7 +64,6 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 	return comparison, composer, nil
 }
 
-// start asks what a plain start would do.
 func (v *VM) start(ctx context.Context, composer platform.Composer, c *preflight.Comparison) (err error) {
 	if c.Enabled, err = composer.Config(ctx); err != nil {
 		return err
@@ -100,8 +97,7 @@ func (v *VM) composer(containers []preflight.Container, project string) (platfor
 	made := platform.Composer{Project: project, Dir: asked.ComposeDir, Files: asked.ComposeFiles, EnvFiles: asked.ComposeEnvFiles, DockerHost: v.about.Options.DockerHost}
 	var from preflight.Container
 	for _, c := range containers {
-		holder := c.Role == proof.RoleBackend || c.Role == proof.RoleCron
-		if c.Dir != "" && (from.Dir == "" || holder) {
+		if c.Dir != "" && (from.Dir == "" || c.Role.HoldsKeys()) {
 			from = c
 		}
 		for _, value := range c.Environment {

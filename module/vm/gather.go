@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,8 +18,7 @@ import (
 // often is the pause between two looks in an outage: users wait.
 const often = 200 * time.Millisecond
 
-// Look observes what is to be gathered: database, platform, records, count. It asks Docker only when that is wanted, or needed to find the
-// database.
+// Look observes what is to be gathered. It asks Docker only when that is wanted, or needed to find the database.
 func (v *VM) Look(ctx context.Context, gather []string) error {
 	scan, count := slices.Contains(gather, "records"), slices.Contains(gather, "count")
 	if slices.Contains(gather, "database") {
@@ -56,7 +56,6 @@ func (v *VM) Look(ctx context.Context, gather []string) error {
 	return nil
 }
 
-// count is the number of records alone: none is read.
 func (v *VM) count(ctx context.Context, found platform.Found) error {
 	if err := v.connectDatabase(ctx, found); err != nil {
 		return err
@@ -93,7 +92,6 @@ func (v *VM) started(ctx context.Context) (platform.Found, error) {
 	}
 }
 
-// late says what is not ready yet, or nothing.
 func (v *VM) late(ctx context.Context, found platform.Found) string {
 	if r := found.Platform.Readiness; !r.Ready {
 		return fmt.Sprintf("%s: %s", r.URL, r.Detail)
@@ -105,8 +103,7 @@ func (v *VM) late(ctx context.Context, found platform.Found) string {
 	return ""
 }
 
-// moved compares what runs with the option platform: before anything that cannot be taken back, the database must be the
-// one that was there.
+// moved compares what runs with the option platform: the database must be the one that was there.
 func (v *VM) moved(found platform.Found) error {
 	before := v.about.Before
 	differences := preflight.Moved(preflight.Before{Project: before.Project, Mounts: before.Mounts}, found.Platform.Project, found.Platform.Mounts)
@@ -118,4 +115,59 @@ func (v *VM) moved(found platform.Found) error {
 	}
 	return fault.New(fault.CodePlatformDiffers, "Stop it (docker compose down), start it as it was started before (same user, directory and files), then run the same command again.",
 		"%s", "This is not the Platform that ran before. "+strings.Join(differences, " "))
+}
+
+// answering waits for ready_timeout seconds until the database answers: compose's health check comes after 30 s.
+func (v *VM) answering(ctx context.Context) error {
+	var backend preflight.Service
+	if v.about.Options.Database == nil {
+		var err error
+		if backend, err = v.backend(ctx); err != nil {
+			return err
+		}
+	}
+	patience := time.Duration(v.about.Compose.ReadyTimeout) * time.Second
+	deadline := v.about.Now().Add(patience)
+	for {
+		err := v.ask(ctx, backend)
+		var f *fault.Fault
+		if !errors.As(err, &f) || f.Code != fault.CodeDatabaseUnavailable {
+			return err
+		}
+		if !v.about.Now().Before(deadline) {
+			return fault.New(f.Code, f.Next, "The database does not answer after %s (ready_timeout). %s", patience, f.What).From(err)
+		}
+		select {
+		case <-ctx.Done():
+			return interrupted()
+		case <-time.After(often):
+		}
+	}
+}
+
+func (v *VM) ask(ctx context.Context, backend preflight.Service) (err error) {
+	var found platform.Found
+	if v.about.Options.Database == nil {
+		if found, err = v.engine.Await(ctx, v.query(), backend); err != nil {
+			return err
+		}
+	}
+	return v.connectDatabase(ctx, found)
+}
+
+// backend is the first of the backends, as Docker Compose would make it.
+func (v *VM) backend(ctx context.Context) (preflight.Service, error) {
+	if err := v.connect(ctx); err != nil {
+		return preflight.Service{}, err
+	}
+	composer, err := v.composer(nil, v.about.Options.ComposeProject)
+	if err != nil {
+		return preflight.Service{}, err
+	}
+	composer.Profiles = []string{"*"}
+	config, err := composer.Config(ctx)
+	if err != nil {
+		return preflight.Service{}, err
+	}
+	return config.Services[v.about.Options.Services.Backends[0]], nil
 }

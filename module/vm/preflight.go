@@ -155,15 +155,14 @@ func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Com
 	}
 	slices.Sort(facts.Overriding)
 	if !down {
-		facts.Version = platform.Ready(ctx, nil, v.about.Options.HealthURL, v.about.Now).Version
+		facts.Version = platform.Ready(ctx, v.about.Options.HealthURL, v.about.Now).Version
 		facts.Unhealthy, facts.Asked = v.askBackends(ctx, c.Containers)
 	}
 	err = v.recordsThere(ctx, found, &facts, down)
 	return preflight.Unsuitable(facts), err
 }
 
-// recordsThere counts the records and sees who else uses the database. A database that is down with the rest of the Platform
-// is looked at when it is up again.
+// recordsThere counts the records and the other sessions, unless the database is down with the rest of the Platform.
 func (v *VM) recordsThere(ctx context.Context, found platform.Found, facts *preflight.Facts, down bool) error {
 	err := v.connectDatabase(ctx, found)
 	if down && fault.Is(err, fault.CodeDatabaseUnavailable, fault.CodeDatabaseUnknown) {
@@ -216,7 +215,7 @@ func (v *VM) askBackends(ctx context.Context, containers []preflight.Container) 
 			if ip := net.ParseIP(at); ip != nil && ip.To4() == nil {
 				at = "[" + at + "]"
 			}
-			answer := platform.Healthy(ctx, nil, strings.ReplaceAll(address, "{address}", at), v.about.Now)
+			answer := platform.Healthy(ctx, strings.ReplaceAll(address, "{address}", at), v.about.Now)
 			if why = fmt.Sprintf("%s: %s", answer.URL, answer.Detail); answer.Ready {
 				why = ""
 				break

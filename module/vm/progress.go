@@ -29,7 +29,6 @@ type report struct {
 	Note     string          `json:"note"`            // what is worth saying at once
 }
 
-// progress is what is known of how fast a rotation goes.
 type progress struct {
 	path    string
 	stall   time.Duration
@@ -54,7 +53,6 @@ func (p *progress) begin(asked options.Rotation, now time.Time) error {
 	return nil
 }
 
-// began says whether records were counted already.
 func (p *progress) began() bool { return !p.first.IsZero() }
 
 // estimate fills in the time left from the rate since the first count.
@@ -135,7 +133,7 @@ func (v *VM) cronSays() string {
 		return ""
 	}
 	text := "there is no cron container"
-	for i, cron := range v.crons() {
+	for i, cron := range v.Observed.Platform.Of(proof.RoleCron) {
 		one := fmt.Sprintf("%s is %s", cron.Container, cron.State)
 		if cron.State == "running" {
 			one += " since " + cron.StartedAt.UTC().Format(time.TimeOnly) + " UTC"

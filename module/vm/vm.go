@@ -8,12 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seqera-tools/crypto-rotation/module/ansible"
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/parameters"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/records"
+	"github.com/seqera-tools/crypto-rotation/module/rotation"
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
@@ -55,8 +58,7 @@ type About struct {
 // New makes a VM. No call is made.
 func New(about About) *VM { return &VM{about: about, Observed: proof.Observed{Now: about.Now()}} }
 
-// containers looks at the compose project and, where that counts, asks whether the Platform is ready: one that is stopped may
-// take seconds to say no.
+// containers looks at the compose project and, if asksHealth, whether the Platform is ready, which may take seconds.
 func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, error) {
 	if err := v.connect(ctx); err != nil {
 		return platform.Found{}, err
@@ -66,7 +68,7 @@ func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, e
 		return found, err
 	}
 	if asksHealth {
-		found.Platform.Readiness = platform.Ready(ctx, nil, v.about.Options.HealthURL, v.about.Now)
+		found.Platform.Readiness = platform.Ready(ctx, v.about.Options.HealthURL, v.about.Now)
 	}
 	v.Observed.Platform = &found.Platform
 	return found, nil
@@ -95,7 +97,6 @@ func (v *VM) connectDatabase(ctx context.Context, found platform.Found) error {
 	return err
 }
 
-// open makes the connection and the memory that last from poll to poll.
 func (v *VM) open(ctx context.Context, found platform.Found) error {
 	if err := v.connectDatabase(ctx, found); err != nil {
 		return err
@@ -145,21 +146,10 @@ func (v *VM) where(ctx context.Context, found platform.Found) (proof.Database, e
 	return where, nil
 }
 
-// crons gives cron's containers.
-func (v *VM) crons() []proof.Service {
-	var found []proof.Service
-	for _, service := range v.Observed.Platform.Services {
-		if service.Role == proof.RoleCron {
-			found = append(found, service)
-		}
-	}
-	return found
-}
-
 // lastLines are what cron said last, in one line, with secrets masked; empty where it cannot be read.
 func (v *VM) lastLines(ctx context.Context) string {
 	var said []string
-	for _, cron := range v.crons() {
+	for _, cron := range v.Observed.Platform.Of(proof.RoleCron) {
 		if tail, err := v.engine.Tail(ctx, cron.Container, 3); err == nil && tail != "" {
 			said = append(said, strings.ReplaceAll(strings.TrimSpace(tail), "\n", " | "))
 		}
@@ -196,4 +186,39 @@ func (v *VM) Close() {
 	if v.engine != nil {
 		v.engine.Close()
 	}
+}
+
+// Result is what seqera_crypto_rotation returns of the state rotating; the contract's "Return values".
+type Result struct {
+	Changed         bool                `json:"changed"`
+	Msg             string              `json:"msg"`
+	Phase           rotation.Phase      `json:"phase,omitempty"`
+	RotationID      string              `json:"rotation_id"`
+	Fingerprints    secret.Fingerprints `json:"fingerprints"`
+	Steps           []proof.Check       `json:"steps"`
+	Warnings        []string            `json:"warnings,omitempty"`
+	Progress        *proof.Progress     `json:"progress,omitempty"`
+	Evidence        []proof.Evidence    `json:"evidence"`
+	Proof           *proof.Proof        `json:"proof,omitempty"`
+	APICalls        parameters.Calls    `json:"api_calls"`
+	DurationSeconds float64             `json:"duration_seconds"`
+}
+
+func result(v proof.Verdict, rotationID string, calls parameters.Calls, took time.Duration) Result {
+	out := Result{
+		Msg: v.Msg, Fingerprints: secret.Fingerprints{Current: v.Current, Previous: v.Previous}, Steps: list(v.Checks), Warnings: v.Warnings, Progress: v.Progress,
+		Evidence: list(v.Evidence), Proof: v.Proof, APICalls: calls, DurationSeconds: ansible.Seconds(took),
+	}
+	switch {
+	case v.Proof != nil:
+		out.Phase = rotation.PhaseRotated
+	case v.Started:
+		out.Phase = rotation.PhaseRotating
+	case v.Msg != "":
+		out.Phase = rotation.PhasePrepared
+	}
+	if v.Checks != nil {
+		out.RotationID = rotationID
+	}
+	return out
 }

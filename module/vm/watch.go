@@ -50,7 +50,6 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 	return result(verdict, asked.RotationID, store.Calls(), time.Since(began)), err
 }
 
-// watch is a VM that is looked at again and again.
 type watch struct {
 	*VM
 	asked    proof.Asked
@@ -130,8 +129,7 @@ func cutShort(f *fault.Fault) bool {
 	return f.Code == fault.CodeInterrupted || f.Code == fault.CodeDatabaseUnavailable || errors.Is(f, context.DeadlineExceeded)
 }
 
-// passes takes what answered before and does not now as something to wait for: hours of re-encryption outlast a restart of the
-// database, of the Engine, or of the network.
+// passes says whether a failure may pass: re-encryption outlasts a restart of the database, the Engine or the network.
 func (w *watch) passes(f *fault.Fault) bool {
 	switch f.Code { //nolint:exhaustive // no other failure goes away by itself
 	case fault.CodeDatabaseUnavailable:
@@ -221,23 +219,26 @@ func (w *watch) judgeRecords(ctx context.Context, found platform.Found) (verdict
 		return verdict, err
 	}
 	defer w.progress.whileLooking(w)()
-	for _, read := range []func(context.Context) (proof.Records, error){w.Scanner.Poll, w.Scanner.Scan} {
-		counted, err := read(ctx)
-		if err != nil {
+	verdict, err = w.confirmed(ctx, w.Scanner.Poll, w.Scanner.Scan)
+	if err == nil && verdict.Pending != nil && verdict.Progress != nil {
+		w.progress.estimate(w.about.Now(), verdict.Progress, w.Scanner.Changes())
+	}
+	return verdict, err
+}
+
+// confirmed judges what the reads count, one after the other, until one of them decides.
+func (w *watch) confirmed(ctx context.Context, reads ...func(context.Context) (proof.Records, error)) (verdict proof.Verdict, err error) {
+	for _, read := range reads {
+		counted, failed := read(ctx)
+		if failed != nil {
 			w.disconnect()
-			return verdict, err
+			return verdict, failed
 		}
 		w.Observed.Records = &counted
 		verdict, err = proof.Judge(w.Observed, w.asked, w.about.Fingerprinter)
-		if err == nil && verdict.Pending != nil && !verdict.Unconfirmed {
+		if counted.Exact || err == nil && verdict.Pending != nil && !verdict.Unconfirmed {
 			break
 		}
-		if counted.Exact {
-			return verdict, err
-		}
-	}
-	if err == nil && verdict.Progress != nil {
-		w.progress.estimate(w.about.Now(), verdict.Progress, w.Scanner.Changes())
 	}
 	return verdict, err
 }

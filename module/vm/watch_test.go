@@ -10,6 +10,7 @@ import (
 
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
 func faulty(code fault.Code, cause error) *fault.Fault {
@@ -160,4 +161,25 @@ func TestATimeoutSaysHowFarTheLastLookCame(t *testing.T) {
 	f = (&watch{VM: &VM{}}).unfinished(pending)
 	assert.Contains(t, f.What, "This is platform_not_ready.")
 	assert.Equal(t, fault.CodePlatformNotReady, pending.Code, "what was handed over is as it was")
+}
+
+// Records that change all the time are never counted in one instant: what was found wrong with them is an error all the same.
+func TestAFailureThatNoSnapshotConfirmsIsNoSuccess(t *testing.T) {
+	names, written := proof.NamesBelow("/config/app"), time.Now().AddDate(0, 0, -1)
+	parameter := func(name, value string) proof.Parameter {
+		return proof.Parameter{Name: name, Exists: true, Value: secret.New(value), Type: "SecureString", Modified: written}
+	}
+	w := watch{VM: New(About{Now: time.Now, Fingerprinter: secret.NewFingerprinter("app", 1)}), asked: proof.Asked{App: "app"}}
+	w.Observed.Parameters = proof.Parameters{Current: parameter(names.Current, "new"), Previous: parameter(names.Previous, "old"), Switch: parameter(names.Switch, "true")}
+	w.Observed.Platform = &proof.Platform{Readiness: proof.Readiness{Ready: true}, Services: []proof.Service{
+		{Role: proof.RoleBackend, State: "running", StartedAt: written.Add(time.Minute)}, {Role: proof.RoleCron, State: "running", StartedAt: written.Add(time.Hour)},
+	}}
+	looks := 0
+	changing := func(context.Context) (proof.Records, error) {
+		looks++
+		return proof.Records{Total: 2, Current: 1, Unreadable: 1, Unread: []proof.Unread{{ID: "a"}}, Before: &proof.Before{Total: 2}}, nil
+	}
+	_, err := w.confirmed(t.Context(), []func(context.Context) (proof.Records, error){changing, changing}...)
+	assert.Equal(t, fault.CodeRecordsUnreadable, fault.CodeOf(err))
+	assert.Equal(t, 2, looks, "the second one has the last word")
 }

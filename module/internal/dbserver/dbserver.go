@@ -76,7 +76,6 @@ func Start(t *testing.T, kind Kind, more ...string) *Server {
 	return s
 }
 
-// begin runs the server on a port of its own and waits until it answers or ends.
 func (s *Server) begin(t *testing.T, command []string) bool {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -84,6 +84,14 @@ func (s *SSM) Put(name, value string) {
 	s.put(&ssm.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeSecureString}, "somebody")
 }
 
+// Move is somebody else's write of the same value under another KMS key and in another tier.
+func (s *SSM) Move(name, keyID, tier string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.now[name][len(s.now[name])-1]
+	s.put(&ssm.PutParameterInput{Name: &name, Value: last.Value, Type: last.Type, KeyId: &keyID, Tier: types.ParameterTier(tier)}, "somebody")
+}
+
 // Delete is somebody else's.
 func (s *SSM) Delete(name string) {
 	s.mu.Lock()

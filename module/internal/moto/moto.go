@@ -46,23 +46,23 @@ type Call struct {
 	Body   map[string]any
 }
 
-// Fault is what the proxy does to a call.
-type Fault int
+// Fault is what the proxy does to a call: it answers with an error of this name, or one of the two below.
+type Fault string
 
 // The faults.
 const (
-	None            Fault = iota
-	Denied                // AccessDeniedException
-	Throttled             // ThrottlingException
-	TooMany               // TooManyUpdates
-	Invalid               // ValidationException that quotes the value, as AWS does
-	CutBefore             // the connection breaks before the call is carried out
-	LoseAnswer            // the call is carried out, its answer lost
-	KeyDisabled           // InvalidKeyId, as for a KMS key that is disabled or not there
-	NoDecrypt             // AccessDeniedException of KMS
-	TooManyVersions       // ParameterMaxVersionLimitExceeded
-	TooSkewed             // InvalidSignatureException, as for a clock that is an hour off
-	TooManyNames          // ParameterLimitExceeded
+	None            Fault = ""
+	CutBefore       Fault = "the connection breaks before the call is carried out"
+	LoseAnswer      Fault = "the call is carried out, its answer lost"
+	Denied          Fault = "AccessDeniedException"
+	NoDecrypt       Fault = Denied // of KMS
+	Throttled       Fault = "ThrottlingException"
+	TooMany         Fault = "TooManyUpdates"
+	Invalid         Fault = "ValidationException"
+	KeyDisabled     Fault = "InvalidKeyId" // of a KMS key that is disabled or not there
+	TooManyVersions Fault = "ParameterMaxVersionLimitExceeded"
+	TooManyNames    Fault = "ParameterLimitExceeded"
+	TooSkewed       Fault = "InvalidSignatureException" // as for a clock that is an hour off
 )
 
 // process is the one moto_server of a test binary: starting it takes seconds, so tests share it, reset.
@@ -212,11 +212,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.mu.Unlock()
-	if fault == CutBefore {
+	switch fault {
+	case None, LoseAnswer:
+	case CutBefore:
 		hangUp(w)
 		return
-	}
-	if refused(w, fault, call) {
+	default: // AWS quotes the value that it does not like
+		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]any{"__type": fault, "message": fmt.Sprintf("Value '%v' is refused", call.Body["Value"])})
 		return
 	}
 	answer, err := forward(r, s.Direct, body)
@@ -251,30 +255,6 @@ func parse(r *http.Request, body []byte) Call {
 		}
 	}
 	return call
-}
-
-func refused(w http.ResponseWriter, fault Fault, call Call) bool {
-	value, _ := call.Body["Value"].(string)
-	codes := map[Fault][2]string{
-		Denied:    {"AccessDeniedException", "User: arn:aws:iam::1:user/u is not authorized to perform: ssm:" + call.Action},
-		Throttled: {"ThrottlingException", "Rate exceeded"},
-		TooMany:   {"TooManyUpdates", "There are concurrent updates for a resource"},
-		NoDecrypt: {"AccessDeniedException", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."},
-		TooSkewed: {"InvalidSignatureException", "Signature expired: 20261124T080000Z is now earlier than 20261124T085500Z"},
-
-		KeyDisabled:     {"InvalidKeyId", "arn:aws:kms:us-east-1:1:key/1 is disabled."},
-		TooManyVersions: {"ParameterMaxVersionLimitExceeded", "The oldest version has a label"},
-		TooManyNames:    {"ParameterLimitExceeded", "too many"},
-		Invalid:         {"ValidationException", "1 validation error detected: Value '" + value + "' at 'value' failed to satisfy constraint"},
-	}
-	code, ok := codes[fault]
-	if !ok {
-		return false
-	}
-	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	w.WriteHeader(http.StatusBadRequest)
-	_ = json.NewEncoder(w).Encode(map[string]string{"__type": code[0], "message": code[1]})
-	return true
 }
 
 func forward(r *http.Request, to string, body []byte) (*http.Response, error) {

@@ -45,8 +45,7 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 		Names:      rotation.Names{Names: proof.NamesBelow(asked.ConfigPrefix), Omnibus: asked.OmnibusParameter, Custody: asked.CustodyPrefix},
 		RotationID: asked.RotationID, NewKey: asked.NewSecret, MaxAgeDays: asked.MaxAgeDays, Backups: asked.Backups, BackupsWaived: asked.BackupsWaived,
 		ChunkSize: asked.ChunkSize, AllowAdvanced: asked.AllowAdvancedTier, Standalone: rotation.Standalone(asked.Standalone), Proof: given,
-		ProofMaxAge: time.Duration(asked.ProofMaxAge) * time.Second,
-		FromEscrow:  secret.Fingerprint(asked.NewSecretFromEscrow), EscrowKeyID: asked.EscrowKMSKeyID, CaptureOnly: asked.CaptureOnly, Reverse: asked.Reverse, Adopt: asked.Adopt,
+		FromEscrow: secret.Fingerprint(asked.NewSecretFromEscrow), EscrowKeyID: asked.EscrowKMSKeyID, CaptureOnly: asked.CaptureOnly, Reverse: asked.Reverse, Adopt: asked.Adopt,
 		ApprovedBy: asked.ApprovedBy,
 	}
 	if s.Desired.Baseline, err = records.Named(asked.Baseline); err != nil {

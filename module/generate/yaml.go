@@ -87,7 +87,7 @@ func argumentSpecs(entries []entry) string {
 	}
 	if entries[0].name == "main" {
 		// A fleet enters by due, which takes what main takes.
-		specs = append(specs, pair{"due", dict{{"short_description", strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1)}, {"options", &yaml.Node{Kind: yaml.AliasNode, Value: "main"}}}})
+		specs = append(specs, pair{"due", dict{{"short_description", strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1)}, {"description", "Reads SSM and, where a rotation began by hand is to be taken over, the records. Writes nothing."}, {"options", &yaml.Node{Kind: yaml.AliasNode, Value: "main"}}}})
 	}
 	return header + dump(dict{{"argument_specs", specs}})
 }

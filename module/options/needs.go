@@ -145,5 +145,10 @@ func Withdrawn() map[string]string {
 		"force":                "write max_age_days: 0",
 		"max_unreadable":       "name the records that are lost in accept_unreadable",
 		"restoring":            "run playbooks/restore-crypto.yml, which needs no such variable",
+		"proof_max_age":        "a proof is valid for a day; remove the option, and run again if a proof is older",
+		"backup_timeout":       "a backup may take four hours; make one that takes longer yourself, and name it in backups",
+		"backup_options":       "make a dump that needs other options yourself, and name it in backups",
+		"stop_timeout":         "write stop_grace_period into the compose file",
+		"progress_interval":    "a line of progress is shown every 10 seconds; remove the option",
 	}
 }

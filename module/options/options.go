@@ -112,9 +112,6 @@ type Rotation struct {
 	// were unreadable before the rotation; the proof lists them.
 	AcceptUnreadable []string `json:"accept_unreadable" jsonschema:"minLength=1"`
 
-	// Seconds that the proof may be old when the previous key is removed.
-	ProofMaxAge int `json:"proof_max_age" jsonschema:"minimum=1,default=86400"`
-
 	// Seconds without a changed record after which that is said, with cron's last lines.
 	StallTimeout int `json:"stall_timeout" jsonschema:"minimum=1,default=120"`
 

@@ -172,7 +172,6 @@ func TestAWrongValueIsNamedWithWhatIsAllowed(t *testing.T) {
 		{"verify", []any{}, "verify is empty: it must be a list of one of database, attested"},
 		{"verify", "databaze", `each element of verify must be one of database, attested, not "databaze" (did you mean "database"?)`},
 		{"max_records_per_second", 0, "max_records_per_second must be"},
-		{"proof_max_age", "0", "proof_max_age must be"},
 		{"attested_by", " ", "attested_by must be"},
 		{"backends_ready_at", "yesterday", `backends_ready_at must be a time with its zone, such as 2026-01-31T22:15:00Z, not "yesterday"`},
 		{"compose_project", "My Project", `compose_project must be small letters, digits, _ and -; a letter or digit first, not "My Project"`},
@@ -300,6 +299,6 @@ func TestInfoAsksForParametersUnlessToldOtherwise(t *testing.T) {
 	assert.Equal(t, []string{"records", "platform"}, i.Gather)
 
 	_, err = ParseInfo(map[string]any{"app_name": "a", "gather": "record", "state": "prepared"}, nil)
-	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, preflight, records, count, database, escrow, ledger, not "record" (did you mean "records"?)`)
+	assert.ErrorContains(t, err, `each element of gather must be one of parameters, platform, preflight, handover, records, count, database, escrow, ledger, not "record" (did you mean "records"?)`)
 	assert.ErrorContains(t, err, `unknown option "state"`)
 }

@@ -95,7 +95,7 @@ func TestALostBaselineStopsNothingThatDoesNotNeedIt(t *testing.T) {
 			assert.Contains(t, verdict.Warnings, w.BaselineLost)
 			entry := entry()
 			entry.Baseline = &custody.Baseline{Digest: "d", Total: 5}
-			require.NoError(t, verdict.Proof.ValidateComplete(noon, "app", 0, entry, quick{}, secret.New(newKeyed)), "finalized takes it as well")
+			require.NoError(t, verdict.Proof.ValidateComplete(noon, "app", entry, quick{}, secret.New(newKeyed)), "finalized takes it as well")
 		})
 	}
 }
@@ -126,7 +126,7 @@ func TestTheOtherWaysAreInTheProofAsWhatTheyAre(t *testing.T) {
 			assert.Len(t, verdict.Warnings, test.warned)
 			assert.Len(t, verdict.Proof.Verify, len(test.verify))
 			assert.Equal(t, test.total, verdict.Proof.Total)
-			require.NoError(t, verdict.Proof.ValidateComplete(noon, "app", 0, entry(), quick{}, secret.New(newKeyed)))
+			require.NoError(t, verdict.Proof.ValidateComplete(noon, "app", entry(), quick{}, secret.New(newKeyed)))
 			if test.total == 0 {
 				assert.Contains(t, verdict.Proof.Says(), "No record was opened")
 			}
@@ -146,7 +146,7 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 	}
 	good := whole()
 	good.Sign(quick{}, key)
-	require.NoError(t, good.ValidateComplete(noon.Add(time.Hour), "app", time.Hour, entry, quick{}, key))
+	require.NoError(t, good.ValidateComplete(noon.Add(time.Hour), "app", entry, quick{}, key))
 	seen := map[string]string{}
 	for name, test := range map[string]struct {
 		change   func(*Proof)
@@ -165,7 +165,7 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 		"edited by one character":    {func(p *Proof) { p.Exceptions[0].ID = "c" }, fault.CodeProofMismatch, true},
 		"edited, but adds up":        {func(p *Proof) { p.Total++; p.Proved++; p.Before.Created++ }, fault.CodeProofMismatch, true},
 		"another baseline":           {func(p *Proof) { p.Before.Digest = "another" }, fault.CodeProofMismatch, false},
-		"too old":                    {func(p *Proof) { p.MadeAt = noon.Add(-time.Second) }, fault.CodeProofTooOld, false},
+		"too old":                    {func(p *Proof) { p.MadeAt = noon.Add(-23*time.Hour - time.Second) }, fault.CodeProofTooOld, false},
 		"of the future":              {func(p *Proof) { p.MadeAt = noon.Add(2 * time.Hour) }, fault.CodeProofTooOld, false},
 		"made with another key":      {func(p *Proof) { p.Sign(quick{}, secret.New(oldKey)) }, fault.CodeProofMismatch, true},
 		"weaker than it was made as": {func(p *Proof) { p.Verify = []Verify{VerifyAttested}; p.AttestedBy = "Ada" }, fault.CodeProofMismatch, true},
@@ -177,7 +177,7 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 			if !test.unsigned {
 				p.Sign(quick{}, key)
 			}
-			err := p.ValidateComplete(noon.Add(time.Hour), "app", time.Hour, entry, quick{}, key)
+			err := p.ValidateComplete(noon.Add(time.Hour), "app", entry, quick{}, key)
 			require.Error(t, err)
 			assert.Equal(t, test.code, fault.CodeOf(err))
 			if !test.unsigned {
@@ -186,7 +186,7 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 			}
 		})
 	}
-	assert.Error(t, (*Proof)(nil).ValidateComplete(noon, "app", 0, entry, quick{}, key))
+	assert.Error(t, (*Proof)(nil).ValidateComplete(noon, "app", entry, quick{}, key))
 }
 
 func TestALedgerEntryDoesNotOutgrowItsParameterForManyExceptions(t *testing.T) {
@@ -275,7 +275,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 			if test.pending == "" {
 				require.Nil(t, verdict.Pending)
 				require.NotNil(t, verdict.Proof)
-				require.NoError(t, verdict.Proof.ValidateComplete(noon, "app", 0, entry(), quick{}, secret.New(newKeyed)))
+				require.NoError(t, verdict.Proof.ValidateComplete(noon, "app", entry(), quick{}, secret.New(newKeyed)))
 				return
 			}
 			require.NotNil(t, verdict.Pending)

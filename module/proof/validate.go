@@ -14,11 +14,14 @@ import (
 // clocksApart is how far a VM's clock may be ahead of the control node's.
 const clocksApart = 5 * time.Minute
 
+// maxAge is how old a proof may be when the previous key is removed: the second outage may be put off by hours.
+const maxAge = 24 * time.Hour
+
 // lookMaxAge is how old a look may be that a write rests on: at untouched records, or at those of a rotation begun by hand.
 const lookMaxAge = 15 * time.Minute
 
-// ValidateComplete checks that the proof is complete, of this rotation, and not older than maxAge (0: any). Its errors are faults.
-func (p *Proof) ValidateComplete(now time.Time, app string, maxAge time.Duration, entry custody.Entry, prints Fingerprinter, newKey secret.Secret) error {
+// ValidateComplete checks that the proof is complete, of this rotation, and at most a day old. Its errors are faults.
+func (p *Proof) ValidateComplete(now time.Time, app string, entry custody.Entry, prints Fingerprinter, newKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
 		return fault.New(code, "Run state rotating again on the Platform's VM and pass the proof that it returns.",
 			"%s", what)
@@ -51,7 +54,7 @@ func (p *Proof) ValidateComplete(now time.Time, app string, maxAge time.Duration
 func (p *Proof) validateAge(now time.Time, most time.Duration, refuse func(fault.Code, string) error) error {
 	age := now.Sub(p.MadeAt)
 	switch {
-	case most > 0 && age > most:
+	case age > most:
 		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made %s, %s ago: longer than %s.", stamp(p.MadeAt), age.Round(time.Second), most))
 	case age < -clocksApart:
 		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made %s, which is %s in the future: the clocks of the VM and of this machine differ.", stamp(p.MadeAt), (-age).Round(time.Second)))

@@ -113,7 +113,7 @@ func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 		})
 	}
 	entry, _ := func() (custody.Entry, bool) { o := prepared(t).observed(t); return o.Custody.Entry("r1") }()
-	assert.ErrorContains(t, spared(t).ValidateComplete(noon, "app", 0, entry, quick{}, secret.New(newKeyed)), "not that every one is", "nor does it finalize")
+	assert.ErrorContains(t, spared(t).ValidateComplete(noon, "app", entry, quick{}, secret.New(newKeyed)), "not that every one is", "nor does it finalize")
 }
 
 func TestARotationThatIsProvedOrFinishedIsNotAborted(t *testing.T) {

@@ -68,7 +68,7 @@ func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error
 		return fault.New(fault.CodeNotPrepared, "Run state prepared again, then rotating.",
 			"Rotation %s is %s, not prepared.", entry.RotationID, entry.Stage)
 	}
-	return desired.Proof.ValidateComplete(o.Now, desired.App, desired.ProofMaxAge, entry, v.prints, v.current.Secret)
+	return desired.Proof.ValidateComplete(o.Now, desired.App, entry, v.prints, v.current.Secret)
 }
 
 // removal puts the steps of finalized into the contract's order of writes.

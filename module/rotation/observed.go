@@ -121,7 +121,6 @@ type Desired struct {
 	AllowAdvanced bool
 	Standalone    Standalone
 	Proof         *proof.Proof
-	ProofMaxAge   time.Duration
 	Baseline      *custody.Baseline // prepared, and aborted with Reverse: what was taken before anything was written
 	Platform      *custody.Platform // prepared: the compose project that is rotated
 	CaptureOnly   bool              // prepared: end when the ledger is open

@@ -172,9 +172,6 @@ type Backup struct {
 	// Seconds that a backup of O(backup=provided) may be old, as far as it can be seen; 0 for any age.
 	MaxAge int `json:"backup_max_age" jsonschema:"default=86400"`
 
-	// Seconds that the making of a backup may take.
-	Timeout int `json:"backup_timeout" jsonschema:"default=3600"`
-
 	// Directory on the VM for the dumps of O(backup=mysqldump). C(~) is the home of the compose user.
 	//
 	// A missing directory is created, readable by the compose user alone. An existing one keeps its mode.
@@ -185,9 +182,6 @@ type Backup struct {
 	// The dump uses the login of the backend (E(TOWER_DB_USER), E(TOWER_DB_PASSWORD)), or else that of the database's own
 	// container (E(MYSQL_USER), E(MARIADB_USER) and so on, or root).
 	Service string `json:"backup_service" jsonschema:"default=db"`
-
-	// Further options of mysqldump, such as C(--routines).
-	Options []string `json:"backup_options"`
 
 	// DB instance identifier, for O(backup=rds_snapshot).
 	RDSInstance string `json:"rds_instance"`
@@ -243,15 +237,9 @@ type Waiting struct {
 	// Seconds to wait for the Platform to be ready after a start.
 	ReadyTimeout int `json:"ready_timeout" jsonschema:"default=600"`
 
-	// Seconds that containers have to stop, docker compose's own default if left out.
-	StopTimeout *int `json:"stop_timeout"`
-
 	WaitTimeout  Same `json:"wait_timeout"`
 	PollInterval Same `json:"poll_interval"`
-
-	// Seconds between two lines of progress while records are re-encrypted.
-	ProgressInterval int  `json:"progress_interval" jsonschema:"default=30"`
-	StallTimeout     Same `json:"stall_timeout"`
+	StallTimeout Same `json:"stall_timeout"`
 }
 
 // Proving is how completion is proved.
@@ -260,7 +248,6 @@ type Proving struct {
 	AttestedBy Same `json:"attested_by"`
 
 	AcceptUnreadable    Same `json:"accept_unreadable"`
-	ProofMaxAge         Same `json:"proof_max_age"`
 	BaselineDir         Same `json:"baseline_dir"`
 	MaxRecordsPerSecond Same `json:"max_records_per_second"`
 }

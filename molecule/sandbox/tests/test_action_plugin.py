@@ -157,7 +157,7 @@ class Clone:
             "seqera_crypto_rotation_rotation_id": "r1",
             "seqera_crypto_rotation_poll_interval": 1,
             "seqera_crypto_rotation_wait_timeout": 60,
-            "seqera_crypto_rotation_progress_interval": interval,
+            "seqera_crypto_rotation__progress_interval": interval,
             "seqera_crypto_rotation__foreseen": {"rotation_id": "r1"},
             "seqera_crypto_rotation__wait": True,
             "seqera_crypto_rotation__owner": {"user": "", "home": "", "become": False, "method": "sudo"},
@@ -356,5 +356,5 @@ def test_it_works_in_a_collection(clone, tmp_path, monkeypatch):
 
 def test_an_interval_that_is_no_number_stops_it_before_it_starts(clone):
     watched = clone.run(task=TASK, interval="often")
-    assert watched.result["failed"] and "seqera_crypto_rotation_progress_interval" in watched.result["msg"]
+    assert watched.result["failed"] and "seqera_crypto_rotation__progress_interval" in watched.result["msg"]
     assert watched.given == {}

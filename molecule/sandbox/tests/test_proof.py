@@ -66,7 +66,7 @@ def test_two_thousand_records_some_lost_some_new_some_gone_add_up(platform):
     before = count(platform)
     victims = platform.sql("SELECT id, user_id, HEX(salt) FROM tw_credentials WHERE deleted = 0 ORDER BY id LIMIT 2 OFFSET 900")
 
-    process, log = platform.start(seqera_crypto_rotation_accept_unreadable=lost, seqera_crypto_rotation_progress_interval=3, seqera_crypto_rotation_wait_timeout=400)
+    process, log = platform.start(seqera_crypto_rotation_accept_unreadable=lost, seqera_crypto_rotation__progress_interval=3, seqera_crypto_rotation_wait_timeout=400)
     until(lambda: "Start cron last" in log.read_text() or process.poll() is not None)
     until(lambda: rewritten(platform) > 100 or process.poll() is not None)
     assert process.poll() is None, log.read_text()
@@ -101,7 +101,7 @@ def test_with_one_record_left_it_is_never_complete(platform):
         seqera_crypto_rotation_allow_advanced_tier=True,
         seqera_crypto_rotation_wait_timeout=15,
         seqera_crypto_rotation_stall_timeout=5,
-        seqera_crypto_rotation_progress_interval=1,
+        seqera_crypto_rotation__progress_interval=1,
     )
     assert run.code != 0
     words = " ".join(run.output.split())

@@ -68,7 +68,7 @@ class Lab:
         self.set()
         own = {
             "app_name": "tower", "omnibus_parameter": "/omnibus", "rotation_id": "r1", "backups": ["b"], "compose_dir": str(self.home), "poll_interval": 1,
-            "report_dir": "", "progress_interval": 0,
+            "report_dir": "", "_progress_interval": 0,
         }  # fmt: skip
         host = {"ansible_connection": "local", "ansible_python_interpreter": str(VENV / "python")}
         host |= {f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | variables

@@ -27,7 +27,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-INTERVAL = "seqera_crypto_rotation_progress_interval"  # variable: seconds between two lines of one host, 30 if not set
+INTERVAL = "seqera_crypto_rotation__progress_interval"  # variable of the tests: seconds between two lines of one host, 10 if not set
 GRACE = 600  # seconds that the background job has beyond the module's own wait_timeout
 SLOWEST = 5  # seconds between two looks, at most
 LATE = 60  # seconds after which a background job that Ansible does not find is gone; a busy machine writes its file late
@@ -222,7 +222,7 @@ class ActionModule(ActionBase):
         """Runs the module in the background and shows what it says."""
         args = self._task.args
         timeout, pause = seconds(args.get("wait_timeout"), 3600), seconds(args.get("poll_interval"), 5)
-        interval = seconds(self._templar.template(variables.get(INTERVAL)), 30)
+        interval = seconds(self._templar.template(variables.get(INTERVAL)), 10)
         if interval is None:
             raise AnsibleActionFail(f"{INTERVAL} is a whole number of seconds. Nothing was started.")
         lines = Lines(str(variables.get("inventory_hostname")), interval, silent=bool(self._task.no_log))

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Dumps the Platform's database out of its container, or with CHECK=true only finds out whether that can be done.
 #   CONTAINER  of the database        BACKEND  a container of the backend, whose login is tried first
-#   DUMP       the file to write      NAME     of the database, or empty        the arguments: further ones of mysqldump
+#   DUMP       the file to write      NAME     of the database, or empty
 # A shell, since Ansible's docker_container_exec keeps the whole dump in memory. The passwords go from the environments of
 # the containers through a pipe to the client: they are on no command line and in no file, and Ansible never has them.
 set -euo pipefail
@@ -52,9 +52,9 @@ for option in --set-gtid-purged=OFF --column-statistics=0; do # MySQL has them, 
 done
 as "$dump" --single-transaction --quick --hex-blob --no-tablespaces --triggers "$@" "$name"
 '
-in_database() { # CHECK ARGUMENT...
+in_database() { # CHECK
   docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$BACKEND" |
-    docker exec --interactive --env "CHECK=$1" "$CONTAINER" sh -c "$inside" dump "$NAME" "${@:2}"
+    docker exec --interactive --env "CHECK=$1" "$CONTAINER" sh -c "$inside" dump "$NAME"
 }
 
 said=$(in_database true)
@@ -69,6 +69,6 @@ free=$(df --output=avail --block-size=1 "$directory" | tail -n 1)
 mkdir -p "${DUMP%/*}"
 rm -f "${DUMP%-*}"-*.sql.gz.part # of a run that was killed
 trap 'rm -f "$DUMP.part"' EXIT
-in_database false "$@" | gzip >"$DUMP.part"
+in_database false | gzip >"$DUMP.part"
 gzip -dc "$DUMP.part" | tail -n 1 | grep -q '^-- Dump completed' || { echo 'the dump has no end' >&2; exit 1; }
 mv "$DUMP.part" "$DUMP"

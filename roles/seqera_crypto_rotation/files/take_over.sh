@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# The outage of a handover, in one call because users wait: GRACE OLD NEXT NAME FOLLOWER...
-#   GRACE  seconds that OLD may take to stop   OLD   the container that served, or empty
-#   NEXT   the one that is ready               NAME  the service's, which leads to NEXT from now on
+# The outage of a handover, in one call because users wait: OLD NEXT NAME FOLLOWER...
+#   OLD   the container that served, or empty  NEXT  the one that is ready
+#   NAME  the service's, which leads to NEXT from now on
 #   FOLLOWER  containers that keep the address of a backend, such as nginx
 # It may be cut off anywhere: settle.yml calls it again with what is left.
 set -eu
-grace=$1 old=$2 next=$3 name=$4
-shift 4
+old=$1 next=$2 name=$3
+shift 3
 if [ -n "$old" ]; then
-  docker stop --time "$grace" "$old"
+  docker stop "$old"
   docker rm "$old"
 fi
 docker rename "$next" "$name"

@@ -66,7 +66,7 @@ class Reached:
         self.servers = Servers(environment, user, BANNER if noisy else None)
         self.ends.callback(self.servers.close)
         self.variables = {
-            "ansible_connection": "ssh", "ansible_host": "vm", "ansible_ssh_common_args": f"-F {self.servers.config}", "seqera_crypto_rotation_progress_interval": 0,
+            "ansible_connection": "ssh", "ansible_host": "vm", "ansible_ssh_common_args": f"-F {self.servers.config}", "seqera_crypto_rotation__progress_interval": 0,
         } | variables  # fmt: skip
         if not become:  # it would be the home of whoever runs the tests
             self.variables = {"ansible_remote_tmp": str(self.servers.dir / "tmp"), "ansible_async_dir": str(self.servers.dir / "async")} | self.variables

@@ -74,12 +74,14 @@ def info(world, asked, _check):
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services}
     if {"count", "records"} & set(gather):
         total = world.get("records_after", world["records"]) if "count" in gather else world["records"]
-        new = total if phase != "prepared" or world.get("rewritten") else 0
+        new = total if phase not in ("prepared", world.get("restored_in")) or world.get("rewritten") else 0
         out["records"] = {"total": total, "current": new, "unreadable": 0, "orphaned": 0, "unreadable_ids": [], "database": "db:3306/tower"}
     if "records" in gather:
         new = out["records"]["current"]
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
         out |= {"untouched": {"kind": "untouched"}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
+    if "escrow" in gather:
+        out["escrow"] = world.get("escrow", [])
     if "ledger" in gather and phase in OPEN:
         entry = {"rotation_id": "r1", "stage": {"captured": "open"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
         out["ledger"] = [entry | {"platform": world.get("platform", {})}]

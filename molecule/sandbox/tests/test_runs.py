@@ -152,3 +152,20 @@ def test_a_database_password_of_the_inventory_is_in_no_event(lab):
     code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [ROLE]}], "--check", "-vvvv", environ=events, seqera_crypto_rotation_database=login)
     assert code == 0 and "runner_on_ok" in (lab.tmp / "events").read_text(), said
     assert login["password"] not in said + (lab.tmp / "events").read_text()
+
+
+def test_a_restore_on_a_group_takes_the_platform_that_has_the_backup_and_leaves_the_others_alone(lab):
+    path, second = lab.second("other", restored_in="idle", escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "cccc"}])
+    hosts = {"vm": {}, "other": second}
+    code, said = lab.play(["restore_crypto.yml"], "-e", "seqera_crypto_restore_backup=dump-9", hosts=hosts)
+    assert code == 2 and "0 keys in escrow are tied to the backup dump-9 (none). Known backups: dump-1. Nothing was done." in " ".join(said.split()), said
+    code, said = lab.play(["restore_crypto.yml"], "-e", "seqera_crypto_restore_backup=dump-1", hosts=hosts)
+    given = [one["given"].get("new_secret_from_escrow") for one in json.loads(path.read_text())["calls"] if one["what"] == "prepared"]
+    assert code == 0 and lab.did() == [] and "finalized" in lab.did(path) and set(given) == {"cccc"}, said
+
+
+def test_a_preflight_that_is_too_old_is_repeated_with_what_the_first_one_saw(lab):
+    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_preflight_max_age=0)
+    scans = [one["given"].get("baseline") for one in lab.world["calls"] if one["what"] == "parameters,platform,records"]
+    assert code == 0 and lab.did() == ROTATION, said
+    assert scans[:2] == [None, {"path": "/b", "digest": "d", "total": 20, "taken_at": "t"}], "the second scan derives only what changed"

@@ -43,7 +43,7 @@ def foretold_and_done(platform, **variables):
 def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
     dry, real = foretold_and_done(platform)
     actions = [step.partition(": ")[0] for step in real.host["steps"]]
-    assert list(dict.fromkeys(actions)) == ["backup", "capture", "outage", "prepare", "start", "watch", "second outage", "finalize", "restart", "verify"]
+    assert list(dict.fromkeys(actions)) == ["capture", "outage", "prepare", "start", "watch", "second outage", "finalize", "restart", "verify"]
     assert any(step.startswith("prepare: put_omnibus") for step in real.host["steps"])
     assert any(step.startswith("finalize: delete_previous_key") for step in real.host["steps"])
     assert dry.host["expected"]["outage_seconds"] is None, "nothing was measured yet"
@@ -70,7 +70,7 @@ def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
 @pytest.mark.long
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=30ms")
 def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
-    for until in ("Keep the rotation's name", "Migrate the database", "Prove the order of start"):  # just prepared; going up; just started
+    for until in ("Keep the rotation's name", "Run migrate to its end", "Prove the order of start"):  # just prepared; going up; just started
         platform.killed(until)
         dry = platform.run("--check", seqera_crypto_rotation_second_outage="later")
         assert dry.code == 0, dry.output

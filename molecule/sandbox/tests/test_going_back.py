@@ -24,7 +24,7 @@ def test_a_rotation_is_aborted_at_once_or_by_re_encrypting_back(platform):
     before, old = platform.parameters(), current(platform)
     nothing = platform.run(playbook="abort-crypto.yml")
     assert nothing.code == 0 and "Nothing was done" in nothing.output and nothing.recap["changed"] == 0
-    platform.killed("TASK [seqera_crypto_rotation : Migrate")
+    platform.killed("TASK [seqera_crypto_rotation : Run migrate")
     assert current(platform) != old, "the rotation was prepared"
     platform.remember_keys()
 

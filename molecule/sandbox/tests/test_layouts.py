@@ -118,7 +118,7 @@ def test_later_and_abort(platform):
         proved(platform, records)
 
         old, records, at = current(platform), platform.check(), mounts(platform)
-        platform.killed("TASK [seqera_crypto_rotation : Migrate", seqera_crypto_rotation_rotation_id="r2", **inline)
+        platform.killed("TASK [seqera_crypto_rotation : Run migrate", seqera_crypto_rotation_rotation_id="r2", **inline)
         assert current(platform) != old, "the rotation was prepared"
         aborted = platform.run(playbook="abort-crypto.yml", **inline)
         assert aborted.code == 0, aborted.output

@@ -104,7 +104,7 @@ CUTS = [  # a task, and how many of that name come before
     ("Check that it runs", 0),
     ("Look on the VM at records", 0),
     ("With docker, let the next backend take over", 0),
-    ("Start cron last", 0),
+    ("With docker compose, start cron", 0),
     ("With docker, start the next backend", 1),
     ("With docker, let the next backend take over", 1),
     ("Note when the outage ends", 1),
@@ -138,7 +138,7 @@ def test_wherever_it_is_cut_off_the_next_run_ends_with_one_backend(platform, lat
 def test_it_is_aborted_from_between_two_backends(platform):
     name = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
     old, records = platform.value(name), platform.check()
-    for number, task in enumerate(("Check that it runs", "With docker, let the next backend take over", "Start cron last")):
+    for number, task in enumerate(("Check that it runs", "With docker, let the next backend take over", "With docker compose, start cron")):
         platform.killed(f": {task}", seqera_crypto_rotation_rotation_id=f"r{number}", **HANDOVER)
         assert platform.value(name) != old
         aborted = platform.run(playbook="abort-crypto.yml", **HANDOVER)

@@ -67,7 +67,7 @@ def test_two_thousand_records_some_lost_some_new_some_gone_add_up(platform):
     victims = platform.sql("SELECT id, user_id, HEX(salt) FROM tw_credentials WHERE deleted = 0 ORDER BY id LIMIT 2 OFFSET 900")
 
     process, log = platform.start(seqera_crypto_rotation_accept_unreadable=lost, seqera_crypto_rotation__progress_interval=3, seqera_crypto_rotation_wait_timeout=400)
-    until(lambda: "Start cron last" in log.read_text() or process.poll() is not None)
+    until(lambda: "With docker compose, start cron" in log.read_text() or process.poll() is not None)
     until(lambda: rewritten(platform) > 100 or process.poll() is not None)
     assert process.poll() is None, log.read_text()
     for number in range(3):
@@ -141,7 +141,7 @@ def test_the_scan_the_database_and_cron_may_die_in_the_middle(platform):
     more = {"seqera_crypto_rotation_accept_unreadable": lost}
 
     process, log = platform.start(**more)
-    until(lambda: "Wait until every record is proved" in log.read_text() or process.poll() is not None)
+    until(lambda: "Prove the order of start" in log.read_text() or process.poll() is not None)
     until(lambda: rewritten(platform) >= 10 or process.poll() is not None)
     until(lambda: kill_module(platform), 20)
     assert process.wait(timeout=100) != 0

@@ -42,7 +42,7 @@ def test_a_rotation_is_aborted_at_once_or_by_re_encrypting_back(platform):
     assert again.code == 0 and again.recap["changed"] == 0
 
     process, log = platform.start(seqera_crypto_rotation_rotation_id="r2")
-    until(lambda: process.poll() is not None or "Prove the order of start" in log.read_text() and rewritten(platform) > 0, 300)
+    until(lambda: process.poll() is not None or "Steps 3.2 and 3.3" in log.read_text() and rewritten(platform) > 0, 300)
     assert process.poll() is None, log.read_text()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

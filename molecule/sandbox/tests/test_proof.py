@@ -141,7 +141,7 @@ def test_the_scan_the_database_and_cron_may_die_in_the_middle(platform):
     more = {"seqera_crypto_rotation_accept_unreadable": lost}
 
     process, log = platform.start(**more)
-    until(lambda: "Prove the order of start" in log.read_text() or process.poll() is not None)
+    until(lambda: "Steps 3.2 and 3.3" in log.read_text() or process.poll() is not None)
     until(lambda: rewritten(platform) >= 10 or process.poll() is not None)
     until(lambda: kill_module(platform), 20)
     assert process.wait(timeout=100) != 0

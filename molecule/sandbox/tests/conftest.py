@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import itertools
 import json
 import os
 import pathlib
@@ -251,7 +252,7 @@ class Eyes:
     """Samples the command line and environment of every process while a playbook runs."""
 
     def __enter__(self):
-        self.samples, self.commands, self.done = set(), set(), threading.Event()
+        self.samples, self.commands, self.looked, self.done = set(), set(), {}, threading.Event()
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
         return self
@@ -261,19 +262,28 @@ class Eyes:
         self.thread.join()
 
     def watch(self):
-        looked = {}  # by process: a program that has been looked at once is not read again: that costs half a core
-        while not self.done.wait(0.02):
-            for process in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    command = pathlib.Path("/proc", process, "cmdline").read_bytes()
-                    now = (command, os.readlink(f"/proc/{process}/exe"))
-                    if command and looked.get(process) != now:
-                        self.samples.add(pathlib.Path("/proc", process, "environ").read_text(errors="replace"))
-                        self.samples.add(command.decode(errors="replace"))
-                        self.commands.add(command.decode(errors="replace"))
-                        looked[process] = now
-                except OSError:
-                    continue  # it ended, or it is the kernel's
+        begun = {}  # by process, when it was first seen: one that is older than a second is looked at in one round of fifty
+        for turn in itertools.count():
+            now, processes = time.monotonic(), set(filter(str.isdigit, os.listdir("/proc")))
+            begun = {process: begun.get(process, now) for process in processes}
+            for process in processes:
+                if now - begun[process] < 1 or turn % 50 == 0:
+                    self.look(process)
+            if self.done.wait(0.02):
+                return
+
+    def look(self, process):
+        """A program that was looked at once is not read again: that would cost half a core."""
+        try:
+            command = pathlib.Path("/proc", process, "cmdline").read_bytes()
+            now = (command, os.readlink(f"/proc/{process}/exe"))
+            if command and self.looked.get(process) != now:
+                self.samples.add(pathlib.Path("/proc", process, "environ").read_text(errors="replace"))
+                self.samples.add(command.decode(errors="replace"))
+                self.commands.add(command.decode(errors="replace"))
+                self.looked[process] = now
+        except OSError:
+            pass  # it ended, or it is the kernel's
 
     def text(self):
         return "\n".join(self.samples)

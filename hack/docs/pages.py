@@ -1,4 +1,4 @@
-"""The pages of the documentation, read with a Markdown parser: their headings, links, texts and code, and the comments beside them.
+"""The pages of the documentation, read with a Markdown parser: their headings, links, texts and code, and the comments next to them.
 
 A comment stands right before the block that it speaks of:
 

@@ -49,7 +49,7 @@ def wait_for(what, seconds, ready, pause=0.2, failed=lambda: None):
 
 
 def alive(pid_file):
-    """The process id in a file, if that process still runs as a child of nobody's else: its start time is kept beside it."""
+    """The process id in a file, if that process still runs as a child of nobody's else: its start time is kept with it."""
     try:
         pid, born = pid_file.read_text().split()
     except (FileNotFoundError, ValueError):

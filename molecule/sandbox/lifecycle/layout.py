@@ -59,7 +59,7 @@ def tower_yml(app):
 
 
 class Rendered:
-    """A directory with the installer's rendered docker-compose.yml and tower.env, and tower.yml in it or beside it. Nothing of it is changed."""
+    """A directory with the installer's rendered docker-compose.yml and tower.env, and tower.yml in it or next to it. Nothing of it is changed."""
 
     def __init__(self, path):
         self.path = Path(path).resolve()

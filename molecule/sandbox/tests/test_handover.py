@@ -1,4 +1,4 @@
-"""The next backend is ready beside the old one before that stops: what users see of it, and what is left wherever it is cut off."""
+"""The next backend is ready before the old one stops: what users see of it, and what is left wherever it is cut off."""
 
 import fcntl
 import json

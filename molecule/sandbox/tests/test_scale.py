@@ -14,7 +14,7 @@ DENIED, DATABASE, DOCKER, DAMAGED, CRON = (f"light-{number:03}" for number in ra
 
 
 class Mixed(Fleet):
-    """The light ones are hosts beside the whole ones, with an SSM and a database of their own."""
+    """The light ones are hosts next to the whole ones, with an SSM and a database of their own."""
 
     def __init__(self, tmp):
         super().__init__(list(REAL), tmp)

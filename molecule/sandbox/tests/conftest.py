@@ -299,11 +299,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def platform(tmp_path, request):
-    """A sandbox of its own; @pytest.mark.sandbox("--records", "40") gives its options."""
+    """A sandbox of its own; @pytest.mark.sandbox("--records", "10") gives its options."""
     marker = request.node.get_closest_marker("sandbox")
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:24].strip("-")
     try:
-        Platform.sandbox("up", name, *(marker.args if marker else ("--records", "40")))
+        Platform.sandbox("up", name, *(marker.args if marker else ("--records", "10")))
         yield Platform(name, tmp_path)
     finally:
         Platform.sandbox("down", name)

@@ -19,7 +19,7 @@ def left(platform):
 
 
 @pytest.mark.long
-@pytest.mark.sandbox("--records", "30", "--orphaned", "2")
+@pytest.mark.sandbox("--records", "10", "--orphaned", "2")
 def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
     backups = platform.kept / "backups"
     made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backups": [], "seqera_crypto_rotation_backup_dir": str(backups)}

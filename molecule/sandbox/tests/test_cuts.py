@@ -23,7 +23,7 @@ def steps(output):
 
 
 @pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="it takes twenty minutes: make test-cuts-all asks for it")
-@pytest.mark.sandbox("--records", "25")
+@pytest.mark.sandbox("--records", "10")
 @pytest.mark.parametrize("scope", ["all", "handover"])
 def test_the_playbook_may_die_at_every_step_on_the_vm(platform, scope):
     made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.kept / "backups")}

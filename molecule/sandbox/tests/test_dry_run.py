@@ -39,7 +39,7 @@ def foretold_and_done(platform, **variables):
     return dry, real
 
 
-@pytest.mark.sandbox("--records", "30", "--orphaned", "2")
+@pytest.mark.sandbox("--records", "10", "--orphaned", "2")
 def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
     dry, real = foretold_and_done(platform)
     actions = [step.partition(": ")[0] for step in real.host["steps"]]
@@ -92,7 +92,7 @@ def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
 
 
 @pytest.mark.long
-@pytest.mark.sandbox("--records", "12")
+@pytest.mark.sandbox("--records", "10")
 def test_and_those_with_terraform_and_with_a_dump(platform):
     current = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
     before, started = platform.parameters(), platform.started()

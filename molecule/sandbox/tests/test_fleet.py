@@ -47,7 +47,7 @@ class Fleet(Platform):
 def fleet(tmp_path):
     try:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda name: Platform.sandbox("up", name, "--records", "15", *SETTINGS[name]), SETTINGS))
+            list(pool.map(lambda name: Platform.sandbox("up", name, "--records", "10", *SETTINGS[name]), SETTINGS))
         yield Fleet(list(SETTINGS), tmp_path)
     finally:
         for name in SETTINGS:

@@ -69,7 +69,7 @@ def test_a_rotation_is_aborted_at_once_or_by_re_encrypting_back(platform):
 
 
 @pytest.mark.long
-@pytest.mark.sandbox("--records", "30")
+@pytest.mark.sandbox("--records", "10")
 def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its_key(platform):
     omnibus, first = platform.env["SANDBOX_OMNIBUS"], current(platform)
     before = platform.parameters()

@@ -77,7 +77,7 @@ def one_serves(platform):
     assert kept == [line for line in before if "-migrate-" not in line], "docker compose up -d does not agree"
 
 
-@pytest.mark.sandbox("--records", "30", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=10s")
+@pytest.mark.sandbox("--records", "10", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=10s")
 def test_users_wait_for_no_start_of_a_backend(platform):
     records, before = platform.check(), platform.parameters()
     dry = platform.run("--check", **HANDOVER)
@@ -112,7 +112,7 @@ CUTS = [  # a task, and how many of that name come before
 
 
 @pytest.mark.long
-@pytest.mark.sandbox("--records", "20", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=3s")
+@pytest.mark.sandbox("--records", "10", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=3s")
 @pytest.mark.parametrize("later", [0, 0.8], ids=["at its begin", "within it"])
 def test_wherever_it_is_cut_off_the_next_run_ends_with_one_backend(platform, later):
     for number, (task, earlier) in enumerate(CUTS):
@@ -134,7 +134,7 @@ def test_wherever_it_is_cut_off_the_next_run_ends_with_one_backend(platform, lat
 
 
 @pytest.mark.long
-@pytest.mark.sandbox("--records", "20", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=3s")
+@pytest.mark.sandbox("--records", "10", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=3s")
 def test_it_is_aborted_from_between_two_backends(platform):
     name = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
     old, records = platform.value(name), platform.check()
@@ -151,7 +151,7 @@ def test_it_is_aborted_from_between_two_backends(platform):
     assert platform.check() == records | rewritten
 
 
-@pytest.mark.sandbox("--records", "20")
+@pytest.mark.sandbox("--records", "10")
 def test_one_that_never_is_ready_costs_no_outage(platform):
     started = [line for line in platform.started() if "-backend-1 " in line or "-frontend-1 " in line]
     platform.sandbox("set", platform.name, "SANDBOX_BACKEND_UNHEALTHY=true")
@@ -167,7 +167,7 @@ def test_one_that_never_is_ready_costs_no_outage(platform):
 
 
 @pytest.mark.long
-@pytest.mark.sandbox("--records", "20")
+@pytest.mark.sandbox("--records", "10")
 def test_what_rules_a_second_container_out_is_refused(platform):
     compose = pathlib.Path(platform.env["SANDBOX_DIR"], "docker-compose.yml")
     text = compose.read_text()

@@ -52,7 +52,7 @@ def proved(platform, records, rotation="r1"):
 def layouts():
     for layout in ("installer", "documentation"):
         for login in LOGINS:
-            marks = [pytest.mark.sandbox("--records", "25", "--layout", layout)]
+            marks = [pytest.mark.sandbox("--records", "10", "--layout", layout)]
             yield pytest.param(login, id=f"{layout}-{login}", marks=marks if (layout, login) == ("installer", "owner") else [*marks, long])
 
 
@@ -65,7 +65,7 @@ def test_layout(platform, login):
 
 def rendered():
     for kind in ("default", "everything"):
-        marks = [long, pytest.mark.sandbox("--records", "25", "--rendered", str(RENDERED / kind))]
+        marks = [long, pytest.mark.sandbox("--records", "10", "--rendered", str(RENDERED / kind))]
         yield pytest.param(kind, marks=[*marks, pytest.mark.skipif(not (RENDERED / kind).is_dir(), reason=f"{RENDERED / kind} is not there")])
 
 
@@ -85,7 +85,7 @@ def failed_after_start(platform, **variables):
     platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=")
 
 
-@pytest.mark.sandbox("--records", "25")
+@pytest.mark.sandbox("--records", "10")
 @pytest.mark.parametrize("baseline", ["inline", pytest.param("file", marks=long), pytest.param("lost", marks=long)])
 def test_resumed(platform, baseline):
     """As an ordinary user, whatever became of what the first run had seen of the records."""
@@ -106,7 +106,7 @@ def test_resumed(platform, baseline):
 
 
 @long
-@pytest.mark.sandbox("--records", "25")
+@pytest.mark.sandbox("--records", "10")
 def test_later_and_abort(platform):
     """As an ordinary user with an inline baseline: the second outage put off and then made; a rotation that is aborted."""
     records, inline = platform.check(), {"seqera_crypto_rotation_baseline_dir": ""}
@@ -128,7 +128,7 @@ def test_later_and_abort(platform):
 
 
 @long
-@pytest.mark.sandbox("--records", "25", "--layout", "documentation")
+@pytest.mark.sandbox("--records", "10", "--layout", "documentation")
 def test_named_project(platform):
     """The project was started with -p: no second Platform starts on its data."""
     records = platform.check()
@@ -149,7 +149,7 @@ def test_named_project(platform):
 
 
 @long
-@pytest.mark.sandbox("--records", "25")
+@pytest.mark.sandbox("--records", "10")
 def test_key_holders(platform):
     """What keeps the address of a backend, as nginx does, finds the backend after both outages."""
     rotates(platform, seqera_crypto_rotation_restart_scope="key_holders")
@@ -302,7 +302,7 @@ def old_version(platform):
         platform.wait_ready()
 
 
-@pytest.mark.sandbox("--records", "25", "--layout", "documentation")
+@pytest.mark.sandbox("--records", "10", "--layout", "documentation")
 def test_refused(platform):
     """What a rotation would make worse is refused in the dry run and in the run, in the same words, and nothing is touched."""
     edited, nothing, variable = Edited(platform), contextlib.nullcontext, "seqera_crypto_rotation_"

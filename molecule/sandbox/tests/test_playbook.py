@@ -35,11 +35,11 @@ def on_the_control_node(platform, state, **more):
     )  # fmt: skip
 
 
-@pytest.mark.sandbox("--records", "60", "--deleted", "3")
+@pytest.mark.sandbox("--records", "15", "--deleted", "3")
 def test_the_whole_story_and_not_a_key_in_it(platform):
     omnibus, current = platform.env["SANDBOX_OMNIBUS"], f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
     before, started, records = platform.parameters(), platform.started(), platform.check()
-    assert records["current"] == records["total"] > 60
+    assert records["current"] == records["total"] > 15
 
     dry = platform.run("--check", "--diff", "-vvvv")
     assert dry.code == 0, dry.output
@@ -99,7 +99,7 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     assert platform.leaks() == [str(platform.tmp / "planted")]
 
 
-@pytest.mark.sandbox("--records", "30", "--damaged", "2")
+@pytest.mark.sandbox("--records", "10", "--damaged", "2")
 def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outage(platform):
     before, started = platform.parameters(), platform.started()
     run = platform.run()
@@ -123,22 +123,22 @@ def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outa
     assert platform.leaks() == []
 
 
-@pytest.mark.sandbox("--records", "80", "--set", "SANDBOX_CRON_CRASH_AFTER=60", "--set", "SANDBOX_CRON_RECORD_DELAY=20ms")
+@pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_CRASH_AFTER=25", "--set", "SANDBOX_CRON_RECORD_DELAY=20ms")
 def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform):
-    run = platform.run(seqera_crypto_rotation_wait_timeout=3600)  # which the test does not wait for
+    run = platform.run(seqera_crypto_rotation_chunk_size=10, seqera_crypto_rotation_wait_timeout=3600)  # which the test does not wait for
     assert run.code != 0
     last = " ".join(run.output.split()).split("The rotation stopped at the step")[-1]
     assert "cron_failed" in last and "Both keys and the switch are in place" in last and "run the same playbook" in last, last
     halfway = platform.check()
     assert 0 < halfway["previous"] < halfway["total"]
     platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=")
-    run = platform.run()
+    run = platform.run(seqera_crypto_rotation_chunk_size=10)
     assert run.code == 0, run.output
     assert platform.check()["current"] == halfway["total"]
     assert platform.leaks() == []
 
 
-@pytest.mark.sandbox("--records", "20")
+@pytest.mark.sandbox("--records", "10")
 def test_each_fault_on_the_vm_is_one_clear_message(platform):
     current = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
     project = platform.env["SANDBOX_PROJECT"]

@@ -125,7 +125,8 @@ def test_each_host_of_a_mixed_fleet_gets_its_own_binary_and_is_asked_once(contro
         "Next: run `make dist` in the clone, or install the collection's file, which contains it."
     )
     assert results["board"][0]["msg"] == (
-        f"board is linux/armv7l, but {NAME} is available only for {here}. Nothing was started. " "It is built only for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64."
+        f"board is linux/armv7l, but {NAME} is available only for {here}. Nothing was started. "
+        "It is built only for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64."
     )
 
 

@@ -120,8 +120,8 @@ def test_modules_run_by_name_on_a_mixed_fleet_with_defaults_of_their_group(contr
     results = control.play(hosts, [look, write], "--check", "--diff", module_defaults={f"group/{COLLECTION}.rotation": aws})
     board = [result["msg"] for result in results.pop("board")]
     assert board == [
-        f"board is linux/armv7l, and {COLLECTION}.{module} is here for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64 alone: "
-        "nothing was started; it is made for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64."
+        f"board is linux/armv7l, but {COLLECTION}.{module} is available only for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64. "
+        "Nothing was started. It is built only for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64."
         for module in (f"{NAME}_info", NAME)
     ]
     for looked, would in results.values():

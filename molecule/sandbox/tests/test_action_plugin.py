@@ -279,7 +279,7 @@ def test_a_module_that_does_not_end_is_given_up(clone):
 
 def test_a_lost_connection_is_said_and_waited_for(clone):
     watched = clone.run(looks=3, cut=2)
-    lost = "the machine cannot be asked, the module goes on, trying again: the network is down"
+    lost = "cannot reach the machine, where the module keeps running; trying again: the network is down"
     assert watched.lines() == [*looks(1, of=3), lost, lost, *looks(2, 3, of=3)]
     assert watched.result["msg"] == RESULT["msg"] and not watched.result["failed"]
     assert clone.left() == []

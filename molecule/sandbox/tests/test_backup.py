@@ -73,13 +73,13 @@ def test_backups_that_can_be_seen_are_looked_at_and_rds_makes_one(platform):
         assert run.code != 0 and all(word in text for word in words), text
         assert platform.parameters() == before and platform.started() == started
 
-    refused("is no file that holds anything", seqera_crypto_rotation_backups=[str(dump)])
+    refused("is missing, empty or not a file", seqera_crypto_rotation_backups=[str(dump)])
     dump.write_text("a dump")
     os.utime(dump, (time.time() - 7200, time.time() - 7200))
     refused("was written 72", "at most 3600 s", seqera_crypto_rotation_backups=[str(dump)], seqera_crypto_rotation_backup_max_age=3600)
     refused("gone is not known to RDS", seqera_crypto_rotation_backups=[gone])
     refused("must name the DB instance", seqera_crypto_rotation_backup="rds_snapshot")
-    refused("it is not known there", seqera_crypto_rotation_backup="rds_snapshot", seqera_crypto_rotation_rds_instance="nobody")
+    refused("it is not known to RDS", seqera_crypto_rotation_backup="rds_snapshot", seqera_crypto_rotation_rds_instance="nobody")
 
     done = platform.run(
         seqera_crypto_rotation_region="us-east-1", seqera_crypto_rotation_backup="rds_snapshot", seqera_crypto_rotation_rds_instance="tower",
@@ -92,5 +92,5 @@ def test_backups_that_can_be_seen_are_looked_at_and_rds_makes_one(platform):
     dry = platform.run(
         "--check", seqera_crypto_rotation_region="us-east-1", seqera_crypto_rotation_rotation_id="r2", seqera_crypto_rotation_backups=[snapshot["DBSnapshotArn"]]
     )
-    assert dry.code == 0 and "taken at its word" not in dry.output, dry.output
+    assert dry.code == 0 and "cannot be checked from here" not in dry.output, dry.output
     assert platform.leaks() == []

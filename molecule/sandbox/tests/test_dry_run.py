@@ -70,7 +70,7 @@ def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
 @pytest.mark.long
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=30ms")
 def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
-    for until in ("Keep the rotation's name", "Run migrate to its end", "Prove the order of start"):  # just prepared; going up; just started
+    for until in ("Save the rotation's name", "Run migrate to completion", "Prove the start order"):  # just prepared; going up; just started
         platform.killed(until)
         dry = platform.run("--check", seqera_crypto_rotation_second_outage="later")
         assert dry.code == 0, dry.output

@@ -49,7 +49,7 @@ def test_a_rotation_is_aborted_at_once_or_by_re_encrypting_back(platform):
     platform.remember_keys()
     records = platform.check()["total"]
     # Killed on its way back, with some records under each key: the second run goes on with the baseline of the first.
-    platform.killed("TASK [seqera_crypto_rotation : Prove the order of start", playbook="abort-crypto.yml")
+    platform.killed("TASK [seqera_crypto_rotation : Prove the start order", playbook="abort-crypto.yml")
     assert platform.ledger("r2")["baseline"]["path"]
     platform.sandbox("set", platform.name, "SANDBOX_CRON_RECORD_DELAY=")
     # Every task's result in full, as AWX and its like record it.

@@ -101,13 +101,13 @@ def test_users_wait_for_no_start_of_a_backend(platform):
 CUTS = [  # a task, and how many of that name come before
     ("With docker, create the next backend", 0),
     ("With docker, start the next backend", 0),
-    ("Check that it runs", 0),
+    ("Check that the next backend runs", 0),
     ("Look on the VM at records", 0),
-    ("With docker, let the next backend take over", 0),
+    ("With docker, switch to the next backend", 0),
     ("With docker compose, start cron", 0),
     ("With docker, start the next backend", 1),
-    ("With docker, let the next backend take over", 1),
-    ("Note when the outage ends", 1),
+    ("With docker, switch to the next backend", 1),
+    ("Record when the outage ends", 1),
 ]
 
 
@@ -138,7 +138,7 @@ def test_wherever_it_is_cut_off_the_next_run_ends_with_one_backend(platform, lat
 def test_it_is_aborted_from_between_two_backends(platform):
     name = f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
     old, records = platform.value(name), platform.check()
-    for number, task in enumerate(("Check that it runs", "With docker, let the next backend take over", "With docker compose, start cron")):
+    for number, task in enumerate(("Check that the next backend runs", "With docker, switch to the next backend", "With docker compose, start cron")):
         platform.killed(f": {task}", seqera_crypto_rotation_rotation_id=f"r{number}", **HANDOVER)
         assert platform.value(name) != old
         aborted = platform.run(playbook="abort-crypto.yml", **HANDOVER)

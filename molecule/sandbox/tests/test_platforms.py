@@ -121,11 +121,12 @@ def test_each_host_of_a_mixed_fleet_gets_its_own_binary_and_is_asked_once(contro
         assert result["failed"] and result["error_code"] == "wrong_architecture" and not result["changed"]
     here = ", ".join(sorted(["darwin/arm64", "linux/amd64", "linux/arm64"]))
     assert results["old-mac"][1]["msg"] == (
-        f"old-mac is darwin/amd64, and {NAME}_info is here for {here} alone: nothing was started; "
-        "`make dist` in the clone builds it, the collection's file contains it."
+        f"old-mac is darwin/amd64, but {NAME}_info is available only for {here}. Nothing was started. "
+        "Next: run `make dist` in the clone, or install the collection's file, which contains it."
     )
     assert results["board"][0]["msg"] == (
-        f"board is linux/armv7l, and {NAME} is here for {here} alone: nothing was started; " "it is made for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64."
+        f"board is linux/armv7l, but {NAME} is available only for {here}. Nothing was started. "
+        "It is built only for darwin/amd64, darwin/arm64, linux/amd64, linux/arm64."
     )
 
 
@@ -170,7 +171,8 @@ def test_a_plain_binary_of_another_architecture_fails_with_one_sentence(control,
     [result] = control.run(task)[0]["vm"]
     assert result["failed"] and result["error_code"] == "wrong_architecture"
     assert result["msg"] == (
-        f"vm is linux/{MACHINE}, and {NAME} is here for linux/{OTHER} alone: nothing was started; `make dist` in the clone builds it, the collection's file contains it."
+        f"vm is linux/{MACHINE}, but {NAME} is available only for linux/{OTHER}. Nothing was started. "
+        "Next: run `make dist` in the clone, or install the collection's file, which contains it."
     )
 
 

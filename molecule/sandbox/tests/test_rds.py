@@ -63,6 +63,6 @@ def test_a_snapshot_of_a_cluster_is_looked_at_as_one_of_an_instance_is(account):
     account.rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s1", DBClusterIdentifier="aurora")
     there, gone = f"{ARN}:cluster-snapshot:s1", f"{ARN}:cluster-snapshot:s2"
     fine, said = account.check(backup="provided", backups=[there])
-    assert fine and "Nothing here can check" not in said, said
+    assert fine and "cannot be checked from here" not in said, said
     fine, said = account.check(backup="provided", backups=[there, gone])
     assert not fine and f"The backup {gone} is not known to RDS" in said, said

@@ -1,12 +1,12 @@
-"""Runs the module of the same name, as the binary of the host's platform, and shows how far a `state: rotating` that waits is.
+"""Runs the module of the same name with the binary for the host's platform, and shows the progress of a `state: rotating` that waits.
 
-The module works; this only chooses its binary and carries its words. It starts the module in the background as `async` would, so that a wait of
-an hour outlives a lost connection, reads the file in which the module says how far it is, and returns the module's own
-result. Everything else (other states, `wait: false`, check mode, a task with an `async` of its own) is handed through.
-It prints nothing under `no_log`, and of the module's arguments nothing at all: they may hold a password.
+The module does the work. This plugin only chooses the binary and shows the module's progress. It starts the module in the background as
+`async` would, so that a wait of an hour survives a lost connection. It reads the file to which the module writes its progress, and returns
+the module's own result. Everything else (other states, `wait: false`, check mode, a task with its own `async`) is passed through.
+It prints nothing under `no_log`. It never prints the module's arguments, because they may hold a password.
 
-Ansible uploads a binary for every call. Here the login keeps a copy on the host (see STORE), and a later call copies that into
-Ansible's temporary directory instead of uploading 11 MB. All else stays Ansible's own way: arguments, become, async, permissions.
+Ansible would upload a binary for every call. Instead, the login keeps a copy on the host (see STORE). Later calls copy it into Ansible's
+temporary directory instead of uploading 11 MB. Ansible handles everything else as usual: arguments, become, async, permissions.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-INTERVAL = "seqera_crypto_rotation__progress_interval"  # variable of the tests: seconds between two lines of one host, 10 if not set
-GRACE = 600  # seconds that the background job has beyond the module's own wait_timeout
-SLOWEST = 5  # seconds between two looks, at most
-LATE = 60  # seconds after which a background job that Ansible does not find is gone; a busy machine writes its file late
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # what uname says, where Go says something else
-# How the binaries of each platform begin: a pattern for the file's first 20 bytes. A script is anybody's.
+INTERVAL = "seqera_crypto_rotation__progress_interval"  # for tests: seconds between two lines of one host, 10 if not set
+GRACE = 600  # seconds that the background job may take beyond the module's own wait_timeout
+SLOWEST = 5  # at most this many seconds between two looks at the job
+LATE = 60  # seconds after which a job without a file counts as gone; a busy machine writes the file late
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}  # from the name that uname uses to the name that Go uses, if they differ
+# The first 20 bytes of each platform's binaries, as patterns. A script matches none and runs on any platform.
 HEADS = {
     "linux_amd64": rb"\x7fELF\x02.{13}\x3e\x00",
     "linux_arm64": rb"\x7fELF\x02.{13}\xb7\x00",
     "darwin_amd64": rb"\xcf\xfa\xed\xfe\x07\x00\x00\x01",
     "darwin_arm64": rb"\xcf\xfa\xed\xfe\x0c\x00\x00\x01",
 }
-CANNOT_RUN = ("Exec format error", "Bad CPU type in executable")  # as Linux and macOS say it
-# As a shell says it, and as async does: a mount with noexec, or a list of the programs that may run.
+CANNOT_RUN = ("Exec format error", "Bad CPU type in executable")  # the messages of Linux and of macOS
+# The message of a shell, and the one of async. The cause is a mount with noexec, or a list of allowed programs.
 MAY_NOT_RUN = (
     r"(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*): (?P<why>Operation not permitted|Permission denied)",
     r"(?P<why>Operation not permitted|Permission denied): b?'(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*)'",
 )
-# Keeps the binary in ~/.seqera-crypto-rotation/bin of the login, under its SHA-256, and says how that went. Nothing is run from there:
-# `use` copies the file to where Ansible would upload it, then checks the copy, so that nobody can swap it in between. Only a directory
-# that the login alone can write is used. From `cd` on names are relative: what somebody does to the path has no effect. What differs
-# from its checksum is uploaded again and replaced.
+# Keeps the binary in ~/.seqera-crypto-rotation/bin of the login, named by its SHA-256, and prints the outcome. Nothing is run from there:
+# `use` copies the file to where Ansible would upload it, then checks the copy, so that nobody can swap the file in between. The directory
+# is used only if nobody but the login can write to it. After `cd`, all names are relative, so later changes to the path have no effect.
+# A file that does not match its checksum is uploaded again and replaced.
 STORE = " ".join(r"""
 to={action}; file={path}; sum={digest}; top=$HOME/.seqera-crypto-rotation; said=unusable; umask 077;
 hash() {{ {{ sha256sum || shasum -a 256; }} <"$1" 2>/dev/null | cut -c 1-64; }};
@@ -68,19 +68,19 @@ elif mkdir -p "$top/bin" && cd -P "$top/bin"; then
 fi 2>/dev/null;
 echo "seqera_crypto_rotation_store=$said"
 """.split())
-JOB = "seqera_crypto_rotation_job"  # stands between the two files that a look reads
-NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # of async; a module run directly has none
+JOB = "seqera_crypto_rotation_job"  # separates the two files that one look reads
+NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # keys that async adds; a module that is run directly has none of them
 
 
 class Lines:
-    """What a user sees of one host: now and then a line, a note as soon as there is a new one."""
+    """What a user sees of one host: a progress line at intervals, and each new note at once."""
 
     def __init__(self, host: str, interval: float, silent: bool) -> None:
         self.host, self.interval, self.silent = host, interval, silent
         self.note, self.printed, self.heard = "", float("-inf"), time.monotonic()
 
     def progress(self, news: dict[str, Any]) -> None:
-        """Shows what the module wrote. A report without figures, in the middle of a look, does not end a note."""
+        """Shows what the module wrote. A report without figures, written during a look, does not end a note."""
         self.heard = time.monotonic()
         self.now_and_then(str(news.get("line") or ""))
         note = str(news.get("note") or "")
@@ -90,25 +90,25 @@ class Lines:
             self.note = note
 
     def silence(self, patience: float) -> None:
-        """Says that the module has not said anything for `patience` seconds or longer."""
+        """Prints a line if the module has not said anything for `patience` seconds or longer."""
         quiet = time.monotonic() - self.heard
         if quiet >= max(self.interval, patience):
             self.now_and_then(f"the module has not said anything for {quiet:.0f} s; waiting")
 
     def now_and_then(self, text: str) -> None:
-        """Shows a line, unless the last one is younger than the interval."""
+        """Shows a line, unless the last one was shown less than an interval ago."""
         if text and time.monotonic() - self.printed >= self.interval:
             self.printed = time.monotonic()
             self._print(text)
 
     def _print(self, text: str) -> None:
-        # A container's log is in a note: what it does to a terminal stays out of it.
+        # A note may hold lines of a container's log, so control characters are removed.
         for line in [] if self.silent else text.splitlines():
             Display().display(f"{self.host}: {''.join(c if c.isprintable() else ' ' for c in line)}")
 
 
 class Binaries:
-    """The binaries of one module: the one of its plain name, and beside it those that have a platform's name at their end."""
+    """The binaries of one module: the one with the plain name, and those next to it whose names end with a platform."""
 
     def __init__(self, name: str, path: str | None) -> None:
         self.name, self.plain = name, ""
@@ -119,23 +119,23 @@ class Binaries:
         self.others = [platform for platform in HEADS if path and os.path.exists(f"{path}_{platform}")]
 
     def of(self, platform: str) -> str | None:
-        """Returns what the platform's binary is called. A script runs anywhere; on a host that did not say what it is, the plain one is tried."""
+        """Returns the name of the binary for the platform. A script runs on any platform. If the platform is unknown, the plain binary is tried."""
         if self.plain in ("", platform) or not platform:
             return self.name
         return f"{self.name}_{platform}" if platform in self.others else None
 
     def missing(self, host: str, platform: str) -> dict[str, Any]:
-        """A failure that says in a sentence what the host is, what there is, and what to do."""
-        what = f"{host} is {platform}, and {self.name} is here for {', '.join(sorted({self.plain, *self.others}))} alone"
-        remedy = "`make dist` in the clone builds it, the collection's file contains it"
+        """Returns a failure that names the host's platform, the available binaries and what to do."""
+        what = f"{host} is {platform}, but {self.name} is available only for {', '.join(sorted({self.plain, *self.others}))}"
+        remedy = "Next: run `make dist` in the clone, or install the collection's file, which contains it"
         if platform not in HEADS:
-            remedy = f"it is made for {', '.join(sorted(HEADS))}"
-        msg = f"{what}: nothing was started; {remedy}.".replace("linux_", "linux/").replace("darwin_", "darwin/")
+            remedy = f"It is built only for {', '.join(sorted(HEADS))}"
+        msg = f"{what}. Nothing was started. {remedy}.".replace("linux_", "linux/").replace("darwin_", "darwin/")
         return {"failed": True, "changed": False, "error_code": "wrong_architecture", "msg": msg}
 
 
 class ActionModule(ActionBase):
-    """The door through which Ansible calls the module."""
+    """The action that Ansible runs instead of calling the module directly."""
 
     _supports_async = True
 
@@ -144,7 +144,7 @@ class ActionModule(ActionBase):
         result, variables = super().run(tmp, task_vars), task_vars or {}
         name, loader = self._task.action, self._shared_loader_obj.module_loader
         binaries = Binaries(name, loader.find_plugin_with_context(name, collection_list=self._task.collections).plugin_resolved_path)
-        # A plain binary alone is tried without asking: asking would cost, and a failure says as much. Beside a wait it costs nothing.
+        # If there is only a plain binary, it is tried without asking for the platform: asking costs time, and a failure shows the same. During a wait, asking is cheap.
         platform = self._platform(variables) if binaries.others or (binaries.plain and self._waits()) else binaries.plain
         self._binary = binaries.of(platform)
         if not self._binary:
@@ -156,7 +156,7 @@ class ActionModule(ActionBase):
         return self._execute_module(module_name=self._binary, task_vars=variables, **how)
 
     def _transfer_file(self, local_path: str, remote_path: str) -> str:
-        """Brings a file to where Ansible wants it on the host: the binary from the login's copy, if there is one."""
+        """Puts a file where Ansible wants it on the host. The binary comes from the login's copy, if there is one."""
         if self._connection.transport == "local" or not os.path.basename(remote_path).startswith("AnsiballZ_seqera_crypto_rotation"):
             return super()._transfer_file(local_path, remote_path)
         with open(local_path, "rb") as file:
@@ -167,13 +167,13 @@ class ActionModule(ActionBase):
         if said == "absent":
             said = self._store("keep", remote_path, digest)
         if said == "unsafe":
-            Display().warning("~/.seqera-crypto-rotation/bin of the login is a link, or others may write to it. It is not used: every call uploads the binary.")
+            Display().warning("~/.seqera-crypto-rotation/bin of the login is a link, or others can write to it. It is not used: every call uploads the binary.")
         elif said != "done":
             Display().v("The login cannot keep the binary in ~/.seqera-crypto-rotation/bin: every call uploads it.")
         return remote_path
 
     def _store(self, action: str, path: str, digest: str) -> str:
-        """Runs STORE as the login, without become, and returns its word; "" if it did not get that far."""
+        """Runs STORE as the login, without become. Returns the word that it prints, or "" if it prints none."""
         said = self._low_level_execute_command(STORE.format(action=action, path=shlex.quote(path), digest=digest), sudoable=False).get("stdout", "")
         return next(iter(re.findall(r"seqera_crypto_rotation_store=(\w+)", said)), "")
 
@@ -181,7 +181,7 @@ class ActionModule(ActionBase):
         return str(self._task.delegate_to or variables.get("inventory_hostname"))
 
     def _platform(self, variables: dict[str, Any]) -> str:
-        """Returns the host's platform as the binaries name it: known of this machine, of facts, or asked once in a run."""
+        """Returns the host's platform, as in the binaries' names: from this machine, from facts, or from the host, which is asked once per run."""
         if self._connection.transport == "local":
             return platform_of(" ".join((os.uname().sysname, os.uname().machine)))
         host = self._host(variables)
@@ -189,7 +189,7 @@ class ActionModule(ActionBase):
         facts = known.get("ansible_facts") or {}
         if "system" in facts and "architecture" in facts:
             return platform_of(f"{facts['system']} {facts['architecture']}")
-        # Each task has a process of its own; what they share is this run's folder, which goes with the run.
+        # Each task runs in its own process. The tasks share the answer through this run's temporary directory, which Ansible removes at the end.
         kept = os.path.join(constants.DEFAULT_LOCAL_TMP, f"platform-{hashlib.sha256(host.encode()).hexdigest()[:32]}")
         with contextlib.suppress(OSError), open(kept, encoding="utf-8") as file:
             return file.read()
@@ -201,38 +201,38 @@ class ActionModule(ActionBase):
         return platform
 
     def _plainly(self, outcome: dict[str, Any], binaries: Binaries, variables: dict[str, Any]) -> dict[str, Any]:
-        """Says in a sentence that the host could not run the binary, where Ansible has but the shell's words."""
+        """Replaces the shell's error by a sentence if the host could not run the binary."""
         said = " ".join(str(outcome.get(key, "")) for key in ("msg", "module_stdout", "module_stderr"))
         if outcome.get("failed") and (found := next(filter(None, (re.search(words, said) for words in MAY_NOT_RUN)), None)):
             return outcome | forbidden(self._host(variables), **found.groupdict())
         if not outcome.get("failed") or not any(words in said for words in CANNOT_RUN):
             return outcome
         platform = self._platform(variables)
-        fits = binaries.of(platform) == self._binary  # then it is damaged, and the shell's words are the better ones
+        fits = binaries.of(platform) == self._binary  # if it fits, it is damaged, and the shell's error says more
         return outcome if fits else outcome | binaries.missing(self._host(variables), platform)
 
     def _waits(self) -> bool:
-        """Says whether lines are to be shown. What is no number of seconds the module refuses, better than this could."""
+        """Says whether to show lines. An invalid number of seconds is left to the module, which has the better message for it."""
         args = self._task.args
         waits = args.get("state") == "rotating" and (args.get("wait") is None or boolean(args["wait"], strict=False))
         sound = None not in (seconds(args.get("wait_timeout"), 3600), seconds(args.get("poll_interval"), 5))
         return waits and sound and not self._task.check_mode and not self._task.async_val
 
     def _waiting(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """Runs the module in the background and shows what it says."""
+        """Runs the module in the background and shows its progress."""
         args = self._task.args
         timeout, pause = seconds(args.get("wait_timeout"), 3600), seconds(args.get("poll_interval"), 5)
         interval = seconds(self._templar.template(variables.get(INTERVAL)), 10)
         if interval is None:
-            raise AnsibleActionFail(f"{INTERVAL} is a whole number of seconds. Nothing was started.")
+            raise AnsibleActionFail(f"{INTERVAL} must be a whole number of seconds. Nothing was started.")
         lines = Lines(str(variables.get("inventory_hostname")), interval, silent=bool(self._task.no_log))
         folder = self._async_dir()
         path = self._connection._shell.join_path(folder, f"progress-{secrets.token_hex(8)}")
         files = shlex.quote(path)
-        self._task.async_val = limit = timeout + GRACE  # where async_wrapper takes its limit from
+        self._task.async_val = limit = timeout + GRACE  # from which async_wrapper takes its limit
         try:
             job = self._call(variables, module_args=args | {"progress_file": path}, wrap_async=True)
-            self._task.async_val = 0  # the task itself has none: its executor must not poll as well
+            self._task.async_val = 0  # otherwise the task's executor would poll too
             if "results_file" not in job:
                 return job | {"failed": True, "changed": False}
             files += f" {shlex.quote(job['results_file'])}"
@@ -243,16 +243,16 @@ class ActionModule(ActionBase):
                 self._low_level_execute_command(f"rm -f {files}")
 
     def _async_dir(self) -> str:
-        """Returns where background jobs write, as async_wrapper finds it: below $HOME, which need not be what the user database says."""
+        """Returns the directory of background jobs as async_wrapper finds it: below $HOME, which may differ from the user database."""
         folder = self.get_shell_option("async_dir", default="~/.ansible_async")
         if folder.startswith("~/") and (said := self._low_level_execute_command('echo "$HOME"').get("stdout", "").split()):
             return self._connection._shell.join_path(said[-1], folder[2:])
         return self._remote_expand_user(folder)
 
     def _watch(self, path: str, results: str, limit: int, pause: int, lines: Lines) -> dict[str, Any]:
-        """Returns what the background job left as its result; an empty one when the limit is over first.
+        """Returns the result of the background job, or an empty one if the limit is over first.
 
-        It reads the job's file itself: the module async_status is an upload of 180 KB and five commands for the same.
+        It reads the job's file itself. The module async_status would take an upload of 180 KB and five commands for the same.
         """
         begun, last = time.monotonic(), {}
         deadline = begun + limit
@@ -261,8 +261,8 @@ class ActionModule(ActionBase):
             time.sleep(max(1, min(pause, SLOWEST)))
             try:
                 said, there, job = self._low_level_execute_command(look).get("stdout", "").partition(JOB)
-            except Exception as error:  # of whatever kind the connection's are, as async's own poll takes them
-                lines.now_and_then(f"the machine cannot be asked, the module goes on, trying again: {str(error).strip()}")
+            except Exception as error:  # connection plugins raise errors of any type; async's own poll catches them all too
+                lines.now_and_then(f"cannot reach the machine, where the module keeps running; trying again: {str(error).strip()}")
                 with contextlib.suppress(Exception):
                     self._connection.reset()
                 continue
@@ -270,7 +270,7 @@ class ActionModule(ActionBase):
                 last = news
                 lines.progress(news)
             status = read(job)
-            if status and status.get("finished", True):  # the module's result has no such key
+            if status and status.get("finished", True):  # the module's own result has no key `finished`
                 return status
             if there and not status and time.monotonic() - begun >= LATE:
                 return {"failed": True, "msg": "could not find job"}
@@ -279,16 +279,16 @@ class ActionModule(ActionBase):
 
 
 def forbidden(host: str, path: str, why: str) -> dict[str, Any]:
-    """Returns a failure that says what to do where a host lets no program run from a directory."""
+    """Returns a failure for a host that lets no program run from a directory. It says what to do."""
     msg = (
         f"{host} does not let the module run: {path}: {why}. Nothing was started. Cause: the directory is on a mount with noexec, or a list of allowed "
-        "programs (fapolicyd, an EDR agent) does not have it. Set ansible_remote_tmp to a directory from which programs may run, then run again."
+        "programs (fapolicyd, an EDR agent) does not include it. Next: set ansible_remote_tmp to a directory from which programs may run, and run again."
     )
     return {"failed": True, "changed": False, "error_code": "cannot_execute", "msg": msg}
 
 
 def seconds(value: Any, default: int) -> int | None:
-    """Takes an option as Ansible does, whose templates make strings of numbers; None if it is no whole number."""
+    """Converts an option as Ansible does, because templates turn numbers into strings. Returns None if it is not a whole number."""
     try:
         return default if value is None else int(value)
     except (TypeError, ValueError):
@@ -296,13 +296,13 @@ def seconds(value: Any, default: int) -> int | None:
 
 
 def platform_of(uname: str) -> str:
-    """Returns what Go calls the platform of which `uname -sm` says "Linux x86_64", around which a login may have put words; "" if it does not."""
+    """Returns Go's name of the platform for the output of `uname -sm`, to which a login may have added text; "" if there is none."""
     found = re.findall(r"^[ \t]*(\w+) (\w+)\s*$", uname, re.MULTILINE)
     return f"{found[-1][0].lower()}_{MACHINES.get(found[-1][1], found[-1][1])}" if found else ""
 
 
 def read(text: str, key: str = "") -> dict[str, Any]:
-    """Returns the first object, of those with the key, in a text around which a login may have put its own words, and braces."""
+    """Returns the first JSON object with the key in a text to which a login may have added its own words and braces."""
     for begin in (at for at, letter in enumerate(text) if letter == "{"):
         with contextlib.suppress(ValueError):
             found, _end = json.JSONDecoder().raw_decode(text, begin)
@@ -312,14 +312,14 @@ def read(text: str, key: str = "") -> dict[str, Any]:
 
 
 def verdict(status: dict[str, Any], limit: int) -> dict[str, Any]:
-    """Returns the module's own result; a failure without an error_code is async's, and is told in plain words."""
+    """Returns the module's own result. A failure without an error_code comes from async, and gets a plain message."""
     if status and ("error_code" in status or not status.get("failed")):
         return {key: value for key, value in status.items() if key not in NOISE}
     code, why = "interrupted", f"left no result: {status.get('msg')}."
     if not status or "child_pid" in status:
-        code, why = "wait_timeout", f"did not end within {limit} s, longer than its wait_timeout, and was given up."
+        code, why = "wait_timeout", f"did not end within {limit} s, which is longer than its wait_timeout, so waiting for it ended."
     elif str(status.get("msg")).startswith("Traceback"):
-        why = "ended without a result: it was killed, or the machine is out of memory or was restarted."
-    again = "It changes nothing in this state. Run the same playbook again: it goes on from here."
+        why = "ended without a result: it was killed, or the machine ran out of memory or was restarted."
+    again = "It changes nothing in this state. Run the same playbook again: it continues from here."
     result = {"failed": True, "changed": False, "msg": f"The module {why} {again}", "error_code": code}
     return result | {"module_stdout": status.get("data", ""), "module_stderr": status.get("stderr", "")}

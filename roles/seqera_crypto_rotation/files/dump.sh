@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Dumps the Platform's database out of its container, or with CHECK=true only finds out whether that can be done.
-#   CONTAINER  of the database        BACKEND  a container of the backend, whose login is tried first
-#   DUMP       the file to write      NAME     of the database, or empty
-# A shell, since Ansible's docker_container_exec keeps the whole dump in memory. The passwords go from the environments of
-# the containers through a pipe to the client: they are on no command line and in no file, and Ansible never has them.
+# Dumps the Platform's database from its container. With CHECK=true, only checks that a dump is possible.
+#   CONTAINER  container of the database      BACKEND  container of the backend; its login is tried first
+#   DUMP       the file to write              NAME     name of the database, or empty
+# This is a shell script because Ansible's docker_container_exec holds the whole dump in memory. The passwords go through a pipe
+# from the containers' environments to the client. They appear on no command line and in no file, and Ansible never sees them.
 set -euo pipefail
 umask 077
 
@@ -17,7 +17,7 @@ while IFS= read -r line; do
     TOWER_DB_PASSWORD=*) app_password=${line#*=} ;;
   esac
 done
-given() { # NAME: what the environment says, as the official images have it
+given() { # NAME: the value of MYSQL_NAME or MARIADB_NAME, also from a file, as in the official images
   for prefix in MYSQL MARIADB; do
     eval "value=\${${prefix}_$1:-} file=\${${prefix}_$1_FILE:-}"
     [ -n "$value" ] || [ -z "$file" ] || value=$(cat "$file")
@@ -25,7 +25,7 @@ given() { # NAME: what the environment says, as the official images have it
   done
 }
 quoted() { printf %s "$1" | sed "s/[\\\\\"]/\\\\&/g"; }
-as() { # PROGRAM ARGUMENT...: with the login that is tried
+as() { # PROGRAM ARGUMENT...: run the program with the login being tried
   program=$1; shift
   printf "[client]\nuser=\"%s\"\npassword=\"%s\"\n" "$(quoted "$user")" "$(quoted "$password")" | "$program" --defaults-extra-file=/dev/stdin "$@"
 }
@@ -47,7 +47,7 @@ for login in app user root; do
 done
 [ -z "$refused" ] || { echo "The database $name cannot be read.$refused" >&2; exit 1; }
 [ "$CHECK" = false ] || { echo "$name $said"; exit; }
-for option in --set-gtid-purged=OFF --column-statistics=0; do # MySQL has them, MariaDB has not
+for option in --set-gtid-purged=OFF --column-statistics=0; do # MySQL has these options, MariaDB does not
   ! "$dump" --help 2>/dev/null | grep -q -e "${option%=*}" || set -- "$option" "$@"
 done
 as "$dump" --single-transaction --quick --hex-blob --no-tablespaces --triggers "$@" "$name"
@@ -60,15 +60,15 @@ in_database() { # CHECK
 said=$(in_database true)
 directory=${DUMP%/*}
 until [ -d "$directory" ]; do directory=$(dirname "$directory"); done
-[ -w "$directory" ] || { echo "$(id -un) may not write to $directory." >&2; exit 1; }
+[ -w "$directory" ] || { echo "$(id -un) cannot write to $directory." >&2; exit 1; }
 free=$(df --output=avail --block-size=1 "$directory" | tail -n 1)
 [ "$free" -ge "${said##* }" ] || {
   echo "The dump of ${said% *} may need ${said##* } bytes (information_schema), and $directory has $free bytes free." >&2; exit 1; }
 [ "$CHECK" = false ] || exit 0
 
 mkdir -p "${DUMP%/*}"
-rm -f "${DUMP%-*}"-*.sql.gz.part # of a run that was killed
+rm -f "${DUMP%-*}"-*.sql.gz.part # left by a run that was killed
 trap 'rm -f "$DUMP.part"' EXIT
 in_database false | gzip >"$DUMP.part"
-gzip -dc "$DUMP.part" | tail -n 1 | grep -q '^-- Dump completed' || { echo 'the dump has no end' >&2; exit 1; }
+gzip -dc "$DUMP.part" | tail -n 1 | grep -q '^-- Dump completed' || { echo 'the dump is incomplete: its last line is missing' >&2; exit 1; }
 mv "$DUMP.part" "$DUMP"

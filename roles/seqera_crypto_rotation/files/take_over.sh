@@ -1,9 +1,10 @@
 # shellcheck shell=sh
-# The outage of a handover, in one call because users wait: OLD NEXT NAME FOLLOWER...
-#   OLD   the container that served, or empty  NEXT  the one that is ready
-#   NAME  the service's, which leads to NEXT from now on
-#   FOLLOWER  containers that keep the address of a backend, such as nginx
-# It may be cut off anywhere: settle.yml calls it again with what is left.
+# The outage of a handover, in one call because users are waiting: OLD NEXT NAME FOLLOWER...
+#   OLD       the old backend container, or empty
+#   NEXT      the next backend container, which is ready
+#   NAME      the name of the service, given to NEXT
+#   FOLLOWER  containers that cache the backend's address, such as nginx
+# If the script is interrupted, settle.yml runs it again with the containers that remain.
 set -eu
 old=$1 next=$2 name=$3
 shift 3
@@ -12,5 +13,5 @@ if [ -n "$old" ]; then
   docker rm "$old"
 fi
 docker rename "$next" "$name"
-# A proxy waits for its open connections, for as long as it is let.
+# A proxy waits for its open connections until the timeout is over.
 if [ $# -gt 0 ]; then docker restart --time 3 "$@"; fi

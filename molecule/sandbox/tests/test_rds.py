@@ -12,6 +12,7 @@ from conftest import ROOT, VENV
 sys.path.insert(0, str(ROOT / "molecule" / "sandbox"))
 
 from lifecycle import moto  # noqa: E402  the path above makes it importable
+from test_steps import ROTATION, Lab  # noqa: E402
 
 ARN = f"arn:aws:rds:{moto.REGION}:123456789012"
 
@@ -23,6 +24,7 @@ class Account:
         self.tmp, self.url = tmp, moto.start(tmp, "127.0.0.1")["host"]
         given = {"aws_access_key_id": moto.CREDENTIAL, "aws_secret_access_key": moto.CREDENTIAL}
         self.rds = boto3.client("rds", region_name=moto.REGION, endpoint_url=self.url, **given)
+        self.environ = {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": moto.CREDENTIAL, "AWS_SECRET_ACCESS_KEY": moto.CREDENTIAL}
 
     def check(self, **variables):
         """Gives whether the check passes, and what it says."""
@@ -34,7 +36,7 @@ class Account:
         (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": {"vm": vm}}}))
         (self.tmp / "play.json").write_text(json.dumps(play))
         environ = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_ROLES_PATH": str(ROOT / "roles")}
-        environ |= {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": moto.CREDENTIAL, "AWS_SECRET_ACCESS_KEY": moto.CREDENTIAL}
+        environ |= self.environ
         command = [VENV / "ansible-playbook", "-i", self.tmp / "hosts.json", self.tmp / "play.json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=self.tmp)
         return done.returncode == 0, " ".join((done.stdout + done.stderr).split())
@@ -66,3 +68,12 @@ def test_a_snapshot_of_a_cluster_is_looked_at_as_one_of_an_instance_is(account):
     assert fine and "cannot be checked from here" not in said, said
     fine, said = account.check(backup="provided", backups=[there, gone])
     assert not fine and f"The backup {gone} is not known to RDS" in said, said
+
+
+def test_a_rotation_with_a_snapshot_starts_everything_as_one_without(account, tmp_path_factory):
+    account.rds.create_db_cluster(DBClusterIdentifier="aurora", Engine="aurora-mysql", MasterUsername="u", MasterUserPassword="password")
+    account.rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s1", DBClusterIdentifier="aurora")
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    code, said = lab.play(["rotate_crypto.yml"], environ=account.environ, seqera_crypto_rotation_backups=[f"{ARN}:cluster-snapshot:s1"])
+    assert code == 0, said
+    assert lab.did() == ROTATION, said

@@ -48,3 +48,17 @@ def test_a_file_that_leaves_that_to_another_is_run_by_that_one_alone():
     for name, other in UNDER.items():
         calls = [(path, task) for path in TASKS for task, variables in tasks(path) if name in str(task) + str(variables)]
         assert calls and {(task["ansible.builtin.include_tasks"], task["vars"]["seqera_crypto_rotation__with"]) for _, task in calls} == {(other, name)}
+
+
+def set_by(task):
+    """The names that a task sets by what it returns, as facts, and as the variable of its loop."""
+    facts = task.get("ansible.builtin.set_fact", {})
+    return {task.get("register"), task.get("loop_control", {}).get("loop_var"), *(facts if isinstance(facts, dict) else {})} - {None}
+
+
+def test_no_task_sets_a_name_that_is_worked_out_at_each_use():
+    """What a task registers outranks the role's variables for the rest of the play."""
+    files = [path for path in (ROOT / "roles").glob("*/vars/main/*.yml") if path.name != "names.yml"]
+    worked_out = {name for path in files for name in yaml.safe_load(path.read_text().replace("!unsafe", ""))}
+    assert len(worked_out) > 50
+    assert {(path.name, name) for path in TASKS for task, _ in tasks(path) for name in set_by(task) & worked_out} == set()

@@ -49,9 +49,9 @@ func refusals() map[string]refusal {
 		"not UTF-8":                {"{\n\"ключ\": \"Canary7\xff\"}", omnibus.ErrNotJSON, 2, 17, "UTF-8"},
 		"UTF-16":                   {"\xff\xfe{\x00}\x00", omnibus.ErrNotJSON, 1, 1, "UTF-8"},
 		"a bottomless array":       {`{"A":` + strings.Repeat("[", 1_000_000), omnibus.ErrNotJSON, 1, 10_005, "does not allow"},
-		"a name twice":             {"{\"A\": \"Canary7\",\n \"A\": 1}", omnibus.ErrDuplicate, 2, 2, `the name "A" stands twice`},
-		"a name twice, in escapes": {"{\"TOWER_CRYPTO_SECRET\": \"Canary7\",\"\\u0054OWER_CRYPTO_SECRET\": 1}", omnibus.ErrDuplicate, 1, 35, `"TOWER_CRYPTO_SECRET" stands twice`},
-		"a member twice":           {`{"A": {"value": "Canary7", "value": "Canary7"}}`, omnibus.ErrDuplicate, 1, 28, `the name "value" stands twice in the entry "A"`},
+		"a name twice":             {"{\"A\": \"Canary7\",\n \"A\": 1}", omnibus.ErrDuplicate, 2, 2, `the name "A" occurs twice`},
+		"a name twice, in escapes": {"{\"TOWER_CRYPTO_SECRET\": \"Canary7\",\"\\u0054OWER_CRYPTO_SECRET\": 1}", omnibus.ErrDuplicate, 1, 35, `"TOWER_CRYPTO_SECRET" occurs twice`},
+		"a member twice":           {`{"A": {"value": "Canary7", "value": "Canary7"}}`, omnibus.ErrDuplicate, 1, 28, `the name "value" occurs twice in the entry "A"`},
 		"a name twice in a value":  {`{"A": {"value": {"Canary7": 1, "Canary7": 2}}}`, omnibus.ErrDuplicate, 1, 32, `deep in the entry "A"`},
 		"a name twice in an array": {`{"A%d": [{"Canary7": 1, "Canary7": 2}]}`, omnibus.ErrDuplicate, 1, 25, `deep in the entry "A%d"`},
 	}

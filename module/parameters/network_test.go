@@ -36,7 +36,7 @@ aws_secret_access_key = b
 	var told *fault.Fault
 	require.ErrorAs(t, err, &told)
 	assert.Equal(t, fault.CodeAWSCredentials, told.Code)
-	assert.ErrorContains(t, err, "asks for a code of MFA (mfa_serial)")
+	assert.ErrorContains(t, err, "requires an MFA code (mfa_serial)")
 	assert.ErrorContains(t, err, "aws sts get-session-token")
 }
 

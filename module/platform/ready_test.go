@@ -92,10 +92,10 @@ func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
 		{soon, slow.URL, "within 5s"},
 		{over, slow.URL, "interrupted"},
 		{usual, cut.URL, "broke"},
-		{usual, "http://no-such-host.invalid/", "does not know the host"},
-		{usual, "localhost:8000", "must begin with http"},
-		{usual, "http://a b/", "must begin with http"},
-		{usual, "", "must begin with http"},
+		{usual, "http://no-such-host.invalid/", "cannot resolve the host name"},
+		{usual, "localhost:8000", "must start with http"},
+		{usual, "http://a b/", "must start with http"},
+		{usual, "", "must start with http"},
 	}
 	for _, test := range tests {
 		t.Run(test.says, func(t *testing.T) {

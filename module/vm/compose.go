@@ -37,7 +37,7 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 			return none, composer, err
 		}
 	}
-	containers, _ := preflight.Served(found.Containers())
+	containers, _ := preflight.Serving(found.Containers())
 	switch {
 	case len(v.about.Compose.ComposeProfiles) > 0:
 		composer.Profiles = v.about.Compose.ComposeProfiles
@@ -52,7 +52,7 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 	}
 	comparison := preflight.Comparison{
 		Project: composer.Project, Dir: composer.Dir, Home: home, Compose: version, All: all, Containers: containers,
-		Strangers: alike(*others, composer.Dir, all, v.about.Options.Services), Database: found.DatabaseContainer(),
+		Foreign: alike(*others, composer.Dir, all, v.about.Options.Services), Database: found.DatabaseContainer(),
 	}
 	composer.Secrets = append(composer.Secrets, all.Secrets()...)
 	if err := v.start(ctx, composer, &comparison); err != nil {

@@ -114,26 +114,26 @@ func (v *VM) survey(ctx context.Context) (platform.Found, []preflight.Container,
 
 // handover asks whether a second backend can be started beside the first, and tells what is assumed of its memory.
 func (v *VM) handover(ctx context.Context, c preflight.Comparison, told *platform.Compose) (problems []string, err error) {
-	second := preflight.Second{Backends: v.about.Options.Services.Backends, Containers: c.Containers, HealthURL: v.about.Compose.BackendHealthURL, Available: platform.Available()}
-	for _, name := range second.Backends {
-		second.Service = c.All.Services[name]
-		if second.Taken, err = v.engine.Stranger(ctx, name, c.Project, name); err != nil {
+	facts := preflight.HandoverFacts{Backends: v.about.Options.Services.Backends, Containers: c.Containers, HealthURL: v.about.Compose.BackendHealthURL, MemoryAvailable: platform.MemoryAvailable()}
+	for _, name := range facts.Backends {
+		facts.Service = c.All.Services[name]
+		if facts.NameTakenBy, err = v.engine.Foreign(ctx, name, c.Project, name); err != nil {
 			return nil, err
 		}
 	}
 	for _, one := range c.Containers {
 		if one.Role == proof.RoleBackend && one.Running {
-			second.Uses = v.engine.Uses(ctx, one.Name)
+			facts.MemoryUsed = v.engine.MemoryUsed(ctx, one.Name)
 		}
 	}
-	problems, told.Memory = preflight.Handover(second)
+	problems, told.Memory = preflight.Handover(facts)
 	return problems, nil
 }
 
 // suitable checks that this Platform can rotate. With an error it says what it found without a database.
 func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Comparison, rotates, down bool) (preflight.Verdict, error) {
 	facts := preflight.Facts{App: v.about.App, Rotates: rotates, Project: c.Project, Containers: c.Containers}
-	_, facts.Beside = preflight.Served(found.Containers())
+	_, facts.Pending = preflight.Serving(found.Containers())
 	facts.Settings, facts.Unreadable = platform.Settings(c.Containers)
 	for _, name := range v.about.Options.Services.Backends {
 		facts.Image = c.All.Services[name].Image
@@ -144,7 +144,7 @@ func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Com
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f) && f.Code == fault.CodeAccessDenied:
-		facts.Unlooked = f.What
+		facts.OverridingUnknown = f.What
 	case err != nil:
 		return preflight.Verdict{}, err
 	}

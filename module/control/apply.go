@@ -58,7 +58,7 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 			continue
 		}
 		if ctx.Err() != nil {
-			return false, fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.",
+			return false, fault.New(fault.CodeInterrupted, "Run again: the run continues where it stopped.",
 				"The run was interrupted.")
 		}
 		var outcome custody.Outcome

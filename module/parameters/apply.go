@@ -223,7 +223,7 @@ func asFault(err error, action string, names ...string) *fault.Fault {
 	case errors.Is(err, context.Canceled):
 		return fault.New(fault.CodeInterrupted, "Run again: the run continues where it stopped.", "%s on %s was interrupted.", action, on).From(err)
 	case errors.As(err, &api):
-	return serviceFault(api.ErrorCode(), action, on).From(err)
+		return serviceFault(api.ErrorCode(), action, on).From(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and how busy SSM is in this account. Then run again: the run continues where it stopped."+firewall,
 			"SSM did not carry out %s on %s in time.", action, on).From(err)

@@ -81,7 +81,7 @@ func TestWaitingEndsWhenItShouldAndNotBefore(t *testing.T) {
 				passes: func(f *fault.Fault) bool {
 					return at > 1 && f.Code != fault.CodeCronFailed && f.Code != fault.CodeInterrupted
 				},
-				tell: func(context.Context, proof.Verdict) string { return "It stalls." },
+				report: func(context.Context, proof.Verdict) string { return "It stalls." },
 				unfinished: func(pending *fault.Fault) *fault.Fault {
 					f := fault.Fault{Code: fault.CodeWaitTimeout}
 					if pending != nil {
@@ -123,7 +123,7 @@ func TestAnInterruptionIsNoTimeout(t *testing.T) {
 			cancel()
 			return proof.Verdict{Pending: faulty(fault.CodeWaitTimeout, nil)}, nil
 		},
-		tell: func(context.Context, proof.Verdict) string { return "" },
+		report: func(context.Context, proof.Verdict) string { return "" },
 	}.run(ctx)
 	var f *fault.Fault
 	require.ErrorAs(t, err, &f)

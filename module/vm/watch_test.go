@@ -155,7 +155,7 @@ func TestSSMIsReadOnceAMinuteUnlessAContainerChanged(t *testing.T) {
 func TestATimeoutSaysHowFarTheLastLookCame(t *testing.T) {
 	f := (&watch{VM: &VM{}}).unfinished(nil)
 	assert.Equal(t, fault.CodeWaitTimeout, f.Code)
-	assert.Contains(t, f.What, "first look")
+	assert.Contains(t, f.What, "first check")
 	assert.Contains(t, f.Next, "longer wait_timeout")
 	pending := faulty(fault.CodePlatformNotReady, nil)
 	f = (&watch{VM: &VM{}}).unfinished(pending)

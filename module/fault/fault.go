@@ -93,14 +93,8 @@ func (f *Fault) Error() string { return f.With("") }
 
 // With returns What and Next, with a sentence about what was written between them.
 func (f *Fault) With(written string) string {
-	text := f.What
-	for _, part := range []string{written, f.Next} {
-		if text != "" && part != "" {
-			text += " "
-		}
-		text += part
-	}
-	return text
+	sentences := slices.DeleteFunc([]string{f.What, written, f.Next}, func(sentence string) bool { return sentence == "" })
+	return strings.Join(sentences, " ")
 }
 
 // Unwrap returns the cause.

@@ -74,10 +74,8 @@ func (l *Lease) Guard(ctx context.Context) (context.Context, context.CancelFunc,
 
 func (l *Lease) hold(ctx context.Context) error {
 	now := l.wall()
-	if age := now.Sub(l.looked); l.lost || age > lookAfter || age < 0 {
-		if err := l.look(ctx, nil); err != nil {
-			return err
-		}
+	if err := l.check(ctx); err != nil {
+		return err
 	}
 	if now.Sub(l.renewed) < renewAfter {
 		return nil
@@ -92,13 +90,19 @@ func (l *Lease) hold(ctx context.Context) error {
 
 // Release marks the lock as released, so that nobody has to wait for the lease to end. It leaves a lost lease alone.
 func (l *Lease) Release(ctx context.Context) (custody.Outcome, error) {
-	if age := l.wall().Sub(l.looked); l.lost || age > lookAfter || age < 0 {
-		if err := l.look(ctx, nil); err != nil {
-			return custody.NotDone, err
-		}
+	if err := l.check(ctx); err != nil {
+		return custody.NotDone, err
 	}
 	l.lock.ReleasedAt = l.wall()
 	return l.put(ctx, l.renewed)
+}
+
+// check reads the locks if the last read is too old.
+func (l *Lease) check(ctx context.Context) error {
+	if age := l.wall().Sub(l.looked); l.lost || age > lookAfter || age < 0 {
+		return l.look(ctx, nil)
+	}
+	return nil
 }
 
 // put writes the lock. If somebody else wrote or deleted the lock, it is lost: only a run that takes the lock over does that.

@@ -99,7 +99,7 @@ func TestGuard_renewsWhenAThirdIsOver(t *testing.T) {
 		r.time = r.time.Add(custody.Lease/3 - time.Second)
 		require.NoError(t, guard(t, l))
 		lock := r.lock(t)
-		assert.True(t, lock.ExpiresAt.After(r.time.Add(custody.Lease/3)) && !lock.Dead(r.time), "the lease goes on")
+		assert.True(t, lock.ExpiresAt.After(r.time.Add(custody.Lease/3)) && !lock.Dead(r.time), "the lease continues")
 		assert.Equal(t, taken.AcquiredAt, lock.AcquiredAt)
 		assert.Equal(t, "here", lock.Holder.Host)
 	}
@@ -218,5 +218,5 @@ func TestTake_renewedMeanwhile(t *testing.T) {
 	_, err = other.Release(t.Context())
 	require.NoError(t, err)
 	r.time = r.time.Add(11 * time.Second)
-	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(guard(t, first)), "and the first stops, too: safe, and the next run goes on")
+	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(guard(t, first)), "and the first stops, too: safe, and the next run continues")
 }

@@ -29,7 +29,7 @@ import (
 type bench struct {
 	*Engine
 	image string
-	mark  string // in every name, so that tests beside each other, and what they leave, are told apart
+	mark  string // in every name, so that parallel tests and their leftovers can be told apart
 }
 
 // engine connects to the Engine at TEST_DOCKER_HOST, on which containers may be made.

@@ -128,13 +128,9 @@ const clockGrain = time.Second
 
 // changed returns when a parameter that a backend reads last changed, by this machine's clock, like the Engine's times.
 func (o Observed) changed() time.Time {
-	var last time.Time
-	for _, parameter := range []Parameter{o.Parameters.Current, o.Parameters.Previous, o.Parameters.Switch} {
-		if parameter.Modified.After(last) {
-			last = parameter.Modified
-		}
-	}
-	return last.Add(-o.Parameters.Ahead)
+	p := o.Parameters
+	last := slices.MaxFunc([]time.Time{p.Current.Modified, p.Previous.Modified, p.Switch.Modified}, time.Time.Compare)
+	return last.Add(-p.Ahead)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

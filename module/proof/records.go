@@ -54,7 +54,7 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 func but(rewritten, exceptions int) string {
 	text := ""
 	if rewritten > 0 {
-		text += fmt.Sprintf("; %d that nobody can open are proved rewritten", rewritten)
+		text = fmt.Sprintf("; %d that nobody can open are proved rewritten", rewritten)
 	}
 	if exceptions > 0 {
 		text += fmt.Sprintf("; %d that were unreadable before the rotation are skipped, as the operator asked", exceptions)

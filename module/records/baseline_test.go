@@ -391,7 +391,7 @@ func TestABaselineThatIsLostOrWasChangedIsNoticedAndNotUsed(t *testing.T) {
 	}{
 		"the file is gone":             {map[string]any{"path": dir + "/none"}, "cannot be read: no such file"},
 		"a file of something else":     {file([]byte("hello")), "it is not a baseline"},
-		"a file that was cut off":      {file(packed[:len(packed)-9]), "cannot be read"},
+		"a truncated file":             {file(packed[:len(packed)-9]), "cannot be read"},
 		"another digest than named":    {map[string]any{"path": path, "digest": strings.Repeat("0", 64)}, "its digest is"},
 		"a class changed":              {inline(func(d map[string]any) { change(d, " o ", " u ") }), "was changed"},
 		"a digest changed":             {inline(func(d map[string]any) { change(d, " 6b86", " 6b87") }), "was changed"},

@@ -176,12 +176,10 @@ func (s *Scanner) pace(ctx context.Context, records int) error {
 	if s.options.PerSecond < 1 || records == 0 {
 		return nil
 	}
-	timer := time.NewTimer(time.Duration(records) * time.Second / time.Duration(s.options.PerSecond))
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-time.After(time.Duration(records) * time.Second / time.Duration(s.options.PerSecond)):
 		return nil
 	}
 }

@@ -36,7 +36,7 @@ func testRecords(t *testing.T, s *server) {
 		{"an empty database is read like any other", testEmpty},
 		{"what is missing is named, and what was not looked at is said", testSchema},
 		{"refused logins are told apart from servers that do not answer", testLogins},
-		{"a connection that is cut in the middle is a clear fault, and the next scan goes on", testCut},
+		{"a connection that is cut in the middle is a clear fault, and the next scan continues", testCut},
 		{"an interrupted scan says so and blames nobody", testInterrupted},
 		{"the reader sends nothing but reads, and the server would refuse more", testReadsOnly},
 		{"the server's own log shows nothing but reads", testLog},

@@ -174,7 +174,7 @@ func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {
 		}
 		s.carry(t, step)
 	}
-	desired.FromEscrow = "" // a run that goes on need not be told again
+	desired.FromEscrow = "" // a run that continues need not be told again
 	plan, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {

@@ -132,7 +132,7 @@ func TestTheLedgerNamesTheBaselineThatWasTakenLastBeforeTheOmnibusChanged(t *tes
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		if step.Action == ActPutOmnibus {
-			break // cut off
+			break // interrupted
 		}
 		s.carry(t, step)
 	}
@@ -147,5 +147,5 @@ func TestTheLedgerNamesTheBaselineThatWasTakenLastBeforeTheOmnibusChanged(t *tes
 	plan, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.False(t, plan.Writes())
-	assert.Equal(t, "second", plan.Baseline.Digest, "it is told to a run that goes on")
+	assert.Equal(t, "second", plan.Baseline.Digest, "it is told to a run that continues")
 }

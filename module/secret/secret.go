@@ -129,7 +129,7 @@ func replaceAlone(text, word string) string {
 		}
 		before, after := text[:at], text[at+len(word):]
 		out.WriteString(before)
-		if joined(last(out.String()), "/-_.") || joined(after, "/-_") || len(after) > 1 && after[0] == '.' && joined(after[1:], "") {
+		if joined(out.String()[max(0, out.Len()-1):], "/-_.") || joined(after, "/-_") || len(after) > 1 && after[0] == '.' && joined(after[1:], "") {
 			out.WriteString(word)
 		} else {
 			out.WriteString(Mask)
@@ -137,8 +137,6 @@ func replaceAlone(text, word string) string {
 		text = after
 	}
 }
-
-func last(text string) string { return text[max(0, len(text)-1):] }
 
 // joined reports whether a text starts with a letter, a digit or one of the characters in others.
 func joined(text, others string) bool {

@@ -94,14 +94,14 @@ func (s *Server) begin(t *testing.T, command []string) bool {
 	connector, err := mysql.NewConnector(settings)
 	require.NoError(t, err)
 	admin := sql.OpenDB(connector)
-	for begun := time.Now(); time.Since(begun) < time.Minute; {
+	for start := time.Now(); time.Since(start) < time.Minute; {
 		if admin.PingContext(t.Context()) == nil {
 			s.Admin = admin
 			return true
 		}
 		select {
 		case <-ended:
-			begun = time.Time{}
+			start = time.Time{}
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -122,7 +122,7 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 		return l.overtaken()
 	}
 	before := l.wall()
-	locks, err := l.store.Locks(ctx, l.prefix, max(1, l.number-1)) // the lock before ours, ours, and the ones after it
+	locks, err := l.store.Locks(ctx, l.prefix, max(1, l.number-1)) // the previous lock, our own, and the later ones
 	if err != nil {
 		return err
 	}

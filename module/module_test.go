@@ -19,8 +19,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
 )
 
-// These tests run the module as Ansible does: a process of its own, an arguments file, one JSON object back; against
-// moto_server. The test binary is the module when MODULE_UNDER_TEST is set.
+// These tests run the module as Ansible does, against moto_server: as a separate process that reads an arguments file and prints one JSON
+// object. The test binary runs as the module if MODULE_UNDER_TEST is set.
 
 const (
 	oldKey = fixture.OldKey

@@ -203,7 +203,7 @@ func TestTake_outcomes(t *testing.T) {
 	assert.False(t, r.lock(t).ReleasedAt.IsZero())
 }
 
-// A holder whose lease seemed to be over and who renews it just then is alive: who wanted to overtake steps back.
+// A holder that renews a lease that seemed to have ended is alive, so the run that wants to take over must give way.
 func TestTake_renewedMeanwhile(t *testing.T) {
 	r := begin()
 	first := r.held(t)

@@ -18,7 +18,7 @@ import (
 
 // What stands between this machine and AWS.
 
-// A profile whose role wants a code of MFA: nobody is there to type it.
+// A profile whose role requires an MFA code, which nobody can enter.
 func TestOpen_mfa(t *testing.T) {
 	nowhere(t, "http://127.0.0.1:1")
 	file := filepath.Join(t.TempDir(), "config")

@@ -17,8 +17,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// layout is a project as the installer and the documentation write theirs: paths of the caller's environment, an env file,
-// an inline password, no name of its own.
+// layout is a project like those of the installer and the documentation: paths from the caller's environment, an env file, an inline
+// password and no project name.
 const layout = `services:
   db:
     image: IMAGE
@@ -52,7 +52,7 @@ const layout = `services:
 volumes: {cache: {}}
 `
 
-// composed is a directory with compose files, and compose as it is run there.
+// composed is a directory with compose files, and a Composer for it.
 type composed struct {
 	*bench
 	Composer

@@ -80,8 +80,8 @@ func TestHowFastRecordsAreOpened(t *testing.T) {
 	fmt.Printf("worst case, each record tried with both keys: %.1f a second and core (%.2f derivations a record)\n", worst, most)
 }
 
-// TestHowMuchMemoryIsHeldAndWhatAPollCosts measures in a process of its own, whose rows all open, with derivations that cost nothing: two
-// hundred thousand real ones last an hour and hold no more memory.
+// TestHowMuchMemoryIsHeldAndWhatAPollCosts measures in a separate process in which all rows open and key derivations are free: two hundred
+// thousand real derivations would take an hour and use no more memory.
 func TestHowMuchMemoryIsHeldAndWhatAPollCosts(t *testing.T) {
 	measured(t)
 	s := start(t, dbserver.MariaDB)

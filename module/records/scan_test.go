@@ -53,7 +53,7 @@ func testRecords(t *testing.T, s *server) {
 	}
 }
 
-// oneIsEnough leaves out on MariaDB what takes long and hangs on the scanner alone.
+// oneIsEnough skips, on MariaDB, slow tests that depend only on the scanner.
 func oneIsEnough(t *testing.T, s *server) {
 	t.Helper()
 	if s.Kind == dbserver.MariaDB {

@@ -163,7 +163,7 @@ func TestATimeoutSaysHowFarTheLastLookCame(t *testing.T) {
 	assert.Equal(t, fault.CodePlatformNotReady, pending.Code, "what was handed over is as it was")
 }
 
-// Records that change all the time are never counted in one instant: what was found wrong with them is an error all the same.
+// Records that change all the time are never counted in a single snapshot, but problems with them are still errors.
 func TestAFailureThatNoSnapshotConfirmsIsNoSuccess(t *testing.T) {
 	names, written := proof.NamesBelow("/config/app"), time.Now().AddDate(0, 0, -1)
 	parameter := func(name, value string) proof.Parameter {

@@ -71,7 +71,7 @@ func TestWhatAWSRefusesIsOneClearMessageAndHarmless(t *testing.T) {
 			for name, parameter := range before {
 				assert.Equal(t, parameter, after[name], "%s was changed", name)
 			}
-			// Once what stood in the way is gone, the same call goes on from there.
+			// Once what stood in the way is gone, the same call continues from there.
 			if server.On(nil); test.set != nil && test.code != "not_secure_string" {
 				a = call(t, server, "seqera_crypto_rotation", prepare(nil))
 				assert.False(t, a.Failed, a.Msg)

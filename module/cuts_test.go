@@ -260,7 +260,7 @@ func TestTwoOperatorsAtOnceAlwaysMakeOneRotation(t *testing.T) {
 			}
 			require.Contains(t, []string{"locked", "rotation_open", "overtaken"}, a.ErrorCode, a.Msg)
 		}
-		require.Equal(t, 1, won, "exactly one goes on")
+		require.Equal(t, 1, won, "exactly one continues")
 		ledger, escrow := 0, 0
 		for name := range server.All(t) {
 			ledger += strings.Count(name, "/ledger/")
@@ -270,5 +270,5 @@ func TestTwoOperatorsAtOnceAlwaysMakeOneRotation(t *testing.T) {
 		current := value(t, server, config+"/tower/crypto/secretKey")
 		assert.Contains(t, value(t, server, name), current, "omnibus and standalone parameter agree")
 	}
-	fmt.Printf("two operators at once, %d rounds: one went on each time; the other was told %v\n", rounds, told)
+	fmt.Printf("two operators at once, %d rounds: one continued each time; the other was told %v\n", rounds, told)
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/options"
 )
 
-// version is the release and, after a plus, the commit; set by the linker (Makefile).
+// version is the release, a plus sign and the commit. The linker sets it (Makefile).
 var version = "dev"
 
-// flags answers a person who asks what this binary is; Ansible asks for neither.
-func flags(args []string, stdout io.Writer) (told bool, code int) {
+// flags handles --version and --schema, which a person may pass and Ansible never does. If handled, the program exits with code.
+func flags(args []string, stdout io.Writer) (handled bool, code int) {
 	if len(args) != 2 {
 		return false, 0
 	}

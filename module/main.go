@@ -15,17 +15,17 @@ import (
 )
 
 func main() {
-	if told, code := flags(os.Args, os.Stdout); told {
+	if handled, code := flags(os.Args, os.Stdout); handled {
 		os.Exit(code)
 	}
-	// A core file would hold the keys. Where the limit cannot be set there is no other limit to respect.
+	// A core dump would contain the keys. Best effort: an error changes nothing here.
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
-	// Of many records little is held for long: collect early rather than hold twice as much (make bench-records).
+	// A scan of many records keeps little of what it allocates. Collecting early halves the peak memory (make bench-records).
 	debug.SetGCPercent(25)
 	os.Exit(ansible.Run(context.Background(), os.Args, os.Stdout, handle))
 }
 
-// handle chooses the side.
+// handle runs the side of the module that the request asks for.
 func handle(ctx context.Context, request ansible.Request) (any, error) {
 	side := control.Run
 	switch {

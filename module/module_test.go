@@ -19,8 +19,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/internal/moto"
 )
 
-// These tests run the module as Ansible does: a process of its own, an arguments file, one JSON object back; against
-// moto_server. The test binary is the module when MODULE_UNDER_TEST is set.
+// These tests run the module as Ansible does, against moto_server: as a separate process that reads an arguments file and prints one JSON
+// object. The test binary runs as the module if MODULE_UNDER_TEST is set.
 
 const (
 	oldKey = fixture.OldKey
@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 const preparedDocument = `{
 	"TOWER_LICENSE": {
 		"ssm_key": "/config/tower-template/tower/license",
-		"value": "a <licence> & more"
+		"value": "a <license> & more"
 	},
 	"TOWER_CRYPTO_SECRET": {
 		"ssm_key": "/config/tower-template/tower/crypto/secretKey",
@@ -401,7 +401,7 @@ func TestInfoReadsAndNeverWrites(t *testing.T) {
 
 func TestWhatSomebodyWroteJustBeforeTheLockIsKept(t *testing.T) {
 	server := installation(t)
-	theirs := strings.Replace(document(), "a <licence> & more", "a new licence", 1)
+	theirs := strings.Replace(document(), "a <license> & more", "a new license", 1)
 	once := false
 	server.After(func(one moto.Call) {
 		if one.Action == "PutParameter" && strings.Contains(one.Names[0], "/lock/") && !once {
@@ -411,7 +411,7 @@ func TestWhatSomebodyWroteJustBeforeTheLockIsKept(t *testing.T) {
 	})
 	a := call(t, server, "seqera_crypto_rotation", prepare(nil))
 	require.False(t, a.Failed, a.Msg)
-	assert.Contains(t, value(t, server, name), "a new licence")
+	assert.Contains(t, value(t, server, name), "a new license")
 	assert.Contains(t, value(t, server, name), "TOWER_CRYPTO_ROTATE_KEYS")
 }
 

@@ -74,7 +74,7 @@ func restrict(server *moto.Server, statements []statement) {
 	})
 }
 
-// lifecycle is a rotation that is finished, one that is aborted, and the looks in between, as the operator.
+// lifecycle runs, as the operator, a rotation that finishes, a rotation that is aborted, and the info calls in between.
 func lifecycle(t *testing.T, server *moto.Server) []answer {
 	t.Helper()
 	answers := []answer{call(t, server, "seqera_crypto_rotation", prepare(args{"chunk_size": 20}))}

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A secret cannot be printed as it is, only once Reveal has made it text. So no call that prints, logs or makes an error may
-// have a Reveal among its arguments, however deep.
+// A secret can be printed only after Reveal. So no call that prints, logs or makes an error may contain a call of Reveal in its arguments,
+// at any depth.
 func TestNothingThatPrintsTakesARevealedSecret(t *testing.T) {
 	var seen int
 	for path, file := range sources(t) {

@@ -38,7 +38,7 @@ func fields(result any) (document, error) {
 		err = json.Unmarshal(text, &object)
 	}
 	if err != nil {
-		// The encoder's text may quote values.
+		// Drop the encoder's error: it may quote values.
 		return document{}, internal("The result could not be encoded as a JSON object.")
 	}
 	if object == nil { // null
@@ -47,7 +47,8 @@ func fields(result any) (document, error) {
 	return object, nil
 }
 
-// settle makes changed a bool and warnings a list. invocation would show the options; results is taken for a loop's.
+// settle makes changed a bool and drops an empty or malformed warnings. It also drops invocation, which would show the options,
+// and results, which Ansible would take for the results of a loop.
 func (d document) settle() {
 	d.set("changed", string(d["changed"]) == "true")
 	delete(d, "invocation")
@@ -91,10 +92,10 @@ func failure(err error) document {
 	return object
 }
 
-// Seconds is a duration as a result shows it, to a millisecond.
+// Seconds converts a duration to seconds, rounded to the millisecond, for a result.
 func Seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
 
-// encode is json.Marshal without the escaping of < > &, which people would have to read.
+// encode is json.Marshal without escaping <, > and &, so that people can read the result.
 func encode(value any) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -105,7 +106,7 @@ func encode(value any) ([]byte, error) {
 	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
-// interrupted gives a bare context error, which says nothing to a person, the words it needs.
+// interrupted replaces a bare context error, which tells a person nothing, with a message and an error code.
 func interrupted(ctx context.Context, err error) error {
 	var coded interface{ ErrorCode() string }
 	if ctx.Err() == nil || errors.As(err, &coded) || !errors.Is(err, context.Canceled) {
@@ -114,13 +115,13 @@ func interrupted(ctx context.Context, err error) error {
 	return fault{"interrupted", fmt.Sprintf("The run was interrupted: %s. Run it again.", context.Cause(ctx))}
 }
 
-// crash is a panic of the handler. The panic's own text stays unsaid, since it may hold a secret.
+// crash is the error for a panic in the handler. It omits the panic's own text, which may contain a secret.
 func crash(at string) error {
-	return internal("The module has a fault of its own and stopped at " + at + ". What was changed before that stays changed; nothing else is. " +
-		"Look at the present state before running it again, and report this line to its authors.")
+	return internal("The module has a bug and stopped at " + at + ". What it changed before that stays changed. " +
+		"Check the current state before you run it again, and report this line to the authors.")
 }
 
-// culprit names the function and line that panicked. It must be called by the deferred function that recovered.
+// culprit names the function and line that panicked. Call it only from the deferred function that recovered.
 func culprit() string {
 	stack := make([]uintptr, 64)
 	frames := runtime.CallersFrames(stack[:runtime.Callers(3, stack)])
@@ -130,7 +131,7 @@ func culprit() string {
 			return fmt.Sprintf("%s (%s:%d)", path.Base(frame.Function), path.Base(frame.File), frame.Line)
 		}
 		if !more {
-			return "an unknown place"
+			return "an unknown location"
 		}
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"unicode"
 )
 
-// The functions of this file take a value as JSON has it (numbers as json.Number) and return what check_type_str, _int, … of
-// ansible/module_utils/common/validation.py return. ok is false where those raise an error.
+// The functions in this file take a decoded JSON value (numbers as json.Number). They return what check_type_str, check_type_int
+// and so on in ansible/module_utils/common/validation.py return. ok is false where those functions raise an error.
 
-// Str takes a string, a number or a bool; true becomes "True", as in Python. Unlike Ansible's it refuses lists and dicts.
+// Str accepts a string, a number or a bool; true becomes "True", as in Python. Unlike Ansible, it refuses lists and dicts.
 func Str(value any) (text string, ok bool) {
 	switch v := value.(type) {
 	case string:
@@ -31,7 +31,7 @@ func Str(value any) (text string, ok bool) {
 	return "", false
 }
 
-// Bool takes y yes on 1 true t and n no off 0 false f in any case, 1, 0, 1.0 and 0.0.
+// Bool accepts the strings y, yes, on, 1, true, t, n, no, off, 0, false and f in any case, and the numbers 1, 0, 1.0 and 0.0.
 func Bool(value any) (is, ok bool) {
 	switch v := value.(type) {
 	case bool:
@@ -50,7 +50,7 @@ func Bool(value any) (is, ok bool) {
 	return false, false
 }
 
-// Int takes whole numbers, also as strings and with a fraction of zeros. Unlike Python's it ends at 64 bits.
+// Int accepts whole numbers, including strings and numbers such as 5.0. Unlike Python, it is limited to 64 bits.
 func Int(value any) (number int, ok bool) {
 	var text string
 	switch v := value.(type) {
@@ -61,7 +61,7 @@ func Int(value any) (number int, ok bool) {
 	case string:
 		text = strings.ReplaceAll(strip(v), "_", "")
 	}
-	// An exponent of four digits is too large anyway, and big.Rat would write all its zeros.
+	// A four-digit exponent is out of range anyway, and big.Rat would allocate all its digits.
 	if !regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$`).MatchString(text) {
 		return 0, false
 	}
@@ -72,7 +72,7 @@ func Int(value any) (number int, ok bool) {
 	return int(exact.Num().Int64()), true
 }
 
-// List takes a list; a string is split at its commas (blanks stay), a number or bool is a list of one string.
+// List accepts a list. A string is split at commas, keeping spaces. A number or bool becomes a list of one string.
 func List(value any) (list []any, ok bool) {
 	switch v := value.(type) {
 	case []any:
@@ -89,7 +89,7 @@ func List(value any) (list []any, ok bool) {
 	return nil, false
 }
 
-// Dict takes a dict or a string with a JSON object. Unlike Ansible's it refuses key=value pairs and Python literals.
+// Dict accepts a dict or a string that contains a JSON object. Unlike Ansible, it refuses key=value pairs and Python literals.
 func Dict(value any) (dict map[string]any, ok bool) {
 	text, ok := value.(string)
 	if !ok || !strings.HasPrefix(text, "{") {
@@ -105,7 +105,7 @@ func Dict(value any) (dict map[string]any, ok bool) {
 	return dict, errors.Is(err, io.EOF)
 }
 
-// Path takes what Str takes and expands variables and a leading ~ in it, as os.path.expandvars and expanduser do.
+// Path accepts what Str accepts and expands variables and a leading ~, as Python's os.path.expandvars and expanduser do.
 func Path(value any, env func(string) (string, bool)) (path string, ok bool) {
 	text, ok := Str(value)
 	text = regexp.MustCompile(`\$(\w+|\{[^}]*\})`).ReplaceAllStringFunc(text, func(found string) string {
@@ -128,7 +128,7 @@ func Path(value any, env func(string) (string, bool)) (path string, ok bool) {
 	return home, ok
 }
 
-// homeOf is a user's home directory, the caller's own where name is empty; empty where there is no such user.
+// homeOf returns a user's home directory, or the caller's own if name is empty. It returns "" if there is no such user.
 func homeOf(name string, env func(string) (string, bool)) string {
 	if home, ok := env("HOME"); ok && name == "" {
 		return home
@@ -148,7 +148,8 @@ func strip(text string) string {
 	return strings.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || (r >= 0x1c && r <= 0x1f) })
 }
 
-// pythonNumber is str() of what Python's json reads: floats get an exponent below 1e-4 and from 1e16 on.
+// pythonNumber formats a number as Python's str() formats what its json module reads: floats below 1e-4, or of 1e16 and more, get
+// an exponent.
 func pythonNumber(number json.Number) string {
 	text := number.String()
 	if text == "-0" {

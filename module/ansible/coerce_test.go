@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// coercion is what becomes of a value, both as JSON; an empty want means that it is refused. ours says why we differ
-// from Ansible on purpose.
+// coercion is a value and its coerced form, both as JSON. An empty want means that the value is refused. ours says why this package
+// differs from Ansible on purpose.
 type coercion struct{ kind, given, want, ours string }
 
 const oursString = "of strings only a JSON object is a dict: Ansible hands a dict over as one"

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain makes the test binary a module when it is told so: signals, exit codes and file descriptors can be seen from
-// outside alone.
+// TestMain runs the test binary as a module if TEST_AS_MODULE is set: signals, exit codes and file descriptors can only be tested from
+// outside the process.
 func TestMain(m *testing.M) {
 	handlers := map[string]Handler{"noisy": noisy, "silent panic": silentPanic, "patient": patient}
 	if handle, ok := handlers[os.Getenv("TEST_AS_MODULE")]; ok {
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// noisy misbehaves in every way that a library has to reach stdout and stderr.
+// noisy writes to stdout and stderr in every way that a library could.
 func noisy(ctx context.Context, _ Request) (any, error) {
 	fmt.Println(`{"changed": false, "msg": "` + canary + `"}`)
 	fmt.Fprintln(os.Stderr, canary)
@@ -40,7 +40,7 @@ func noisy(ctx context.Context, _ Request) (any, error) {
 
 func silentPanic(context.Context, Request) (any, error) { panic(canary) }
 
-// patient says that it is there, waits to be interrupted and cleans up.
+// patient signals that it has started, waits to be interrupted and cleans up.
 func patient(ctx context.Context, r Request) (any, error) {
 	started, err := os.OpenFile(r.Params["started"].(string), os.O_WRONLY, 0)
 	if err != nil {

@@ -11,25 +11,25 @@ import (
 	"syscall"
 )
 
-const control = "_ansible_" // what Ansible's own keys start with
+const control = "_ansible_" // prefix of Ansible's own keys
 
-// Request is what the arguments file asks for.
+// Request is the parsed arguments file.
 type Request struct {
-	Module    string // _ansible_module_name, else the binary's own name; see ModuleName
+	Module    string // _ansible_module_name, or else the name of the binary; see ModuleName
 	CheckMode bool
 	Diff      bool
 
-	// Params are the user's own: no control keys, no nulls (null means unset). Numbers are json.Number.
+	// Params are the options as the user gave them, without Ansible's own keys and nulls (null means unset). Numbers are json.Number.
 	Params map[string]any
 
 	warnings []string
 }
 
-// read takes the arguments file and removes it, because it holds every secret in clear and outlives a killed task. It leaves
-// alone what does not even begin as JSON: Ansible did not write that.
+// read parses the arguments file and removes it, because the file holds every secret in clear text and outlives a killed task. It
+// does not remove a file that does not start as JSON: Ansible did not write that file.
 func read(args []string) (Request, error) {
 	if len(args) < 2 {
-		return Request{}, refused("No arguments file was given: an Ansible module takes the path of one as its argument.")
+		return Request{}, refused("No arguments file was given. An Ansible module takes the path of an arguments file.")
 	}
 	text, err := os.ReadFile(args[1])
 	if err != nil {
@@ -46,9 +46,9 @@ func read(args []string) (Request, error) {
 	if keep {
 		return request, err
 	}
-	// Where become made us another user, the file is the login's, and so is its removal: Ansible does it when the task ends.
+	// With become, the file belongs to the login user. Ansible then removes it when the task ends.
 	if gone := os.Remove(args[1]); gone != nil && !errors.Is(gone, fs.ErrNotExist) && isOurs(args[1]) {
-		request.warnings = append(request.warnings, "The arguments file, which holds the task's secrets in clear, could not be removed.")
+		request.warnings = append(request.warnings, "The arguments file, which holds the task's secrets in clear text, could not be removed.")
 	}
 	return request, err
 }
@@ -62,11 +62,10 @@ func isOurs(path string) bool {
 	return !ok || int(owner.Uid) == os.Geteuid()
 }
 
-// unreadable does not name the path: somebody may have given the options themselves instead of a file.
+// unreadable does not name the path: somebody may have passed the options themselves instead of a file.
 func unreadable(err error) error {
 	const what = "The arguments file cannot be read: "
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENAMETOOLONG):
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENAMETOOLONG) {
 		return refused(what + "it does not exist. The argument is the path of a file, not the options themselves.")
 	}
 	var number syscall.Errno
@@ -84,7 +83,7 @@ func parse(text []byte) (map[string]any, error) {
 		return nil, refused("The arguments file is not JSON.")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, refused("The arguments file is not JSON: something follows the object.")
+		return nil, refused("The arguments file is not JSON: there is text after the object.")
 	}
 	object, ok := given.(map[string]any)
 	if !ok {
@@ -93,7 +92,7 @@ func parse(text []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// take sorts Ansible's keys from the user's. Unknown control keys are ignored: each ansible-core adds some.
+// take separates Ansible's keys from the user's options. It ignores unknown keys of Ansible: each ansible-core release adds some.
 func (r *Request) take(given map[string]any) (keep bool, err error) {
 	for name, value := range given {
 		switch {
@@ -107,7 +106,7 @@ func (r *Request) take(given map[string]any) (keep bool, err error) {
 	return keep, err
 }
 
-// obey refuses a flag that cannot be read: to write where check mode may have been asked for is worse.
+// obey applies one of Ansible's keys. It refuses a flag that it cannot parse, because it must not write when check mode was meant.
 func (r *Request) obey(name string, value any, keep *bool) error {
 	ok := true
 	switch name {

@@ -1,5 +1,5 @@
-// Package ansible is the protocol of a binary Ansible module: an arguments file in, one JSON object out, and nothing else.
-// It coerces values as Ansible does and knows nothing of what the module is for.
+// Package ansible implements the protocol of a binary Ansible module: an arguments file in, one JSON object out, and nothing else.
+// It coerces values as Ansible does. It must not know what the module does.
 package ansible
 
 import (
@@ -15,17 +15,16 @@ import (
 	"syscall"
 )
 
-// Handler does the module's work. Its result is a struct or map that encodes as a JSON object. On an error the result's
-// fields are still shown, so that steps done so far are reported. It must return soon after ctx is done.
+// Handler does the module's work. Its result is a struct or map that encodes as a JSON object. If it returns an error, the fields
+// of the result are still printed, so that the steps done so far are reported. It must return soon after ctx is done.
 type Handler func(ctx context.Context, request Request) (result any, err error)
 
-// Run is a module's whole main: args are os.Args, stdout takes the one JSON object, the return value is the exit code
-// (0 success, 1 failure).
+// Run is the whole main function of a module. args are os.Args. It writes one JSON object to stdout and returns the exit code:
+// 0 on success, 1 on failure.
 //
-// SIGHUP (what Ctrl-C becomes over ssh), SIGTERM and SIGINT end ctx; the handler then cleans up and a result is still
-// printed. A panic of the handler becomes a failed result. If stdout is a file, which the real one is, nothing that a
-// library prints or logs meanwhile gets out: not on stdout, where it would break the JSON, and not on stderr, which
-// joins it under ssh -tt.
+// SIGHUP (which Ctrl-C becomes over ssh), SIGTERM and SIGINT cancel ctx. The handler then cleans up, and a result is still printed.
+// A panic in the handler becomes a failed result. If stdout is a file, as the real one is, nothing that a library prints gets out
+// while the handler runs: not on stdout, where it would break the JSON, and not on stderr, which ssh -tt merges into stdout.
 func Run(ctx context.Context, args []string, stdout io.Writer, handle Handler) int {
 	if text := help(args, stdout); text != "" {
 		_, _ = io.WriteString(stdout, text)
@@ -50,9 +49,8 @@ func Run(ctx context.Context, args []string, stdout io.Writer, handle Handler) i
 	return write(original, answer(ctx, handle, request))
 }
 
-// ModuleName is a module's name, from the path of its binary or from what a playbook calls it: without directory, the
-// prefix AnsiballZ_ that Ansible gives to what it copies, the namespace of a collection, and the platform that tells one
-// binary of a module from the others.
+// ModuleName returns the bare name of a module, given the path of its binary or its name in a playbook. It removes the directory,
+// the prefix AnsiballZ_ that Ansible adds to copied files, the namespace of a collection, and the _<os>_<architecture> suffix.
 func ModuleName(name string) string {
 	name = strings.TrimPrefix(filepath.Base(name), "AnsiballZ_")
 	name = strings.TrimSuffix(name, "_"+runtime.GOOS+"_"+runtime.GOARCH)
@@ -62,7 +60,7 @@ func ModuleName(name string) string {
 func write(out io.Writer, object document) int {
 	line, err := encode(object)
 	if err != nil {
-		// Every value of the object was encoded before.
+		// Unreachable: every value of the object is already encoded.
 		line = []byte(`{"changed":false,"failed":true,"error_code":"internal","msg":"The result could not be encoded."}`)
 	}
 	if _, err := out.Write(append(line, '\n')); err != nil {
@@ -74,7 +72,7 @@ func write(out io.Writer, object document) int {
 	return 0
 }
 
-// fault is a failure of this package. Its text is a sentence for the operator and holds no secret.
+// fault is an error of this package. Its text is a sentence for the operator and contains no secret.
 type fault struct{ code, text string }
 
 func (f fault) Error() string     { return f.text }
@@ -82,13 +80,13 @@ func (f fault) ErrorCode() string { return f.code }
 
 func internal(text string) error { return fault{"internal", text} }
 
-// refused is a request that cannot be read. Its text never quotes the file, which may hold secrets.
+// refused is the error for a request that cannot be parsed. Its text never quotes the file, which may contain secrets.
 func refused(text string) error { return fault{"invalid_options", text} }
 
-// document is the result, its fields encoded one by one.
+// document is the result; each field is encoded separately.
 type document map[string]json.RawMessage
 
-// help is the text for a person who started the binary by hand; empty when Ansible did.
+// help returns the text for a person who started the binary by hand, or "" when Ansible started it.
 func help(args []string, stdout io.Writer) string {
 	asked := len(args) > 1 && len(args) < 3 && (args[1] == "--help" || args[1] == "-h")
 	if !asked && (len(args) > 1 || !isTerminal(stdout)) {
@@ -98,10 +96,10 @@ func help(args []string, stdout io.Writer) string {
 	if len(args) > 0 {
 		path = args[0]
 	}
-	return fmt.Sprintf(`%[1]s is an Ansible module. Ansible copies it to the machine of a task and starts it there with the path
-of a file that holds the task's options; it answers with one JSON object.
+	return fmt.Sprintf(`%[1]s is an Ansible module. Ansible copies it to the target host and runs it with the path of a file
+	that contains the task's options. It prints one JSON object.
 
-In a playbook       - name: What is to be true
+In a playbook       - name: <what the task does>
                       %[1]s:
                         <option>: <value>
 From a terminal     ansible localhost -M %[2]s -m %[1]s -a "<option>=<value>" --check
@@ -109,13 +107,13 @@ Its options         ansible-doc -t module -M %[2]s %[1]s
                     %[3]s --schema      the same as JSON Schema
 Version, platform   %[3]s --version
 Without Ansible     %[3]s options.json
-                    where options.json is a JSON object. It is removed once it is read, because it may hold
-                    secrets, unless it says "_ansible_keep_remote_files": true. "_ansible_check_mode": true
-                    shows what would be done.
+                    where options.json is a JSON object. The module removes the file after reading it, because
+                                        the file may contain secrets. "_ansible_keep_remote_files": true keeps it.
+                                        "_ansible_check_mode": true only shows what would be done.
 `, ModuleName(path), filepath.Dir(path), path)
 }
 
-// isTerminal takes any character device but /dev/null for a terminal.
+// isTerminal treats every character device except /dev/null as a terminal.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	if !ok {

@@ -121,8 +121,8 @@ func TestAnUnusableArgumentsFileIsOneClearMessageThatDoesNotQuoteIt(t *testing.T
 		args []string
 		want string
 	}{
-		"no argument":      {[]string{"m"}, "No arguments file was given: an Ansible module takes the path of one as its argument."},
-		"no program name":  {nil, "No arguments file was given: an Ansible module takes the path of one as its argument."},
+		"no argument":      {[]string{"m"}, "No arguments file was given. An Ansible module takes the path of an arguments file."},
+		"no program name":  {nil, "No arguments file was given. An Ansible module takes the path of an arguments file."},
 		"missing":          {[]string{"m", filepath.Join(folder, canary)}, "The arguments file cannot be read: it does not exist. The argument is the path of a file, not the options themselves."},
 		"the options":      {[]string{"m", `{"new_secret": "` + canary + `"}`}, "The arguments file cannot be read: it does not exist. The argument is the path of a file, not the options themselves."},
 		"a folder":         {[]string{"m", folder}, "The arguments file cannot be read: is a directory."},
@@ -133,8 +133,8 @@ func TestAnUnusableArgumentsFileIsOneClearMessageThatDoesNotQuoteIt(t *testing.T
 		"a list":           {[]string{"m", arguments(t, `["`+canary+`"]`)}, "The arguments file is JSON, but not an object of options."},
 		"null":             {[]string{"m", arguments(t, `null`)}, "The arguments file is JSON, but not an object of options."},
 		"a string":         {[]string{"m", arguments(t, `"`+canary+`"`)}, "The arguments file is JSON, but not an object of options."},
-		"two objects":      {[]string{"m", arguments(t, `{} {"a": "`+canary+`"}`)}, "The arguments file is not JSON: something follows the object."},
-		"something behind": {[]string{"m", arguments(t, `{} `+canary)}, "The arguments file is not JSON: something follows the object."},
+		"two objects":      {[]string{"m", arguments(t, `{} {"a": "`+canary+`"}`)}, "The arguments file is not JSON: there is text after the object."},
+		"something behind": {[]string{"m", arguments(t, `{} `+canary)}, "The arguments file is not JSON: there is text after the object."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, code := run(t, c.args, func(context.Context, Request) (any, error) {
@@ -200,7 +200,7 @@ func TestAPanicIsOneFailedResultThatSaysWhereAndNotWhat(t *testing.T) {
 			assert.Equal(t, "internal", out["error_code"])
 			assert.Equal(t, true, out["failed"])
 			assert.Equal(t, false, out["changed"])
-			assert.Regexp(t, `^The module has a fault of its own and stopped at \S+ \(\w+.go:\d+\)\. `, out["msg"])
+			assert.Regexp(t, `^The module has a bug and stopped at \S+ \(\w+.go:\d+\)\. `, out["msg"])
 			assert.NotContains(t, fmt.Sprint(out), canary)
 			assert.NotContains(t, fmt.Sprint(out), "goroutine")
 		})

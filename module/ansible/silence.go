@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// silence points the process's stdout and stderr at /dev/null and gives the original stdout, until release is called.
-// It works on file descriptors, because loggers keep the os.Stderr that they found when the program started.
-// A stdout that is no file, as in a test, cannot be reached by a library and is given back as it is.
+// silence redirects the process's stdout and stderr to /dev/null until release is called, and returns the original stdout.
+// It works on file descriptors, because loggers keep the os.Stderr of the program's start. If stdout is not a file, as in a test,
+// no library can write to it, and silence returns it unchanged.
 func silence(stdout io.Writer) (original io.Writer, release func(), err error) {
 	file, ok := stdout.(*os.File)
 	if !ok {

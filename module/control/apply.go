@@ -17,7 +17,7 @@ import (
 
 const lockTries = 3
 
-// apply carries out the plan, if it writes, and makes it again where the parameters changed until the lock was ours.
+// apply carries out the plan if it contains writes. If the parameters changed before this run got the lock, it plans again.
 func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan, error) {
 	for try := 0; plan.Writes(); try++ {
 		raced, err := s.attempt(ctx, &plan)
@@ -25,8 +25,8 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 			return plan, err
 		}
 		if try == lockTries {
-			return plan, cmp.Or(err, error(fault.New(fault.CodeVersionGap, "See who writes them (aws ssm get-parameter-history), such as a terraform apply that runs; then run again.",
-				"The Platform's parameters were changed by somebody each of the %d times that this run took the lock.", lockTries+1)))
+			return plan, cmp.Or(err, error(fault.New(fault.CodeVersionGap, "See who changes them (aws ssm get-parameter-history), such as a running terraform apply. Then run again.",
+				"Somebody changed the Platform's parameters each of the %d times that this run took the lock.", lockTries+1)))
 		}
 		if plan, err = s.decide(ctx); err != nil {
 			return plan, err
@@ -35,14 +35,15 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 	return plan, nil
 }
 
-// attempt carries out the steps in their order. raced: another run had the lock, or the parameters changed until it was ours.
+// attempt carries out the steps in order. raced means that another run had the lock, or that the parameters changed before this
+// run got it.
 func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
 	var held *lease.Lease
 	defer func() {
 		if held == nil || err == nil && !raced {
 			return
 		}
-		// The next run must not have to wait for the lease. Not ours any more, or SSM out of reach: then it has to.
+		// Release the lock so that the next run need not wait for the lease to end. If that fails, the next run waits.
 		err = s.withWritten(err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -57,7 +58,7 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 			continue
 		}
 		if ctx.Err() != nil {
-			return false, fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.",
+			return false, fault.New(fault.CodeInterrupted, "Run again: the run continues where it stopped.",
 				"The run was interrupted.")
 		}
 		var outcome custody.Outcome
@@ -110,7 +111,7 @@ func (s *Session) record(step *rotation.Step, outcome custody.Outcome) {
 	}
 }
 
-// Failure is a fault with what this run wrote until then.
+// Failure is a fault plus a sentence about what this run wrote before the fault.
 type Failure struct {
 	*fault.Fault
 	Written string
@@ -122,10 +123,10 @@ func (f *Failure) Error() string { return f.With(f.Written) }
 // Unwrap returns the fault.
 func (f *Failure) Unwrap() error { return f.Fault }
 
-// WithoutWrites adds to a fault that nothing was written, for who has no way to write.
+// WithoutWrites adds "Nothing was written." to a fault. Use it where the code cannot write.
 func WithoutWrites(err error) error { return (&Session{}).withWritten(err) }
 
-// withWritten adds to a fault what was written. Nobody else says so, since nobody else knows.
+// withWritten adds to a fault what was written. Only the session knows this, so no other code may say it.
 func (s *Session) withWritten(err error) error {
 	var f *fault.Fault
 	var known *Failure
@@ -141,7 +142,7 @@ func (s *Session) withWritten(err error) error {
 		written = append(written, fmt.Sprintf("Done before that: %s.", strings.Join(done, ", ")))
 	}
 	if len(s.unsure) > 0 {
-		written = append(written, fmt.Sprintf("Whether %s was carried out is not known.", strings.Join(s.unsure, ", ")))
+		written = append(written, fmt.Sprintf("It is not known whether %s was carried out.", strings.Join(s.unsure, ", ")))
 	}
 	if written == nil {
 		written = []string{"Nothing was written."}

@@ -1,5 +1,5 @@
-// Package control is the control node's side, the states prepared, finalized and aborted: observe SSM → plan → lease → apply →
-// result. It must not know how containers run or records are read.
+// Package control is the control node's side of the module: the states prepared, finalized and aborted. It observes SSM, plans,
+// takes the lease, applies the plan and returns the result. It must not know how containers run or how records are read.
 package control
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Run brings one installation to the state that is asked for.
+// Run brings one installation to the desired state.
 func Run(ctx context.Context, request ansible.Request, env options.Env, version string) (any, error) {
 	asked, err := options.ParseRotation(request.Params, env)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Session) decide(ctx context.Context) (rotation.Plan, error) {
 	return s.Plan(ctx)
 }
 
-// previewFinalize plans the end of a rotation that is under way or due, for a dry run: by the plan of finalized itself.
+// previewFinalize plans the end of a rotation that is running or due, for a dry run. It uses the planner of the state finalized.
 func (s *Session) previewFinalize(ctx context.Context, plan rotation.Plan) ([]rotation.Step, error) {
 	if !plan.Writes() && plan.Phase != rotation.PhasePrepared && plan.Phase != rotation.PhaseRotated {
 		return nil, nil
@@ -66,7 +66,7 @@ func (s *Session) previewFinalize(ctx context.Context, plan rotation.Plan) ([]ro
 	return end.Steps, err
 }
 
-// Result is what seqera_crypto_rotation returns; the contract's "Return values".
+// Result is what seqera_crypto_rotation returns (docs/return-values.md).
 type Result struct {
 	Changed         bool                `json:"changed"`
 	Msg             string              `json:"msg"`
@@ -96,7 +96,7 @@ type escrow struct {
 	Version   int64  `json:"version"`
 }
 
-// result tells what was done, or in check mode would be: the same plan, with the steps that were carried out marked.
+// result reports the plan, with the steps that were carried out marked as done. In check mode no step is.
 func (s *Session) result(plan rotation.Plan, request ansible.Request, failed bool) Result {
 	out := Result{
 		Msg: plan.Msg, Phase: plan.Phase, RotationID: plan.RotationID, Fingerprints: secret.Fingerprints{Current: plan.Current, Previous: plan.Previous},
@@ -122,13 +122,13 @@ func (s *Session) result(plan rotation.Plan, request ansible.Request, failed boo
 		out.Diff = plan.Diffs(s.Observed, s.Desired, s.Fingerprinter)
 	}
 	if plan.Escrow != "" {
-		// Escrow is created once and never overwritten: its version is 1.
+		// An escrow parameter is created once and never overwritten, so its version is 1.
 		out.Escrow = &escrow{Parameter: plan.Escrow, Version: 1}
 	}
 	return out
 }
 
-// rotated is the Platform of the rotation that is open, also where the run failed.
+// rotated returns the Platform of the open rotation, even if the run failed.
 func (s *Session) rotated(plan rotation.Plan) *custody.Platform {
 	entry, ok := s.Observed.Custody.Entry(s.Desired.RotationID)
 	if !ok {

@@ -13,7 +13,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 )
 
-// self says who runs this, for lock, ledger and escrow.
+// self identifies this process for the lock, the ledger and escrow.
 func self() custody.Holder {
 	host, err := os.Hostname()
 	if err != nil {
@@ -22,10 +22,10 @@ func self() custody.Holder {
 	return custody.Holder{Host: host, Machine: machine(host), PID: os.Getpid(), Started: started(os.Getpid())}
 }
 
-// Tool is the program that runs, for report and ledger.
+// Tool identifies this binary for the report and the ledger.
 type Tool struct {
 	Version string `json:"version"`
-	SHA256  string `json:"sha256"` // of its file; empty where that cannot be read
+	SHA256  string `json:"sha256"` // of its file; empty if the file cannot be read
 }
 
 func tool(version string) Tool {
@@ -46,7 +46,7 @@ func (t Tool) short() string {
 	return strings.TrimSpace(t.Version + " " + t.SHA256[:min(16, len(t.SHA256))])
 }
 
-// machine is the same only on one machine, in one boot and one PID namespace. On macOS the host name has to do.
+// machine returns an ID of this machine, boot and PID namespace. macOS has none of the three, so there the host name decides.
 func machine(host string) string {
 	hash := sha256.New()
 	for _, path := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
@@ -64,7 +64,7 @@ func machine(host string) string {
 	return hex.EncodeToString(hash.Sum(nil))[:16]
 }
 
-// alive says whether the process that took the lock may still run. One that cannot be looked at (hidepid) counts as alive.
+// alive reports whether the process that took the lock may still be running. A process that is not visible (hidepid) counts as alive.
 func alive(holder custody.Holder) bool {
 	if errors.Is(syscall.Kill(holder.PID, 0), syscall.ESRCH) {
 		return false
@@ -74,17 +74,17 @@ func alive(holder custody.Holder) bool {
 }
 
 const (
-	unknown = 0  // a start time that cannot be told
-	ended   = -1 // a zombie's
+	unknown = 0  // the start time cannot be read
+	ended   = -1 // the process is a zombie
 )
 
-// started is field 22 of /proc/<pid>/stat, in clock ticks since boot.
+// started returns when a process started, in clock ticks since boot (field 22 of /proc/<pid>/stat), or unknown or ended.
 func started(pid int) int64 {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
 		return unknown
 	}
-	// The second field is the command in parentheses and may hold blanks and parentheses itself.
+	// The second field is the command in parentheses, and may itself contain spaces and parentheses.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
 	if len(fields) < 20 {
 		return unknown

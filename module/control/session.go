@@ -18,7 +18,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Session is one call of the module on the control node: what is desired, and what was observed so far. It is for one goroutine.
+// Session is one call of the module on the control node: what is desired, and what was observed so far. It is not safe for
+// concurrent use.
 type Session struct {
 	Store         *parameters.Store
 	Fingerprinter *secret.Fingerprinter
@@ -26,13 +27,13 @@ type Session struct {
 	Observed      rotation.Observed
 	Now           func() time.Time
 
-	tool   func() Tool // which program runs; it waits for the hash of its file, so SSM is read first
+	tool   func() Tool // identifies this binary; waits until its file is hashed, so call it after reading SSM
 	began  time.Time
-	done   []rotation.Step // what was written, whatever became of the plan
-	unsure []string        // what may have been
+	done   []rotation.Step // steps that wrote something, even if the plan failed later
+	unsure []string        // steps that may have written something
 }
 
-// New makes a session. Its errors are faults about options.
+// New returns a session. Its errors are faults about options.
 func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerprinter) (*Session, error) {
 	given, err := proof.Parse(asked.Proof)
 	if err != nil {
@@ -61,7 +62,7 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 	if s.Desired.Platform, err = ParsePlatform(asked.Platform); err != nil {
 		return nil, err
 	}
-	// While SSM is read the other core computes what a new rotation needs next.
+	// Compute the fingerprint of the new key on another core while SSM is read.
 	next := s.Desired.NewKey
 	if next.IsEmpty() {
 		next = s.Desired.MadeKey
@@ -70,10 +71,10 @@ func New(asked options.Rotation, store *parameters.Store, prints *secret.Fingerp
 	return s, nil
 }
 
-// ParsePlatform takes from what seqera_crypto_rotation_info returned as compose what the ledger keeps; nil where nothing is given.
+// ParsePlatform returns the part of the option platform that the ledger keeps, or nil if the option is not set.
 func ParsePlatform(given map[string]any) (*custody.Platform, error) {
 	if len(given) == 0 {
-		return nil, nil //nolint:nilnil // no platform was named
+		return nil, nil //nolint:nilnil // the option is not set
 	}
 	kept := &custody.Platform{}
 	text, err := json.Marshal(given)
@@ -81,13 +82,13 @@ func ParsePlatform(given map[string]any) (*custody.Platform, error) {
 		err = json.Unmarshal(text, kept)
 	}
 	if err != nil || kept.Project == "" || kept.Dir == "" {
-		return nil, fault.New(fault.CodeInvalidOptions, "Give it unchanged; it must have project and dir.",
+		return nil, fault.New(fault.CodeInvalidOptions, "Pass it unchanged; it must have project and dir.",
 			"The option platform is not what seqera_crypto_rotation_info returned as compose.")
 	}
 	return kept, nil
 }
 
-// makeKey makes a key that no human ever sees: 40 alphanumerics (238 bits), each equally likely.
+// makeKey makes a key that no human ever sees: 40 letters and digits (238 bits), each equally likely.
 func makeKey() (secret.Secret, error) {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	key := make([]byte, 40)
@@ -101,7 +102,7 @@ func makeKey() (secret.Secret, error) {
 	return secret.New(string(key)), nil
 }
 
-// Observe reads the Platform's parameters, and the ledger's entry where the rotation has a name: one call.
+// Observe reads the Platform's parameters and, if the rotation is named, its ledger entry. It makes one call to SSM.
 func (s *Session) Observe(ctx context.Context) error {
 	var ledger string
 	if s.Desired.RotationID != "" && s.Desired.Names.Omnibus != "" {
@@ -115,7 +116,7 @@ func (s *Session) Observe(ctx context.Context) error {
 	return s.add(found[ledger])
 }
 
-// ReadEscrow reads what escrow has of the keys in use.
+// ReadEscrow reads the escrow documents of the keys in use.
 func (s *Session) ReadEscrow(ctx context.Context) error {
 	var names []string
 	for _, fingerprint := range rotation.InUse(s.Observed, s.Desired, s.Fingerprinter) {
@@ -125,7 +126,7 @@ func (s *Session) ReadEscrow(ctx context.Context) error {
 	return s.read(ctx, names...)
 }
 
-// ReadInventory lists all of custody.
+// ReadInventory lists everything under custody_prefix.
 func (s *Session) ReadInventory(ctx context.Context) (err error) {
 	s.Observed.Custody, err = s.Store.ReadInventory(ctx, s.Desired.Names.Custody)
 	s.mark()
@@ -148,7 +149,7 @@ func (s *Session) add(document proof.Parameter) error {
 	return err
 }
 
-// mark says of each lock's holder whether it is a process of this machine, and alive.
+// mark sets, for the holder of each lock, whether it is a process on this machine and whether it is alive.
 func (s *Session) mark() {
 	for i := range s.Observed.Custody.Locks {
 		holder := &s.Observed.Custody.Locks[i].Holder
@@ -157,7 +158,7 @@ func (s *Session) mark() {
 	}
 }
 
-// Plan makes the plan, and observes what that needs, and no more.
+// Plan returns the plan. It observes whatever the planner asks for, and nothing else.
 func (s *Session) Plan(ctx context.Context) (rotation.Plan, error) {
 	return s.planned(ctx, func() (rotation.Plan, error) { return rotation.Make(s.Observed, s.Desired, s.Fingerprinter) })
 }
@@ -174,7 +175,7 @@ func (s *Session) planned(ctx context.Context, by func() (rotation.Plan, error))
 	}
 }
 
-// fetch reads what costs more and is wanted only sometimes.
+// fetch makes one of the observations that cost extra calls and that only some plans need.
 func (s *Session) fetch(ctx context.Context, need rotation.Need, lock int) error {
 	switch need {
 	case rotation.NeedEscrow:
@@ -192,7 +193,7 @@ func (s *Session) fetch(ctx context.Context, need rotation.Need, lock int) error
 	return nil
 }
 
-// KeyAge is the current key's age in whole days; nil where the plan did not need to know it.
+// KeyAge returns the current key's age in whole days, or nil if the plan did not need it.
 func (s *Session) KeyAge(plan rotation.Plan) *int {
 	if plan.Born.IsZero() {
 		return nil

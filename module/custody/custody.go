@@ -1,12 +1,12 @@
-// Package custody has the formats and rules of what must be readable in ten years: escrowed keys, the backups that
-// they open, the ledger of rotations, and the lock. It is pure; module/parameters moves its bytes to and from SSM.
+// Package custody defines the documents that must still be readable in ten years: escrowed keys, the backups that they open, the
+// ledger of rotations, and the lock. It is pure: package parameters reads and writes the documents in SSM.
 //
-// Under custody_prefix (default /seqera-crypto-rotation/<app_name>), each a SecureString holding one JSON object:
+// Each document is a SecureString that contains one JSON object, under custody_prefix (default /seqera-crypto-rotation/<app_name>):
 //
 //	escrow/<fingerprint>                        one key, created once, never overwritten
 //	escrow/<fingerprint>/backups/<rotation_id>  backups tied to a key after it was captured
 //	ledger/<rotation_id>                        one rotation: open, prepared, proved, finished
-//	lock/<n>                                    the highest n is the lock; lower ones are leftovers
+//	lock/<n>                                    the highest n is the lock; lower numbers are leftovers
 package custody
 
 import (
@@ -21,27 +21,27 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Lease is how long a lock holds without being renewed.
+// Lease is how long a lock is valid without being renewed.
 const Lease = 5 * time.Minute
 
-// Format is the version that every document names; a reader refuses a higher one.
+// Format is the format version in every document. A reader refuses a document with a higher version.
 const Format = 1
 
 // ErrDamaged is wrapped by every error about a document that cannot be understood.
 var ErrDamaged = errors.New("not a document of this tool")
 
-// Holder is who does something, where. It is written into lock, ledger and escrow.
+// Holder identifies a process and its AWS identity. It is stored in locks, ledger entries and escrow documents.
 type Holder struct {
-	ARN     string `json:"arn,omitempty"` // sts:GetCallerIdentity; empty when that could not be asked
+	ARN     string `json:"arn,omitempty"` // from sts:GetCallerIdentity; empty if that call failed
 	Host    string `json:"host"`
-	Machine string `json:"machine"` // a hash of machine id and boot id: the same only on one machine, in one boot
+	Machine string `json:"machine"` // a hash of machine ID, boot ID and PID namespace
 	PID     int    `json:"pid"`
 	Started int64  `json:"started,omitempty"` // the process's start in clock ticks since boot (proc(5), stat field 22)
-	Local   bool   `json:"-"`                 // filled by the observer: is this the machine we run on?
-	Alive   bool   `json:"-"`                 // filled by the observer for local holders: does that process still run?
+	Local   bool   `json:"-"`                 // set by the observer: the process is on this machine
+	Alive   bool   `json:"-"`                 // set by the observer for local holders: the process may still be running
 }
 
-// Who names the holder for a sentence.
+// Who describes the holder, for a message.
 func (h Holder) Who() string {
 	if h.ARN == "" {
 		return fmt.Sprintf("process %d on %s", h.PID, h.Host)
@@ -49,26 +49,27 @@ func (h Holder) Who() string {
 	return fmt.Sprintf("%s (process %d on %s)", h.ARN, h.PID, h.Host)
 }
 
-// Attributes are what writing onto a parameter leaves as it is. They are empty until DescribeParameters was asked.
+// Attributes are the attributes that an overwrite of a parameter must keep. They are empty until DescribeParameters was called.
 type Attributes struct {
 	KeyID    string // KMS key; empty lets SSM choose (alias/aws/ssm)
 	Tier     string // Standard, Advanced, Intelligent-Tiering; empty lets SSM choose
-	Policies string // JSON, as it is to be sent back; usually empty
+	Policies string // JSON, as PutParameter takes it; usually empty
 	Pattern  string // AllowedPattern
 	DataType string
 }
 
-// Inventory is everything under custody_prefix, as listed.
+// Inventory is what was read of the documents under custody_prefix.
 type Inventory struct {
 	Locks    []Lock
 	Ledger   []Entry
 	Escrow   []EscrowedKey
-	Locked   bool // the lock that a ledger's entry names was read
+	Locked   bool // the lock that a ledger entry names was read
 	Asked    bool // the escrow of the keys in use was read by name
 	Complete bool // everything was listed
 }
 
-// Add reads one parameter under prefix into the inventory. Names that are none of ours are left alone.
+// Add parses one parameter under prefix and adds it to the inventory. It ignores names that do not belong to this tool. Its errors
+// wrap ErrDamaged.
 func (s *Inventory) Add(prefix, name string, value secret.Secret, version int64, modified time.Time) error {
 	rest, ok := strings.CutPrefix(name, prefix+"/")
 	if !ok {
@@ -101,7 +102,8 @@ func (s *Inventory) Add(prefix, name string, value secret.Secret, version int64,
 	return nil
 }
 
-// Replace makes the inventory what it is once the parameter is written, or is gone. Keys in escrow are added, never replaced.
+// Replace updates the inventory as if the parameter was written or, unless exists, deleted. It adds escrowed keys but never
+// replaces them.
 func (s *Inventory) Replace(prefix, name string, exists bool, value secret.Secret, version int64) error {
 	s.Locks = slices.DeleteFunc(s.Locks, func(l Lock) bool { return LockName(prefix, l.Number) == name })
 	s.Ledger = slices.DeleteFunc(s.Ledger, func(e Entry) bool { return LedgerName(prefix, e.RotationID) == name })
@@ -111,7 +113,7 @@ func (s *Inventory) Replace(prefix, name string, exists bool, value secret.Secre
 	return s.Add(prefix, name, value, version, time.Time{})
 }
 
-// Rewritable gives the attributes, to be filled in, of the documents that may be written again.
+// Rewritable returns, by parameter name, pointers to the attributes of the documents that may be written again.
 func (s *Inventory) Rewritable(prefix string) map[string]*Attributes {
 	found := map[string]*Attributes{}
 	for i, lock := range s.Locks {
@@ -128,14 +130,14 @@ func (s *Inventory) Rewritable(prefix string) map[string]*Attributes {
 }
 
 func (s *Inventory) addEscrow(name, rest string, value secret.Secret, version int64) error {
-	fingerprint, _, isTie := strings.Cut(rest, "/")
-	if isTie {
-		tie := BackupRef{}
-		if err := decode(name, value, &tie); err != nil {
+	fingerprint, _, isBackupRef := strings.Cut(rest, "/")
+	if isBackupRef {
+		ref := BackupRef{}
+		if err := decode(name, value, &ref); err != nil {
 			return err
 		}
-		kept := s.place(secret.Fingerprint(fingerprint))
-		kept.BackupRefs = append(kept.BackupRefs, tie)
+		kept := s.upsert(secret.Fingerprint(fingerprint))
+		kept.BackupRefs = append(kept.BackupRefs, ref)
 		return nil
 	}
 	var document storedKey
@@ -145,15 +147,15 @@ func (s *Inventory) addEscrow(name, rest string, value secret.Secret, version in
 	if document.Fingerprint != secret.Fingerprint(fingerprint) {
 		return fmt.Errorf("%s: %w: it names another key", name, ErrDamaged)
 	}
-	kept := s.place(document.Fingerprint)
+	kept := s.upsert(document.Fingerprint)
 	document.BackupRefs = kept.BackupRefs
 	*kept = document.EscrowedKey
 	kept.Key, kept.Version, kept.Held = secret.New(document.Key), version, true
 	return nil
 }
 
-// place finds or makes the place of a key: a reference to a backup may be listed before its key.
-func (s *Inventory) place(fingerprint secret.Fingerprint) *EscrowedKey {
+// upsert returns the entry of a key, adding it if it is new: a backup reference may be listed before its key.
+func (s *Inventory) upsert(fingerprint secret.Fingerprint) *EscrowedKey {
 	for i := range s.Escrow {
 		if s.Escrow[i].Fingerprint == fingerprint {
 			return &s.Escrow[i]
@@ -170,17 +172,17 @@ func first[T any](list []T, is func(T) bool) (found T, ok bool) {
 	return found, false
 }
 
-// Find gives the escrowed key with this fingerprint.
+// Find returns the escrowed key with this fingerprint.
 func (s *Inventory) Find(fingerprint secret.Fingerprint) (EscrowedKey, bool) {
 	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.Fingerprint == fingerprint })
 }
 
-// Made gives the key that was put into escrow as the new one of a rotation.
+// Made returns the key that was put into escrow as the new key of a rotation.
 func (s *Inventory) Made(rotationID string) (EscrowedKey, bool) {
 	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.RotationID == rotationID && k.Origin != OriginCaptured })
 }
 
-// Unopened gives the key that a run made and put into escrow before it was cut off: its rotation has no entry in the ledger yet.
+// Unopened returns a key that an interrupted run made and put into escrow, and whose rotation has no ledger entry yet.
 func (s *Inventory) Unopened() (EscrowedKey, bool) {
 	return first(s.Escrow, func(k EscrowedKey) bool {
 		_, opened := s.Entry(k.RotationID)
@@ -188,22 +190,22 @@ func (s *Inventory) Unopened() (EscrowedKey, bool) {
 	})
 }
 
-// Entry gives the ledger's entry of a rotation.
+// Entry returns the ledger entry of a rotation.
 func (s *Inventory) Entry(rotationID string) (Entry, bool) {
 	return first(s.Ledger, func(e Entry) bool { return e.RotationID == rotationID })
 }
 
-// Lock gives the lock with this number.
+// Lock returns the lock with this number.
 func (s *Inventory) Lock(number int) (Lock, bool) {
 	return first(s.Locks, func(l Lock) bool { return l.Number == number })
 }
 
-// Open gives the entry of a rotation that is not over; there is at most one.
+// Open returns the ledger entry of the rotation that is not over; there is at most one.
 func (s *Inventory) Open() (Entry, bool) {
 	return first(s.Ledger, func(e Entry) bool { return !e.Stage.Over() })
 }
 
-// Leads says whether rotations of the ledger that were not aborted lead from one key to another.
+// Leads reports whether the rotations in the ledger, without the aborted ones, lead from one key to another.
 func (s *Inventory) Leads(from, to secret.Fingerprint) bool {
 	reached := []secret.Fingerprint{from}
 	for i := 0; i < len(reached); i++ {
@@ -216,7 +218,7 @@ func (s *Inventory) Leads(from, to secret.Fingerprint) bool {
 	return slices.Contains(reached, to)
 }
 
-// LastRecords gives the number of records that the last finished rotation proved; nil where the ledger does not say.
+// LastRecords returns the number of records that the last finished rotation proved, or nil if the ledger does not say.
 func (s *Inventory) LastRecords() *int {
 	var last Entry
 	for _, entry := range s.Ledger {
@@ -229,12 +231,13 @@ func (s *Inventory) LastRecords() *int {
 		Total    int    `json:"total"`
 	}
 	if json.Unmarshal(last.Proof, &proof) != nil || proof.Database == "" {
-		return nil // proved in another way, or the proof was too large for the ledger
+		return nil // proved without the database, or the proof was too large for the ledger
 	}
 	return &proof.Total
 }
 
-// Encode writes a document as SSM stores it; it may hold a key, hence the type. It panics on anything else.
+// Encode returns a document as SSM stores it. It returns a Secret because the document may contain a key. It panics if the document
+// cannot be encoded as JSON.
 func Encode(document any) secret.Secret {
 	if kept, ok := document.(EscrowedKey); ok {
 		document = storedKey{kept, kept.Key.Reveal()}
@@ -246,7 +249,7 @@ func Encode(document any) secret.Secret {
 		Format int `json:"format"`
 		Body   any `json:"body"`
 	}{Format, document}); err != nil {
-		panic("custody: a document could not be encoded") // strings, integers and times of this century always are
+		panic("custody: a document could not be encoded") // unreachable: strings, integers and times of this century always encode
 	}
 	return secret.New(strings.TrimSuffix(out.String(), "\n"))
 }

@@ -7,22 +7,22 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Origin is where an escrowed key comes from.
+// Origin says where an escrowed key comes from.
 type Origin string
 
 // The origins of keys.
 const (
-	OriginCaptured Origin = "captured" // found in the parameter it was in use in
+	OriginCaptured Origin = "captured" // found in the Platform's parameters
 	OriginMade     Origin = "made"     // made by this tool
-	OriginGiven    Origin = "given"    // handed over by the operator (new_secret)
+	OriginGiven    Origin = "given"    // passed by the operator (new_secret)
 )
 
-// EscrowedKey is one escrowed key with what is known of it, at <custody_prefix>/escrow/<fingerprint>. Created once.
+// EscrowedKey is a key in escrow, at <custody_prefix>/escrow/<fingerprint>. It is created once and never changed.
 type EscrowedKey struct {
 	Version    int64         `json:"-"` // the parameter's version as observed
-	Held       bool          `json:"-"` // the key itself is there (a backup may be listed before its key)
-	Key        secret.Secret `json:"-"` // storedKey writes it
-	BackupRefs []BackupRef   `json:"-"` // documents of their own
+	Held       bool          `json:"-"` // the key itself was read, not only its backup references
+	Key        secret.Secret `json:"-"` // written by storedKey
+	BackupRefs []BackupRef   `json:"-"` // stored as separate documents
 
 	App         string             `json:"app_name"`
 	Fingerprint secret.Fingerprint `json:"fingerprint"`
@@ -35,13 +35,13 @@ type EscrowedKey struct {
 	Backups     []string           `json:"backups,omitempty"`
 }
 
-// storedKey is an EscrowedKey as it is stored: the one place where a key is written out.
+// storedKey is an EscrowedKey as SSM stores it: the only type that writes a key in clear text.
 type storedKey struct {
 	EscrowedKey
 	Key string `json:"key"`
 }
 
-// BackupRef binds backups to a key that was captured earlier.
+// BackupRef ties backups to a key that was captured earlier.
 type BackupRef struct {
 	Fingerprint secret.Fingerprint `json:"fingerprint"`
 	RotationID  string             `json:"rotation_id"`
@@ -50,13 +50,13 @@ type BackupRef struct {
 	By          Holder             `json:"by"`
 }
 
-// Unlinked gives those of backups that no document binds to the key yet, in their order.
+// Unlinked returns the backups that no document ties to the key yet, in the given order.
 func (d EscrowedKey) Unlinked(backups []string) []string {
 	var left []string
 	for _, backup := range backups {
 		known := slices.Contains(d.Backups, backup)
-		for _, tie := range d.BackupRefs {
-			known = known || slices.Contains(tie.Backups, backup)
+		for _, ref := range d.BackupRefs {
+			known = known || slices.Contains(ref.Backups, backup)
 		}
 		if !known {
 			left = append(left, backup)
@@ -65,12 +65,12 @@ func (d EscrowedKey) Unlinked(backups []string) []string {
 	return left
 }
 
-// EscrowName gives <prefix>/escrow/<fingerprint>.
+// EscrowName returns <prefix>/escrow/<fingerprint>.
 func EscrowName(prefix string, fingerprint secret.Fingerprint) string {
 	return prefix + "/escrow/" + string(fingerprint)
 }
 
-// BackupRefName gives <prefix>/escrow/<fingerprint>/backups/<rotation_id>.
+// BackupRefName returns <prefix>/escrow/<fingerprint>/backups/<rotation_id>.
 func BackupRefName(prefix string, fingerprint secret.Fingerprint, rotationID string) string {
 	return EscrowName(prefix, fingerprint) + "/backups/" + rotationID
 }

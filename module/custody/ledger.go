@@ -10,7 +10,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Stage is how far a rotation came.
+// Stage is how far a rotation has come.
 type Stage string
 
 // The stages of a ledger entry.
@@ -19,14 +19,14 @@ const (
 	StagePrepared Stage = "prepared" // omnibus and standalone parameters hold both keys and the switch
 	StageProved   Stage = "proved"   // the proof is on record; removal may have begun
 	StageFinished Stage = "finished" // no trace is left
-	StageAborting Stage = "aborting" // it is proved that no record is under the new key; going back may have begun
-	StageAborted  Stage = "aborted"  // the old key is back, no trace is left
+	StageAborting Stage = "aborting" // it is proved that no record is under the new key; restoring the old key may have begun
+	StageAborted  Stage = "aborted"  // the old key is restored, no trace is left
 )
 
-// Over says whether the rotation has ended.
+// Over reports whether the rotation has ended.
 func (s Stage) Over() bool { return s == StageFinished || s == StageAborted }
 
-// Entry is the ledger's record of one rotation, at <custody_prefix>/ledger/<rotation_id>. It holds no key.
+// Entry is the ledger entry of one rotation, at <custody_prefix>/ledger/<rotation_id>. It contains no key.
 type Entry struct {
 	Version    int64      `json:"-"` // the parameter's version as observed
 	Attributes Attributes `json:"-"`
@@ -44,22 +44,22 @@ type Entry struct {
 	ProvedAt      time.Time          `json:"proved_at,omitzero"`
 	FinishedAt    time.Time          `json:"finished_at,omitzero"`
 	AbortedAt     time.Time          `json:"aborted_at,omitzero"`
-	ReversedAt    time.Time          `json:"reversed_at,omitzero"` // when Previous and Current changed places, to go back to the old key
+	ReversedAt    time.Time          `json:"reversed_at,omitzero"` // when Previous and Current were swapped, to restore the old key
 	By            Holder             `json:"by"`
-	Tool          string             `json:"tool,omitempty"` // what opened it: version, and the first 16 digits of the binary's SHA-256
+	Tool          string             `json:"tool,omitempty"` // the binary that opened it: version, and the first 16 digits of its SHA-256
 	ApprovedBy    string             `json:"approved_by,omitempty"`
 	Versions      map[string]int64   `json:"versions,omitempty"` // parameter → version that this rotation wrote
 	Baseline      *Baseline          `json:"baseline,omitempty"`
 	Platform      *Platform          `json:"platform,omitempty"`
 	Proof         json.RawMessage    `json:"proof,omitempty"`
-	Lock          int                `json:"lock,omitempty"`         // the number under which it was last written
-	ProofDigest   string             `json:"proof_digest,omitempty"` // SHA-256 of the proof as it was handed over
+	Lock          int                `json:"lock,omitempty"`         // the number of the lock under which the entry was last written
+	ProofDigest   string             `json:"proof_digest,omitempty"` // SHA-256 of the whole proof, as the option proof passed it
 }
 
-// Reversed says whether the rotation goes back, or went back, with its keys in each other's place.
+// Reversed reports whether the rotation restores, or has restored, the old key with its two keys swapped.
 func (e Entry) Reversed() bool { return !e.ReversedAt.IsZero() }
 
-// Left is the key that the rotation left in use, once it is over.
+// Left returns the key that a rotation that is over left in use.
 func (e Entry) Left() secret.Fingerprint {
 	if e.Stage == StageAborted && !e.Reversed() {
 		return e.Previous
@@ -67,23 +67,24 @@ func (e Entry) Left() secret.Fingerprint {
 	return e.Current
 }
 
-// GoingBack says whether going back was cut off before the parameters were as it wants them.
+// GoingBack reports whether a run that restores the old key was interrupted before it had written the parameters.
 func (e Entry) GoingBack() bool {
 	return e.Stage == StageAborting || e.Reversed() && e.Stage == StageOpen
 }
 
-// Baseline names what was seen of the records before the rotation. The file itself stays on the VM.
+// Baseline identifies the baseline of the records that was taken before the rotation. Its file stays on the VM.
 type Baseline struct {
 	Path    string    `json:"path,omitempty"`
 	Digest  string    `json:"digest"`
 	Total   int       `json:"total"`
 	TakenAt time.Time `json:"taken_at"`
 
-	// Provisional: the backend still wrote when it was taken. One that was taken later takes its place, before cron starts.
+	// Provisional is set if a backend was still writing when the baseline was taken. A baseline taken later replaces it before cron
+	// starts.
 	Provisional bool `json:"provisional,omitempty"`
 }
 
-// Platform says which compose project was rotated, so that a run that finds it down still starts the same one.
+// Platform identifies the compose project of a rotation, so that a run that finds the Platform down starts the same one.
 type Platform struct {
 	Project  string              `json:"project"`
 	Dir      string              `json:"dir"`
@@ -93,7 +94,7 @@ type Platform struct {
 	Mounts   map[string][]string `json:"mounts,omitempty"` // service: source:target
 }
 
-// Equal says whether two name the same, or neither names one.
+// Equal reports whether two Platforms are the same, or both are nil.
 func (p *Platform) Equal(other *Platform) bool {
 	if p == nil || other == nil {
 		return p == other
@@ -102,28 +103,28 @@ func (p *Platform) Equal(other *Platform) bool {
 		slices.Equal(p.Profiles, other.Profiles) && maps.EqualFunc(p.Mounts, other.Mounts, slices.Equal)
 }
 
-// ChunkSize is what omnibus and standalone parameter said before the rotation set its own, to be given back at its end.
+// ChunkSize is the chunk size before the rotation set its own. The end of the rotation restores it.
 type ChunkSize struct {
 	Omnibus    *string `json:"omnibus,omitempty"`    // nil: there was no entry
 	Standalone *string `json:"standalone,omitempty"` // nil: there was no parameter
 }
 
-// Shown is c with nothing in it but numbers: somebody may have put a key where a chunk size belongs.
+// Shown returns a copy of c that is safe to print: see Plainly.
 func (c *ChunkSize) Shown() *ChunkSize {
 	if c == nil {
 		return nil
 	}
-	shown := func(value *string) *string {
-		if value == nil {
-			return nil
+	shown := *c
+	for _, value := range []**string{&shown.Omnibus, &shown.Standalone} {
+		if *value != nil {
+			text := Plainly(**value)
+			*value = &text
 		}
-		text := Plainly(*value)
-		return &text
 	}
-	return &ChunkSize{Omnibus: shown(c.Omnibus), Standalone: shown(c.Standalone)}
+	return &shown
 }
 
-// Plainly shows what a switch or a chunk size may hold, and nothing else: somebody may have put a key there.
+// Plainly returns a switch ("true" or "false") or a number unchanged, and masks any other value: somebody may have put a key there.
 func Plainly(value string) string {
 	if _, err := strconv.Atoi(value); err == nil || value == "true" || value == "false" {
 		return value
@@ -131,5 +132,5 @@ func Plainly(value string) string {
 	return secret.Mask
 }
 
-// LedgerName gives <prefix>/ledger/<rotation_id>.
+// LedgerName returns <prefix>/ledger/<rotation_id>.
 func LedgerName(prefix, rotationID string) string { return prefix + "/ledger/" + rotationID }

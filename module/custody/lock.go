@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Lock is one numbered name under <custody_prefix>/lock. SSM has no conditional overwrite, so taking the lock is
-// creating the next number with Overwrite=false, the one atomic step there is; the highest number is the lock.
+// Lock is one numbered name under <custody_prefix>/lock. The highest number is the lock. To take it, a run creates the next number
+// with Overwrite=false: SSM has no conditional overwrite, and this is its only atomic step.
 type Lock struct {
 	Number     int        `json:"-"`
 	Version    int64      `json:"-"` // the parameter's version as observed
-	Modified   time.Time  `json:"-"` // when SSM says that this version was put
+	Modified   time.Time  `json:"-"` // when this version was put, by SSM's clock
 	Attributes Attributes `json:"-"`
 	Holder     Holder     `json:"holder"`
 	RotationID string     `json:"rotation_id,omitempty"`
@@ -23,17 +23,17 @@ type Lock struct {
 	ReleasedAt time.Time  `json:"released_at,omitzero"`
 }
 
-// Claim is what to do about the lock.
+// Claim is the decision about the lock: take it, or give way to HeldBy.
 type Claim struct {
 	Number    int    // the number to create
-	HeldBy    *Lock  // not nil: somebody else goes on, we stop
-	TakenFrom *Lock  // not nil: a dead or expired holder is overtaken
-	Clear     []int  // leftovers to delete once Number is ours
+	HeldBy    *Lock  // not nil: another run holds the lock, and this run must stop
+	TakenFrom *Lock  // not nil: the lock is taken over from a dead or expired holder
+	Clear     []int  // leftover numbers to delete after creating Number
 	Reason    string // why the number may be taken
 }
 
-// Decide says whether the lock can be taken. A holder on this machine whose process is gone holds up nobody; elsewhere only the
-// lease tells.
+// Decide says whether the lock can be taken. If its holder ran on this machine and the process is gone, it can be taken at once.
+// If the holder runs elsewhere, it can be taken when the lease has ended.
 func Decide(locks []Lock, now time.Time) Claim {
 	if len(locks) == 0 {
 		return Claim{Number: 1, Reason: "nobody holds it"}
@@ -60,12 +60,13 @@ func Decide(locks []Lock, now time.Time) Claim {
 	return claim
 }
 
-// Dead says whether a lock is not released and nobody holds it any more.
+// Dead reports whether a lock was never released and its holder is gone.
 func (l Lock) Dead(now time.Time) bool {
 	return l.ReleasedAt.IsZero() && ((l.Holder.Local && !l.Holder.Alive) || now.After(l.Expiry()))
 }
 
-// Expiry is when the lease is over: counted from the put itself, which may have waited for its turn, and by SSM's clock.
+// Expiry returns the end of the lease, by SSM's clock. The lease starts when SSM carries out the put, which may be long after the
+// call, because SSM throttles.
 func (l Lock) Expiry() time.Time {
 	if l.Modified.IsZero() {
 		return l.ExpiresAt
@@ -73,7 +74,7 @@ func (l Lock) Expiry() time.Time {
 	return l.Modified.Add(Lease)
 }
 
-// LockName gives <prefix>/lock/<n>.
+// LockName returns <prefix>/lock/<n>.
 func LockName(prefix string, number int) string {
 	return prefix + "/lock/" + strconv.Itoa(number)
 }
@@ -90,12 +91,12 @@ func lockNumber(rest string) (int, bool) {
 	return number, err == nil && number > 0 && !strings.HasPrefix(rest, "+")
 }
 
-// Outcome says whether a write to SSM was carried out. An error may come with each of them.
+// Outcome says whether a write to SSM was carried out. Each outcome may come with an error.
 type Outcome int
 
 // The outcomes.
 const (
 	NotDone Outcome = iota
-	Unknown         // the call was sent, and neither its answer nor a look told
+	Unknown         // the call was sent, and neither its response nor a read shows whether it was carried out
 	Done
 )

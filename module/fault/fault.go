@@ -1,5 +1,5 @@
-// Package fault is what went wrong: a stable code, a sentence that says what, and what to do next. It must not know what was
-// written: only the code that applies a plan does, and adds it.
+// Package fault is the error type of this project: a stable code, a sentence about what happened, and what to do next. It must not
+// say what was written: only the code that applies a plan knows that, and adds it.
 package fault
 
 import (
@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Code is the stable word that a failure carries as error_code; docs/errors.md has a heading for each.
+// Code is the stable word that a result returns as error_code. docs/errors.md has a heading for each.
 type Code string
 
 // The codes, in the order of docs/errors.md.
@@ -64,52 +64,46 @@ const (
 	CodeBaselineMissing      Code = "baseline_missing"
 	CodeWaitTimeout          Code = "wait_timeout"
 	CodeInterrupted          Code = "interrupted"
-	CodeWrongArchitecture    Code = "wrong_architecture" // told by the role's action plugin: there the module could not start
+	CodeWrongArchitecture    Code = "wrong_architecture" // returned by the role's action plugin, because the module cannot start
 	CodeCannotExecute        Code = "cannot_execute"     // likewise
 	CodeInternal             Code = "internal"
 )
 
-// Fault is a failure, for a tired operator. Its sentences hold no secret.
+// Fault is an error for the operator. Its sentences contain no secret.
 type Fault struct {
 	Code  Code
 	What  string // what happened, to what
 	Next  string // what to do now
-	Cause error  // for errors.Is and errors.As; its text is shown only where What quotes it
+	Cause error  // for errors.Is and errors.As; its text is shown only if What quotes it
 }
 
-// New makes a fault: what to do now, then what happened, in the form of fmt.Sprintf.
+// New returns a fault. next says what to do now. what says what happened; it is a format for fmt.Sprintf.
 func New(code Code, next, what string, about ...any) *Fault {
 	return &Fault{Code: code, What: fmt.Sprintf(what, about...), Next: next}
 }
 
-// From keeps the cause.
+// From sets the cause and returns the fault.
 func (f *Fault) From(cause error) *Fault {
 	f.Cause = cause
 	return f
 }
 
-// Error joins the sentences.
+// Error returns What and Next.
 func (f *Fault) Error() string { return f.With("") }
 
-// With joins the sentences with what is said between them of what was written.
+// With returns What and Next, with a sentence about what was written between them.
 func (f *Fault) With(written string) string {
-	text := f.What
-	for _, part := range []string{written, f.Next} {
-		if text != "" && part != "" {
-			text += " "
-		}
-		text += part
-	}
-	return text
+	sentences := slices.DeleteFunc([]string{f.What, written, f.Next}, func(sentence string) bool { return sentence == "" })
+	return strings.Join(sentences, " ")
 }
 
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Cause }
 
-// ErrorCode returns the code; package ansible asks for it by this method alone.
+// ErrorCode returns the code. Package ansible finds the code through this method.
 func (f *Fault) ErrorCode() string { return string(f.Code) }
 
-// CodeOf returns the code of the fault in err, or an empty one.
+// CodeOf returns the code of the fault in err's chain, or "" if there is none.
 func CodeOf(err error) Code {
 	var f *Fault
 	if errors.As(err, &f) {
@@ -121,7 +115,7 @@ func CodeOf(err error) Code {
 // Is reports whether err has one of the codes.
 func Is(err error, codes ...Code) bool { return slices.Contains(codes, CodeOf(err)) }
 
-// Reason is what a file's error says without its path, which the sentence around it has.
+// Reason returns the last part of a file error, without the path.
 func Reason(err error) string {
 	text := err.Error()
 	if at := strings.LastIndex(text, ": "); at >= 0 {

@@ -9,7 +9,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/options"
 )
 
-// option is an option of a module or a variable of the role, as documentation and argument specs have it.
+// option is an option of a module or a variable of a role, as it appears in documentation and argument specs.
 type option struct {
 	Name        string   `yaml:"-"`
 	Description []string `yaml:"description"`
@@ -19,16 +19,16 @@ type option struct {
 	Choices     []string `yaml:"choices,omitempty,flow"`
 	Default     any      `yaml:"default,omitempty,flow"`
 	Aliases     []string `yaml:"aliases,omitempty,flow"`
-	NoLog       bool     `yaml:"no_log,omitempty"`     // of argument specs alone
-	Options     list     `yaml:"options,omitempty"`    // of argument specs alone
-	Suboptions  list     `yaml:"suboptions,omitempty"` // of documentation alone
+	NoLog       bool     `yaml:"no_log,omitempty"`     // only in argument specs
+	Options     list     `yaml:"options,omitempty"`    // only in argument specs
+	Suboptions  list     `yaml:"suboptions,omitempty"` // only in documentation
 
 	schema options.Option
 }
 
 type list []option
 
-// MarshalYAML makes the dict.
+// MarshalYAML returns a dict of the options by name.
 func (l list) MarshalYAML() (any, error) {
 	var all dict
 	for _, o := range l {
@@ -37,7 +37,7 @@ func (l list) MarshalYAML() (any, error) {
 	return all.MarshalYAML()
 }
 
-// documented gives each option its paragraphs. For the role a default made of app_name is none: the modules fill it in.
+// documented adds the generated paragraphs to each option. The role has no default that contains app_name: the modules fill it in.
 func documented(of options.Option, needs []options.Need, forRole bool) list {
 	var all list
 	for _, o := range of.Options {
@@ -49,15 +49,15 @@ func documented(of options.Option, needs []options.Need, forRole bool) list {
 		if o.Items != nil {
 			one.Elements, one.Choices = o.Items.AnsibleType(), o.Items.Enum
 		}
-		if said := o.Said(); said != "" {
-			one.say("Allowed: %s", said)
+		if allowed := o.Restriction(); allowed != "" {
+			one.say("Allowed: %s", allowed)
 		}
 		if text, _ := o.Default.(string); strings.Contains(text, "<app_name>") {
 			if forRole {
 				one.Default = nil
-				one.say("Left out: C(%s).", text)
+				one.say("The default is C(%s).", text)
 			} else {
-				one.say("The value here is the default, with the value of O(app_name).")
+				one.say("C(<app_name>) in the default stands for the value of O(app_name).")
 			}
 		}
 		switch variables := these("E", o.Env, "or"); {
@@ -75,8 +75,8 @@ func (o *option) say(format string, about ...any) {
 	o.Description = append(o.Description, fmt.Sprintf(format, about...))
 }
 
-// standard is the value of a variable that nobody set; nil where it is to be undefined.
-func (o option) standard() any {
+// defaultValue returns the default of a variable, or nil if the variable has none.
+func (o option) defaultValue() any {
 	if !o.schema.ApplyDefaults {
 		return o.Default
 	}
@@ -89,7 +89,7 @@ func (o option) standard() any {
 	return values
 }
 
-// sentences tell an option's share in the needs.
+// sentences describes the requirements that involve an option.
 func sentences(of options.Option, needs []options.Need, name string) []string {
 	var states, said []string
 	for _, n := range needs {
@@ -102,9 +102,9 @@ func sentences(of options.Option, needs []options.Need, name string) []string {
 		case n.Kind == options.Any:
 			said = append(said, fmt.Sprintf("For O(%s), at least one of %s is required%s.", n.When, these("O", n.Of, "and"), n.Why))
 		case n.Kind == options.None && among:
-			said = append(said, "Not together with O("+option+").")
+			said = append(said, "Cannot be used together with O("+option+").")
 		case n.Kind == options.None:
-			said = append(said, "Not together with "+these("O", n.Of, "or")+".")
+			said = append(said, "Cannot be used together with "+these("O", n.Of, "or")+".")
 		case !among:
 			said = append(said, "Requires "+these("O", n.Of, "and")+n.Why+".")
 		case value == "":
@@ -121,7 +121,7 @@ func sentences(of options.Option, needs []options.Need, name string) []string {
 	return said
 }
 
-// these names some in ansible-doc's markup: O(a), O(b) and O(c).
+// these joins names with ansible-doc's markup: O(a), O(b) and O(c).
 func these(markup string, names []string, and string) string {
 	text := markup + "(" + strings.Join(names, "), "+markup+"(") + ")"
 	if last := strings.LastIndex(text, ", "); last > 0 {
@@ -140,7 +140,7 @@ func paragraphs(comment string) []string {
 	return all
 }
 
-// markup is ansible-doc's: O(option), V(value), C(code), E(variable), RV(return value).
+// markup matches ansible-doc's markup: O(option), V(value), C(code), E(variable), RV(return value).
 func markup() *regexp.Regexp { return regexp.MustCompile(`\b(?:O|V|C|E|RV)\(([^)]*)\)`) }
 
 func plainText(paragraphs []string) string {

@@ -10,7 +10,7 @@ import (
 	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
 )
 
-// entry is an entry point of the role, or the plays, with variables under their headings.
+// entry is an entry point of a role, or the plays, with its variables under their headings.
 type entry struct {
 	name, short string
 	paragraphs  []string
@@ -30,7 +30,7 @@ func (e entry) variables() list {
 	return all
 }
 
-// variables are those of both roles' entry points, main first, and those of the plays.
+// variables returns the variables of both roles' entry points, main first, and of the plays.
 func variables(comments map[string]string, modules []module) (page, fleet []entry, plays entry) {
 	m := maker{comments: comments, options: map[string]option{}, known: map[string]bool{}}
 	for _, of := range []reflect.Type{reflect.TypeFor[contract.Main](), reflect.TypeFor[contract.Rotate](), reflect.TypeFor[contract.Report]()} {
@@ -60,14 +60,14 @@ func variables(comments map[string]string, modules []module) (page, fleet []entr
 	return page, fleet, m.entry("plays", reflect.TypeFor[contract.Plays]())
 }
 
-// maker makes the role's variables of its structs and of the modules' options.
+// maker makes the roles' variables from the structs in package role and from the modules' options.
 type maker struct {
 	comments map[string]string
-	options  map[string]option // of the modules, as they are documented for the role
-	known    map[string]bool   // names of variables
+	options  map[string]option // the modules' options, as documented for the role
+	known    map[string]bool   // the names of the variables
 }
 
-// roles are the needs of which the role's user sees every option.
+// roles returns the requirements whose options are all variables of the role.
 func (m maker) roles(needs []options.Need) []options.Need {
 	return slices.DeleteFunc(slices.Clone(needs), func(need options.Need) bool {
 		option, _ := need.Condition()
@@ -90,7 +90,8 @@ func (m maker) entry(name string, of reflect.Type) entry {
 	return made
 }
 
-// variables are a struct's. Each Same is the modules' option of that name, with what the role says besides.
+// variables returns the variables of a struct. It replaces each Same with the modules' option of that name, and appends the role's
+// own description.
 func (m maker) variables(of reflect.Type) list {
 	same, inner := map[string]bool{}, map[string]reflect.Type{}
 	for _, field := range reflect.VisibleFields(of) {
@@ -117,11 +118,11 @@ func (m maker) variables(of reflect.Type) list {
 			one.Suboptions = m.variables(of)
 			for j := range one.Suboptions {
 				one.Suboptions[j].Name = strings.TrimPrefix(one.Suboptions[j].Name, contract.Prefix)
-				one.Suboptions[j].Default = nil // the modules know it; one that is set would outrank the environment
+				one.Suboptions[j].Default = nil // the modules fill it in; a default here would override the environment
 			}
 		}
 		if one.Type == "list" && one.Default == nil {
-			one.Default = []any{} // a list is never undefined
+			one.Default = []any{} // a list variable is never undefined
 		}
 		one.Name, one.Description, one.Aliases = contract.Prefix+one.Name, m.marked(one.Description), nil
 		one.Suboptions = slices.Clone(one.Suboptions)
@@ -132,7 +133,7 @@ func (m maker) variables(of reflect.Type) list {
 	return all
 }
 
-// marked names options as the role does; one that the role does not have is the modules' own.
+// marked replaces the names of options with the names of the role's variables. An option that the role does not have becomes code.
 func (m maker) marked(paragraphs []string) []string {
 	option := regexp.MustCompile(`O\(([a-z_]+)([^)]*)\)`)
 	all := make([]string, len(paragraphs))

@@ -23,7 +23,7 @@ type (
 	dict []pair
 )
 
-// MarshalYAML makes the dict.
+// MarshalYAML returns the dict as a node.
 func (d dict) MarshalYAML() (any, error) { return d.node() }
 
 func (d dict) node() (*yaml.Node, error) {
@@ -32,7 +32,7 @@ func (d dict) node() (*yaml.Node, error) {
 		var err error
 		child := &yaml.Node{}
 		switch value := p.value.(type) {
-		case *yaml.Node: // as it is: an alias has no meaning without its anchor
+		case *yaml.Node: // unchanged: an alias has no meaning without its anchor
 			child = value
 		case dict:
 			child, err = value.node()
@@ -50,7 +50,7 @@ func (d dict) node() (*yaml.Node, error) {
 	return tree, nil
 }
 
-// dump writes what yamllint accepts. It panics on what is no YAML.
+// dump encodes a value as YAML that yamllint accepts. It panics if the value cannot be encoded.
 func dump(value any) string {
 	written, err := yaml.Dump(value, yaml.WithIndent(2), yaml.WithCompactSeqIndent(false), yaml.WithLineWidth(120))
 	if err != nil {
@@ -59,7 +59,7 @@ func dump(value any) string {
 	return string(written)
 }
 
-// sidecar is the file next to the binary that ansible-doc reads.
+// sidecar returns the documentation file next to the binary, which ansible-doc reads.
 func sidecar(p page, all list) string {
 	var documented dict
 	for i := 0; i < len(p.Documentation.Content); i += 2 {
@@ -72,7 +72,7 @@ func sidecar(p page, all list) string {
 	return header + dump(dict{{"DOCUMENTATION", documented}}) + "\n" + dump(dict{{"EXAMPLES", &p.Examples}}) + "\n" + dump(dict{{"RETURN", &p.Return}})
 }
 
-// argumentSpecs is the role's meta/argument_specs.yml: what Ansible checks before each entry point.
+// argumentSpecs returns a role's meta/argument_specs.yml, which Ansible checks before each entry point.
 func argumentSpecs(entries []entry) string {
 	var specs dict
 	for _, e := range entries {
@@ -86,8 +86,8 @@ func argumentSpecs(entries []entry) string {
 		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", options}}})
 	}
 	if entries[0].name == "main" {
-		// A fleet enters by due, which takes what main takes.
-		specs = append(specs, pair{"due", dict{{"short_description", strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1)}, {"description", "Reads SSM and, where a rotation began by hand is to be taken over, the records. Writes nothing."}, {"options", &yaml.Node{Kind: yaml.AliasNode, Value: "main"}}}})
+		// A fleet uses the entry point due, which takes the same variables as main.
+		specs = append(specs, pair{"due", dict{{"short_description", strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1)}, {"description", "Reads SSM and, with adopt, the records. Writes nothing."}, {"options", &yaml.Node{Kind: yaml.AliasNode, Value: "main"}}}})
 	}
 	return header + dump(dict{{"argument_specs", specs}})
 }
@@ -106,7 +106,7 @@ func defaults(entries []entry) string {
 		for _, g := range e.groups {
 			heading := "\n# == " + cmp.Or(g.heading, "Entry point "+e.name) + "\n"
 			for _, o := range g.variables {
-				value := o.standard()
+				value := o.defaultValue()
 				if value == nil || seen[o.Name] {
 					continue
 				}
@@ -119,7 +119,7 @@ func defaults(entries []entry) string {
 	return made
 }
 
-// knownNames is the role's vars/main/names.yml: every variable, and what to write instead of a withdrawn one.
+// knownNames returns the role's vars/main/names.yml: the name of every variable, and the advice for each withdrawn one.
 func knownNames(entries []entry) string {
 	var names []string
 	for _, e := range entries {
@@ -132,14 +132,14 @@ func knownNames(entries []entry) string {
 	withdrawn := options.Withdrawn()
 	for _, name := range slices.Sorted(maps.Keys(withdrawn)) {
 		if strings.Contains(name, "=") {
-			continue // a value: the modules refuse it
+			continue // a withdrawn value, which the modules refuse
 		}
 		instead = append(instead, pair{contract.Prefix + name, withdrawn[name]})
 	}
 	return header + dump(dict{{contract.Prefix + "_names", slices.Compact(names)}, {contract.Prefix + "_withdrawn", instead}})
 }
 
-// wrapped is a comment in lines of at most 120 characters.
+// wrapped formats words as a comment, in lines of at most 120 characters.
 func wrapped(mark, words string) string {
 	var made strings.Builder
 	line := mark
@@ -153,18 +153,18 @@ func wrapped(mark, words string) string {
 	return made.String() + strings.TrimRight(line, " ") + "\n"
 }
 
-// page is what is written by hand about a module: its documentation without the options, examples, return values.
+// page is the handwritten part of a module's documentation: everything except the options.
 type page struct {
 	Documentation yaml.Node `yaml:"DOCUMENTATION"`
 	Examples      yaml.Node `yaml:"EXAMPLES"`
 	Return        yaml.Node `yaml:"RETURN"`
 }
 
-// page reads what is written of a module, with what both modules have in common.
+// page reads the handwritten part of the module's documentation, and merges the part that both modules share.
 func (m module) page() (own page, err error) {
 	var shared page
 	for name, p := range map[string]*page{m.name: &own, "shared": &shared} {
-		written, err := os.ReadFile("module/generate/pages/" + name + ".yml") //nolint:gosec // a file of the tree
+		written, err := os.ReadFile("module/generate/pages/" + name + ".yml") //nolint:gosec // a file of the repository
 		if err != nil {
 			return own, err
 		}
@@ -177,7 +177,7 @@ func (m module) page() (own page, err error) {
 	return own, nil
 }
 
-// complete adds what both modules have under a key. Keys of the whole page that a module does not have stay away.
+// complete merges the shared part into a module's own page. At the top level, it only fills in keys that the module's page has.
 func complete(own, shared *yaml.Node, inside bool) {
 	at := 0
 	for i := 0; i+1 < len(shared.Content); i += 2 {

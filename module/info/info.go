@@ -1,4 +1,5 @@
-// Package info is seqera_crypto_rotation_info: it asks both sides, SSM as the control node sees it and the VM, and writes nothing.
+// Package info is the module seqera_crypto_rotation_info. It reads SSM as the control node does, and containers and records as the
+// VM does. It changes nothing.
 package info
 
 import (
@@ -47,14 +48,14 @@ type Result struct {
 	DurationSeconds float64             `json:"duration_seconds"`
 }
 
-type look struct {
+type gatherer struct {
 	*control.Session
 	vm    *vm.VM
 	asked options.Info
 	out   Result
 }
 
-// Run looks, and never writes but for the file of a baseline.
+// Run gathers what the options ask for. The only thing that it may write is the file of a baseline.
 func Run(ctx context.Context, request ansible.Request, env options.Env, tool string) (any, error) {
 	began := time.Now()
 	asked, err := options.ParseInfo(request.Params, env)
@@ -81,16 +82,16 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 	if before != nil {
 		about.Before = *before
 	}
-	l := &look{Session: session, vm: vm.New(about), asked: asked, out: Result{Evidence: []proof.Evidence{}}}
+	l := &gatherer{Session: session, vm: vm.New(about), asked: asked, out: Result{Evidence: []proof.Evidence{}}}
 	defer l.vm.Close()
-	err = l.look(ctx, request.CheckMode, tool)
+	err = l.gather(ctx, request.CheckMode, tool)
 	l.out.APICalls, l.out.DurationSeconds = store.Calls(), ansible.Seconds(time.Since(began))
 	return l.out, err
 }
 
-func (l *look) wants(what string) bool { return slices.Contains(l.asked.Gather, what) }
+func (l *gatherer) wants(what string) bool { return slices.Contains(l.asked.Gather, what) }
 
-func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
+func (l *gatherer) gather(ctx context.Context, checkMode bool, tool string) error {
 	if err := l.Observe(ctx); err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 		return err
 	}
 	if l.Desired.Names.Omnibus != "" && !l.Observed.Custody.Complete {
-		// Only the operator may read escrow, and only there is the age of a key that we brought.
+		// Escrow has the age of a key that this tool made. Only the operator may read it.
 		if err := l.ReadEscrow(ctx); err != nil {
 			return err
 		}
@@ -115,7 +116,7 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 	if err != nil {
 		return err
 	}
-	l.tell(plan)
+	l.report(plan)
 	if l.wants("preflight") {
 		found, err := l.vm.Preflight(ctx, !quiet(plan.Phase), l.wants("handover"))
 		l.out.Compose, l.out.Warnings, l.out.Evidence = found.Compose, append(l.out.Warnings, found.Warnings...), append(l.out.Evidence, found.Evidence...)
@@ -135,13 +136,14 @@ func (l *look) look(ctx context.Context, checkMode bool, tool string) error {
 		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "untouched", Detail: "the rotation cannot be aborted: " + why})
 	}
 	if l.out.Explained, why = proof.ProveExplained(l.vm.Observed, l.vm.Keys.Previous, asked, l.Fingerprinter); why != "" {
-		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "explained", Detail: "a rotation begun by hand cannot be taken over: " + why})
+		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "explained", Detail: "a rotation started by hand cannot be taken over: " + why})
 	}
-	return l.keep(plan, checkMode)
+	return l.takeBaseline(plan, checkMode)
 }
 
-// keys are the two that a record may be under. Omnibus and standalone key, where they differ: the scan tells which it is.
-func (l *look) keys() records.Keys {
+// keys returns the two keys that a record may be under. If omnibus and standalone parameter differ outside a rotation, these are
+// their keys, and the scan shows which of them opens the records.
+func (l *gatherer) keys() records.Keys {
 	keys := records.Keys{Current: l.Observed.SSM.Current.Value, Previous: l.Observed.SSM.Previous.Value}
 	if keys.Previous.IsEmpty() {
 		keys.Previous = l.Observed.SSM.LegacyPrevious.Value
@@ -152,34 +154,34 @@ func (l *look) keys() records.Keys {
 	return keys
 }
 
-// quiet says whether no rotation is under way, as far as the parameters say.
+// quiet reports whether no rotation is running in this phase.
 func quiet(phase rotation.Phase) bool {
 	return slices.Contains([]rotation.Phase{rotation.PhaseIdle, rotation.PhaseDue, rotation.PhaseFinalized}, phase)
 }
 
-// keep takes the baseline. It writes a file where no rotation runs, and for a run that names its rotation, such as the one that
-// turns it back. A mere look at a rotation that runs writes none: it could replace a file that the ledger names.
-func (l *look) keep(plan rotation.Plan, checkMode bool) (err error) {
+// takeBaseline takes the baseline. While a rotation runs, it writes the file only for a run that names a rotation, such as one that
+// reverses it: another run could replace a file that the ledger names.
+func (l *gatherer) takeBaseline(plan rotation.Plan, checkMode bool) (err error) {
 	dir, out := l.asked.BaselineDir, &l.out
 	if dir == "" || checkMode || !quiet(plan.Phase) && l.asked.RotationID == "" {
 		out.Baseline, err = l.vm.Scanner.Baseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, io.Discard)
 		return err
 	}
-	// One file a key: what is seen under the next key does not replace what was seen before a rotation.
+	// One file per key, so that a baseline under the next key does not replace the one from before the rotation.
 	path := filepath.Join(dir, fmt.Sprintf("%s-%s.baseline.gz", l.asked.AppName, plan.Current))
 	var unkept error
 	out.Baseline, unkept, err = l.vm.Scanner.WriteBaseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, path)
 	if unkept != nil {
-		text := fmt.Sprintf("The baseline could not be kept in %s (%v).", path, unkept)
+		text := fmt.Sprintf("The baseline could not be written to %s (%v).", path, unkept)
 		if out.Baseline != nil && out.Baseline.Total > records.Inline {
-			text += " It has too many records to be returned in the result: set baseline_dir to a directory that may be written, or no record that nobody can open can be proved rewritten."
+			text += " It has too many records to be returned in the result. Set baseline_dir to a writable directory; without a baseline, records that nobody can open cannot be proved rewritten."
 		}
 		out.Warnings = append(out.Warnings, text)
 	}
 	return err
 }
 
-func (l *look) tell(plan rotation.Plan) {
+func (l *gatherer) report(plan rotation.Plan) {
 	out := &l.out
 	out.Msg, out.Phase, out.Warnings, out.Progress = plan.Msg, plan.Phase, plan.Warnings, plan.Progress
 	out.Fingerprints = secret.Fingerprints{Current: plan.Current, Previous: plan.Previous}
@@ -188,7 +190,7 @@ func (l *look) tell(plan rotation.Plan) {
 	}
 	out.Warnings = append(out.Warnings, l.vm.Drift...)
 	if out.Records = l.vm.Observed.Records; l.wants("platform") {
-		out.Platform = l.vm.Observed.Platform // else looked at for the database's address alone
+		out.Platform = l.vm.Observed.Platform // otherwise it was only needed to find the database
 	}
 	if out.KeyAgeDays = l.KeyAge(plan); out.KeyAgeDays != nil && l.Desired.MaxAgeDays != nil {
 		due := *out.KeyAgeDays >= *l.Desired.MaxAgeDays
@@ -196,14 +198,14 @@ func (l *look) tell(plan rotation.Plan) {
 	}
 }
 
-// escrowed is a key in escrow as a result shows it: everything but the key.
+// escrowed is a key in escrow as a result shows it, without the key.
 type escrowed struct {
 	Fingerprint   secret.Fingerprint `json:"fingerprint"`
 	Parameter     string             `json:"parameter"`
-	Held          bool               `json:"held"` // false: backups are tied to a key that is not there
+	Held          bool               `json:"held"` // false: backups are tied to a key that is missing
 	InUse         bool               `json:"in_use"`
 	Origin        custody.Origin     `json:"origin,omitempty"`
-	Source        string             `json:"source,omitempty"` // the parameter that it was captured from
+	Source        string             `json:"source,omitempty"` // the parameter from which it was captured
 	SourceVersion int64              `json:"source_version,omitempty"`
 	RotationID    string             `json:"rotation_id,omitempty"`
 	CapturedAt    time.Time          `json:"captured_at,omitzero"`
@@ -211,8 +213,8 @@ type escrowed struct {
 	Backups       []string           `json:"backups"`
 }
 
-// custody looks at escrow and ledger, which only the operator may read.
-func (l *look) custody(ctx context.Context) error {
+// custody reads escrow and ledger, which only the operator may read.
+func (l *gatherer) custody(ctx context.Context) error {
 	asked, out := l.asked, &l.out
 	if !l.wants("escrow") && !l.wants("ledger") && asked.KeyFromEscrow == "" {
 		return nil
@@ -236,7 +238,7 @@ func (l *look) custody(ctx context.Context) error {
 	}
 	l.vm.Keys = records.Keys{Current: kept.Key}
 	out.Evidence = append(out.Evidence, proof.Evidence{
-		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s of escrow, tied to %q", kept.Fingerprint, backups(kept)),
+		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s from escrow, tied to %q", kept.Fingerprint, backups(kept)),
 	})
 	return nil
 }
@@ -250,7 +252,7 @@ func ledger(inventory custody.Inventory) []custody.Entry {
 	return list
 }
 
-func (l *look) escrow() []escrowed {
+func (l *gatherer) escrow() []escrowed {
 	inUse := rotation.InUse(l.Observed, l.Desired, l.Fingerprinter)
 	list := []escrowed{}
 	for _, d := range l.Observed.Custody.Escrow {
@@ -269,13 +271,13 @@ func (l *look) escrow() []escrowed {
 
 func backups(d custody.EscrowedKey) []string {
 	list := append([]string{}, d.Backups...) // never null
-	for _, tie := range d.BackupRefs {
-		list = append(list, tie.Backups...)
+	for _, ref := range d.BackupRefs {
+		list = append(list, ref.Backups...)
 	}
 	return list
 }
 
-// take finds a key by its fingerprint, or by a backup that is tied to it.
+// findKey finds a key by its fingerprint, or by a backup that is tied to it (backup:<identifier>). Its error is a fault.
 func findKey(inventory custody.Inventory, which string) (custody.EscrowedKey, error) {
 	var found []custody.EscrowedKey
 	backup, byBackup := strings.CutPrefix(which, "backup:")
@@ -284,14 +286,14 @@ func findKey(inventory custody.Inventory, which string) (custody.EscrowedKey, er
 			found = append(found, d)
 		}
 	}
-	f := fault.New(fault.CodeEscrowMissing, "gather: escrow lists the keys and the backups that are tied to them.",
+	f := fault.New(fault.CodeEscrowMissing, "List the keys and their backups with gather: escrow.",
 		"Escrow has no key %q.", which)
 	switch {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
 		f.What = fmt.Sprintf("The backup %q is tied to %d keys.", backup, len(found))
-		f.Next = "Name the key by its fingerprint; gather: escrow shows when each tie was made."
+		f.Next = "Name the key by its fingerprint; gather: escrow shows when each key was captured."
 	case byBackup:
 		f.What = fmt.Sprintf("No key in escrow is tied to the backup %q.", backup)
 	}

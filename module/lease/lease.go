@@ -1,8 +1,8 @@
-// Package lease owns the lock of an installation while a run writes: it takes it, looks that it is still ours before each write,
-// renews it and releases it. SSM has no conditional overwrite, so the lock is a numbered name: taking it is creating the next
-// number, the one atomic step there is, and a run that sees a higher number than its own stops.
+// Package lease owns the lock of an installation while a run writes. It takes the lock, checks before each write that this run still
+// holds it, renews it and releases it. A lock is a numbered name in SSM (see custody.Lock). A run that sees a higher number than its
+// own stops.
 //
-// Times are wall time: the monotonic clock stands still while a laptop sleeps, and the lease of a sleeper ends.
+// All times are wall time: the monotonic clock stops while a laptop sleeps, and the lease does not.
 package lease
 
 import (
@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	lookAfter  = 10 * time.Second
+	lookAfter  = 10 * time.Second // how old the last read of the locks may be
 	renewAfter = custody.Lease / 3
-	margin     = 10 * time.Second // before its end the lease is good for no write any more
+	margin     = 10 * time.Second // no write may start or continue this close to the end of the lease
 )
 
-// Store is what the lease needs of SSM; *custody.Store is one.
+// Store is what the lease needs from SSM; *parameters.Store implements it.
 type Store interface {
 	CreateLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error) // fails if the name exists
-	PutLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error)    // onto what this store wrote
-	Locks(ctx context.Context, prefix string, first int) ([]custody.Lock, error)
+	PutLock(ctx context.Context, name, keyID string, value secret.Secret) (custody.Outcome, error)    // overwrites a lock that this store created
+	Locks(ctx context.Context, prefix string, first int) ([]custody.Lock, error)                      // from this number on
 }
 
-// Lease is a lock that this run holds. It is for one goroutine.
+// Lease is a lock that this run holds. It is not safe for concurrent use.
 type Lease struct {
 	store   Store
 	now     func() time.Time
@@ -41,8 +41,8 @@ type Lease struct {
 	lost    bool
 }
 
-// Take creates the lock of this name. seen are the locks the plan was made with: if one of them was renewed since, Take gives
-// way. Release a lease that comes with an error.
+// Take creates the lock called name. seen are the locks that the plan is based on: if one of them was renewed since, Take gives way
+// and returns an error. If it returns both a lease and an error, release the lease.
 func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, keyID string, lock custody.Lock, seen []custody.Lock) (*Lease, custody.Outcome, error) {
 	l := &Lease{store: store, now: now, prefix: prefix, name: name, keyID: keyID}
 	l.number, _ = custody.LockNumber(prefix, name)
@@ -51,7 +51,7 @@ func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, 
 	outcome, err := store.CreateLock(ctx, name, keyID, l.document(began))
 	if fault.Is(err, fault.CodeVersionGap) {
 		return nil, outcome, fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
-			"Somebody else took the lock %s at the same moment.", name)
+			"Another run took the lock %s at the same time.", name)
 	}
 	if outcome != custody.Done {
 		return nil, outcome, err
@@ -63,8 +63,9 @@ func Take(ctx context.Context, store Store, now func() time.Time, prefix, name, 
 	return l, outcome, err
 }
 
-// Guard returns an error if another run has taken the lease, or may have. Call it before every write, and write under the
-// context that it returns: that ends with the lease.
+// Guard returns an error if another run has taken the lease, or may have. Call it before every write, and write with the context
+// that it returns, which ends 10 seconds before the lease does. It reads the locks if the last read is older than 10 seconds of wall
+// time, and renews the lease when a third of it is over.
 func (l *Lease) Guard(ctx context.Context) (context.Context, context.CancelFunc, error) {
 	err := l.hold(ctx)
 	bounded, cancel := context.WithTimeout(ctx, l.renewed.Add(custody.Lease-margin).Sub(l.wall()))
@@ -73,15 +74,13 @@ func (l *Lease) Guard(ctx context.Context) (context.Context, context.CancelFunc,
 
 func (l *Lease) hold(ctx context.Context) error {
 	now := l.wall()
-	if age := now.Sub(l.looked); l.lost || age > lookAfter || age < 0 {
-		if err := l.look(ctx, nil); err != nil {
-			return err
-		}
+	if err := l.check(ctx); err != nil {
+		return err
 	}
 	if now.Sub(l.renewed) < renewAfter {
 		return nil
 	}
-	// A run that found the lease over a moment ago may have taken it: look again behind the renewal.
+	// Another run may have taken the lease just before it was renewed, so read the locks again.
 	if _, err := l.put(ctx, now); err != nil {
 		return err
 	}
@@ -89,18 +88,24 @@ func (l *Lease) hold(ctx context.Context) error {
 	return l.look(ctx, nil)
 }
 
-// Release marks the lock as released, so that nobody waits for its end. A lease that was lost is left alone.
+// Release marks the lock as released, so that nobody has to wait for the lease to end. It leaves a lost lease alone.
 func (l *Lease) Release(ctx context.Context) (custody.Outcome, error) {
-	if age := l.wall().Sub(l.looked); l.lost || age > lookAfter || age < 0 {
-		if err := l.look(ctx, nil); err != nil {
-			return custody.NotDone, err
-		}
+	if err := l.check(ctx); err != nil {
+		return custody.NotDone, err
 	}
 	l.lock.ReleasedAt = l.wall()
 	return l.put(ctx, l.renewed)
 }
 
-// put writes the lock. One that somebody wrote to or deleted is lost: only who overtakes does that.
+// check reads the locks if the last read is too old.
+func (l *Lease) check(ctx context.Context) error {
+	if age := l.wall().Sub(l.looked); l.lost || age > lookAfter || age < 0 {
+		return l.look(ctx, nil)
+	}
+	return nil
+}
+
+// put writes the lock. If somebody else wrote or deleted the lock, it is lost: only a run that takes the lock over does that.
 func (l *Lease) put(ctx context.Context, from time.Time) (custody.Outcome, error) {
 	outcome, err := l.store.PutLock(ctx, l.name, l.keyID, l.document(from))
 	if outcome == custody.Done && fault.Is(err, fault.CodeVersionGap) {
@@ -110,13 +115,14 @@ func (l *Lease) put(ctx context.Context, from time.Time) (custody.Outcome, error
 	return outcome, err
 }
 
-// look sees whether another run has a higher number. Our own lock that a stale read does not show is not lost.
+// look reads the locks and returns an error if another run has a higher number. A read may be stale: if it does not show our own
+// lock, the lock is not lost.
 func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 	if l.lost {
 		return l.overtaken()
 	}
 	before := l.wall()
-	locks, err := l.store.Locks(ctx, l.prefix, max(1, l.number-1)) // the one before, ours, and those after it
+	locks, err := l.store.Locks(ctx, l.prefix, max(1, l.number-1)) // the previous lock, our own, and the later ones
 	if err != nil {
 		return err
 	}
@@ -128,7 +134,7 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 		for _, earlier := range seen {
 			if lock.Number == earlier.Number && lock.Version > earlier.Version && lock.ReleasedAt.IsZero() {
 				return fault.New(fault.CodeLocked, "Wait for that run to end, then run again.",
-					"%s, whose lease seemed to be over, has renewed it.", lock.Holder.Who())
+					"%s has renewed the lease that seemed to have ended.", lock.Holder.Who())
 			}
 		}
 	}
@@ -137,8 +143,8 @@ func (l *Lease) look(ctx context.Context, seen []custody.Lock) error {
 }
 
 func (l *Lease) overtaken() error {
-	return fault.New(fault.CodeOvertaken, "This run stops here; let the other one finish, then run again.",
-		"The lock %s was taken over by another run.", l.name)
+	return fault.New(fault.CodeOvertaken, "This run stops here. Let the other run finish, then run again.",
+		"Another run has taken over the lock %s.", l.name)
 }
 
 func (l *Lease) document(from time.Time) secret.Secret {

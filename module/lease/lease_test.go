@@ -99,7 +99,7 @@ func TestGuard_renewsWhenAThirdIsOver(t *testing.T) {
 		r.time = r.time.Add(custody.Lease/3 - time.Second)
 		require.NoError(t, guard(t, l))
 		lock := r.lock(t)
-		assert.True(t, lock.ExpiresAt.After(r.time.Add(custody.Lease/3)) && !lock.Dead(r.time), "the lease goes on")
+		assert.True(t, lock.ExpiresAt.After(r.time.Add(custody.Lease/3)) && !lock.Dead(r.time), "the lease continues")
 		assert.Equal(t, taken.AcquiredAt, lock.AcquiredAt)
 		assert.Equal(t, "here", lock.Holder.Host)
 	}
@@ -203,7 +203,7 @@ func TestTake_outcomes(t *testing.T) {
 	assert.False(t, r.lock(t).ReleasedAt.IsZero())
 }
 
-// A holder whose lease seemed to be over and who renews it just then is alive: who wanted to overtake steps back.
+// A holder that renews a lease that seemed to have ended is alive, so the run that wants to take over must give way.
 func TestTake_renewedMeanwhile(t *testing.T) {
 	r := begin()
 	first := r.held(t)
@@ -218,5 +218,5 @@ func TestTake_renewedMeanwhile(t *testing.T) {
 	_, err = other.Release(t.Context())
 	require.NoError(t, err)
 	r.time = r.time.Add(11 * time.Second)
-	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(guard(t, first)), "and the first stops, too: safe, and the next run goes on")
+	assert.Equal(t, fault.CodeOvertaken, fault.CodeOf(guard(t, first)), "and the first stops, too: safe, and the next run continues")
 }

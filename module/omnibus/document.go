@@ -1,5 +1,5 @@
-// Package omnibus edits the omnibus (the one JSON document with all of a Platform's settings) as text: every byte that is
-// not an edited entry's stays as it was. It is pure, and must not know what the entries mean or where the document is kept.
+// Package omnibus edits the omnibus, the JSON document with all settings of a Platform. It edits the text: every byte outside the
+// edited entries stays as it was. It is pure, and must not know what the entries mean or where the document is stored.
 //
 // The shape, from Seqera's cx-field-tools-installer:
 //
@@ -12,7 +12,7 @@
 //		…
 //	}
 //
-// Entries may have other members than these, and the text any layout that is JSON.
+// Entries may have other members as well, and the text may have any layout that is valid JSON.
 package omnibus
 
 import (
@@ -23,25 +23,25 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// Document is a parsed omnibus. Make one with Parse. Not safe for concurrent use.
+// Document is a parsed omnibus; see Parse. It is not safe for concurrent use.
 type Document struct {
 	tree hujson.Value
-	root *hujson.Object // tree's own
+	root *hujson.Object // the top-level object of tree
 }
 
-// Bytes gives the document's text: what was parsed, but for the edits.
+// Bytes returns the text of the document: the parsed text with the edits.
 func (d *Document) Bytes() []byte { return d.tree.Pack() }
 
-// Entry is what this project reads of an entry. Neither Entry nor Document shows Value to fmt, encoding/json or log/slog.
+// Entry holds the members of an entry that this project uses. fmt, encoding/json and log/slog print a mask instead of Value.
 type Entry struct {
 	SSMKey string
 	Value  string
 }
 
-// Find looks an entry up. An absent one is false without an error. ErrInvalid: the entry is not an object, or its ssm_key
-// or value is missing or is not a string.
+// Find returns the entry with this name, or false if there is none. Its error is ErrInvalid: the entry is not an object, or its
+// ssm_key or value is missing or not a string.
 func (d *Document) Find(name string) (Entry, bool, error) {
-	at := d.index(name)
+	at := indexOf(d.root, name)
 	if at < 0 {
 		return Entry{}, false, nil
 	}
@@ -55,8 +55,7 @@ func (d *Document) Find(name string) (Entry, bool, error) {
 	}, true, nil
 }
 
-// index is the place of an entry among the members, -1 when it is absent.
-func (d *Document) index(name string) int { return indexOf(d.root, name) }
+// indexOf returns the index of a member, or -1.
 
 func indexOf(object *hujson.Object, name string) int {
 	for i, member := range object.Members {
@@ -67,7 +66,7 @@ func indexOf(object *hujson.Object, name string) int {
 	return -1
 }
 
-// parts gives the places of an entry's two strings among its members.
+// parts returns the object of an entry and the indexes of ssm_key and value among its members.
 func parts(name string, member hujson.ObjectMember) (object *hujson.Object, ssmKey, value int, err error) {
 	object, ok := member.Value.Value.(*hujson.Object)
 	if !ok {
@@ -82,7 +81,7 @@ func parts(name string, member hujson.ObjectMember) (object *hujson.Object, ssmK
 		case object.Members[at].Value.Value.Kind() != '"':
 			return nil, 0, 0, invalid(name, "its "+want+" is not a string")
 		case bytes.ContainsRune([]byte(text(object.Members[at].Value)), '\uFFFD'):
-			// encoding/json decodes half a surrogate pair to U+FFFD, so that the text read would not be the text written.
+			// encoding/json decodes half a surrogate pair to U+FFFD, so writing the value would change it.
 			return nil, 0, 0, invalid(name, "its "+want+" holds half a surrogate pair or the replacement character U+FFFD")
 		}
 		places[want] = at
@@ -97,7 +96,7 @@ const (
 
 func nameOf(member hujson.ObjectMember) string { return text(member.Name) }
 
-// text decodes a string; other kinds never come here.
+// text decodes a string literal. Callers never pass another kind.
 func text(value hujson.Value) string {
 	literal, _ := value.Value.(hujson.Literal)
 	return literal.String()
@@ -105,49 +104,49 @@ func text(value hujson.Value) string {
 
 const mask = "[omnibus]"
 
-// String gives a mask, as do the other doors: the document is a secret.
+// String returns a mask, like the other methods that print: the document is a secret.
 func (*Document) String() string { return mask }
 
-// GoString gives the mask.
+// GoString returns the mask.
 func (*Document) GoString() string { return mask }
 
-// Format gives the mask for every verb and flag.
+// Format writes the mask for every verb and flag.
 func (*Document) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(mask)) }
 
-// MarshalJSON gives the mask: Bytes is the way to the text.
+// MarshalJSON returns the mask. Use Bytes to get the text.
 func (*Document) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
 
-// String gives a mask in the value's place.
+// String returns the entry with a mask instead of the value.
 func (e Entry) String() string { return "{" + e.SSMKey + " [secret]}" }
 
-// GoString gives what String gives.
+// GoString returns the same as String.
 func (e Entry) GoString() string { return e.String() }
 
-// Format gives what String gives for every verb and flag.
+// Format writes the same as String for every verb and flag.
 func (e Entry) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.String())) }
 
-// MarshalJSON gives the mask.
+// MarshalJSON returns the mask.
 func (Entry) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
 
 // The kinds of errors, for errors.Is. Every error of this package is an *Error of one of them.
 var (
 	ErrNotJSON   = errors.New("not a JSON object")
-	ErrDuplicate = errors.New("a name stands twice")
+	ErrDuplicate = errors.New("a name occurs twice")
 	ErrMissing   = errors.New("no such entry")
 	ErrInvalid   = errors.New("not an entry of ssm_key and value")
 )
 
-// Error says what is wrong with a document and where. It holds names of the document at most, never a value of it:
-// texts of hujson and encoding/json quote their input and are not passed on.
+// Error says what is wrong with a document and where. It may contain names from the document but never a value. It does not wrap
+// errors of hujson and encoding/json, because they quote their input.
 type Error struct {
 	Kind   error  // ErrNotJSON, ErrDuplicate, ErrMissing or ErrInvalid
-	Name   string // the entry; for ErrDuplicate the name that stands twice, or, deeper than its members, the entry around it
-	Line   int    // from 1; 0 where no place is known
+	Name   string // the entry; for ErrDuplicate the repeated name or, if it is deep inside an entry, that entry
+	Line   int    // from 1; 0 if the place is not known
 	Column int    // from 1, in characters
-	What   string // what is wrong, as the end of a sentence
+	What   string // what is wrong, as the second half of a sentence
 }
 
-// Error gives one line.
+// Error returns one line.
 func (e *Error) Error() string {
 	text := "the omnibus"
 	if e.Name != "" && !errors.Is(e.Kind, ErrDuplicate) {
@@ -159,7 +158,7 @@ func (e *Error) Error() string {
 	return text + ": " + e.What
 }
 
-// Unwrap gives the kind.
+// Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
 func missing(name string) error {

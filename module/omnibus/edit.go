@@ -8,9 +8,9 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// SetValue changes the one string literal of an entry's value. ErrMissing, ErrInvalid; then nothing is changed.
+// SetValue changes the value of an entry and nothing else. If it returns an error (ErrMissing, ErrInvalid), nothing is changed.
 func (d *Document) SetValue(name, value string) error {
-	at := d.index(name)
+	at := indexOf(d.root, name)
 	if at < 0 {
 		return missing(name)
 	}
@@ -27,22 +27,21 @@ func (d *Document) SetValue(name, value string) error {
 	return nil
 }
 
-// InsertAfter puts a new entry of ssm_key and value right behind the entry after, in the layout of that entry (see layout).
-// Remove is its exact inverse, whatever else was inserted or removed meanwhile.
-// ErrMissing: there is no entry after. ErrInvalid: after is not an entry, or a text is not UTF-8. ErrDuplicate: name is
-// there already. Then nothing is changed.
+// InsertAfter adds an entry with ssm_key and value right after the entry called after, with the same layout. Remove is its exact
+// inverse, even if other entries were inserted or removed in between. If it returns an error, nothing is changed. ErrMissing: there
+// is no entry called after. ErrInvalid: that entry is malformed, or a text is not UTF-8. ErrDuplicate: name already exists.
 //
-// Every entry owns the separator before it, from the end of the value before it to its own name, so that what is put in and
-// taken out is one contiguous piece of text:
+// Every entry owns the separator before it, from the end of the previous value to its own name. So an inserted entry is one
+// contiguous piece of text:
 //
 //	"AFTER": {…}┃,⏎⇥"NEW": {…}┃,⏎⇥"NEXT": {…}⏎}
 func (d *Document) InsertAfter(after, name, ssmKey, value string) error {
-	at := d.index(after)
+	at := indexOf(d.root, after)
 	switch {
 	case at < 0:
 		return missing(after)
-	case d.index(name) >= 0:
-		return &Error{Kind: ErrDuplicate, Name: name, What: "an entry of the name to be inserted is there already"}
+	case indexOf(d.root, name) >= 0:
+		return &Error{Kind: ErrDuplicate, Name: name, What: "an entry with this name already exists"}
 	case !utf8.ValidString(name) || !utf8.ValidString(ssmKey) || !utf8.ValidString(value):
 		return invalid(name, "its name, ssm_key or value is not UTF-8")
 	}
@@ -58,10 +57,10 @@ func (d *Document) InsertAfter(after, name, ssmKey, value string) error {
 	return nil
 }
 
-// Remove takes an entry out together with the separator before it; the first entry goes with the separator behind it, and
-// the only one leaves an empty object. The entry may have any shape. ErrMissing.
+// Remove removes an entry together with the separator before it. For the first entry, it removes the separator after it. The entry
+// may have any shape. Its error is ErrMissing.
 func (d *Document) Remove(name string) error {
-	at := d.index(name)
+	at := indexOf(d.root, name)
 	if at < 0 {
 		return missing(name)
 	}
@@ -77,23 +76,23 @@ func (d *Document) Remove(name string) error {
 
 // separator is the whitespace on both sides of a comma between two members.
 type separator struct {
-	before, behind hujson.Extra
+	before, after hujson.Extra
 }
 
-// layout is how an entry is written: all of its whitespace, and the order of its two members.
+// layout is how an entry is formatted: its whitespace, and the order of its two members.
 type layout struct {
 	separator separator // before the entry
-	colon     separator // around the colon behind its name
+	colon     separator // around the colon after its name
 
-	open        hujson.Extra // behind the opening brace
+	open        hujson.Extra // after the opening brace
 	first       separator    // around the first member's colon
 	between     separator    // around the comma
 	second      separator    // around the second member's colon
 	closing     hujson.Extra // before the closing brace
-	valueBefore bool         // value stands before ssm_key
+	valueBefore bool         // value comes before ssm_key
 }
 
-// layoutOf reads the layout off a member. Blank lines and members other than ssm_key and value are not copied.
+// layoutOf returns the layout of a member. It does not copy blank lines, nor members other than ssm_key and value.
 func layoutOf(name string, root *hujson.Object, at int) (layout, error) {
 	member := root.Members[at]
 	object, ssmKey, value, err := parts(name, member)
@@ -111,28 +110,28 @@ func layoutOf(name string, root *hujson.Object, at int) (layout, error) {
 		valueBefore: value < ssmKey,
 	}
 	if len(root.Members) > 1 {
-		like.separator = separatorBefore(root, max(at, 1)) // the first has none before it: that behind it
+		like.separator = separatorBefore(root, max(at, 1)) // the first entry has none before it, so take the one after it
 	} else {
 		like.separator = separatorOfOne(root, like.between)
 	}
 	return like, nil
 }
 
-// separatorOfOne guesses the separator of a document of one entry from the whitespace around and in it.
+// separatorOfOne guesses the separator for a document with a single entry, from the whitespace around and inside that entry.
 func separatorOfOne(root *hujson.Object, inner separator) separator {
 	lead := root.Members[0].Name.BeforeExtra
 	switch {
 	case hasLine(lead):
-		return separator{behind: lastLine(lead)}
+		return separator{after: lastLine(lead)}
 	case hasLine(inner.before) && hasLine(root.AfterExtra): // comma-first
-		return separator{before: lastLine(root.AfterExtra), behind: lead}
-	case hasLine(inner.before) || hasLine(inner.behind):
-		return separator{behind: hujson.Extra(" ")}
+		return separator{before: lastLine(root.AfterExtra), after: lead}
+	case hasLine(inner.before) || hasLine(inner.after):
+		return separator{after: hujson.Extra(" ")}
 	}
 	return inner
 }
 
-// entry writes a new member in the layout. Its Value.AfterExtra is the caller's.
+// entry returns a new member with this layout. The caller sets its Value.AfterExtra.
 func (like layout) entry(name, ssmKey, value string) hujson.ObjectMember {
 	names, values := [2]string{memberSSMKey, memberValue}, [2]string{ssmKey, value}
 	if like.valueBefore {
@@ -140,8 +139,8 @@ func (like layout) entry(name, ssmKey, value string) hujson.ObjectMember {
 	}
 	first := written(like.open, names[0], like.first, hujson.String(values[0]))
 	first.Value.AfterExtra = like.between.before
-	second := written(like.between.behind, names[1], like.second, hujson.String(values[1]))
-	return written(like.separator.behind, name, like.colon, &hujson.Object{
+	second := written(like.between.after, names[1], like.second, hujson.String(values[1]))
+	return written(like.separator.after, name, like.colon, &hujson.Object{
 		Members:    []hujson.ObjectMember{first, second},
 		AfterExtra: like.closing,
 	})
@@ -150,25 +149,25 @@ func (like layout) entry(name, ssmKey, value string) hujson.ObjectMember {
 func written(lead hujson.Extra, name string, colon separator, value hujson.ValueTrimmed) hujson.ObjectMember {
 	return hujson.ObjectMember{
 		Name:  hujson.Value{BeforeExtra: lead, Value: hujson.String(name), AfterExtra: colon.before},
-		Value: hujson.Value{BeforeExtra: colon.behind, Value: value},
+		Value: hujson.Value{BeforeExtra: colon.after, Value: value},
 	}
 }
 
 func colonOf(member hujson.ObjectMember) separator {
-	return separator{before: member.Name.AfterExtra, behind: member.Value.BeforeExtra}
+	return separator{before: member.Name.AfterExtra, after: member.Value.BeforeExtra}
 }
 
-// separatorBefore reads the separator before a member that is not the first.
+// separatorBefore returns the separator before a member, which must not be the first.
 func separatorBefore(object *hujson.Object, at int) separator {
 	return separator{
 		before: lastLine(object.Members[at-1].Value.AfterExtra),
-		behind: lastLine(object.Members[at].Name.BeforeExtra),
+		after:  lastLine(object.Members[at].Name.BeforeExtra),
 	}
 }
 
 func hasLine(space hujson.Extra) bool { return bytes.ContainsAny(space, "\r\n") }
 
-// lastLine cuts whitespace down to its last line end (LF, CRLF or CR) and what follows; within a line it stays.
+// lastLine cuts whitespace down to its last line break (LF, CRLF or CR) and what follows. Without a line break it keeps all.
 func lastLine(space hujson.Extra) hujson.Extra {
 	at := bytes.LastIndexAny(space, "\r\n")
 	if at < 0 {

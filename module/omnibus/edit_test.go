@@ -127,7 +127,7 @@ func TestAnEditThatCannotBeMadeChangesNothing(t *testing.T) {
 		"set what is not there":    {func(d *omnibus.Document) error { return d.SetValue("X", "") }, omnibus.ErrMissing, `entry "X": there is no such entry`},
 		"remove what is not there": {func(d *omnibus.Document) error { return d.Remove("X") }, omnibus.ErrMissing, `entry "X"`},
 		"insert after nothing":     {func(d *omnibus.Document) error { return d.InsertAfter("X", "N", "", "") }, omnibus.ErrMissing, `entry "X"`},
-		"insert what is there":     {func(d *omnibus.Document) error { return d.InsertAfter("A", "S", "", "") }, omnibus.ErrDuplicate, "there already"},
+		"insert what is there":     {func(d *omnibus.Document) error { return d.InsertAfter("A", "S", "", "") }, omnibus.ErrDuplicate, "already exists"},
 		"insert after a string":    {func(d *omnibus.Document) error { return d.InsertAfter("S", "N", "", "") }, omnibus.ErrInvalid, `entry "S": it is not an object`},
 		"no ssm_key":               {func(d *omnibus.Document) error { return d.SetValue("B", "") }, omnibus.ErrInvalid, `entry "B": it has no ssm_key`},
 		"no value":                 {func(d *omnibus.Document) error { return d.SetValue("C", "") }, omnibus.ErrInvalid, `entry "C": it has no value`},

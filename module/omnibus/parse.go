@@ -11,17 +11,16 @@ import (
 	"github.com/tailscale/hujson"
 )
 
-// Parse reads a document; text is copied. ErrNotJSON: the text is not one RFC 8259 object in UTF-8 (comments, trailing
-// commas and a byte order mark are not JSON). ErrDuplicate: some object in it, at any depth, has a name twice, where names
-// count as decoded.
+// Parse parses a document and copies its text. ErrNotJSON: the text is not one JSON object (RFC 8259) in UTF-8; comments, trailing
+// commas and a byte order mark are not allowed. ErrDuplicate: an object at any depth has a name twice, comparing decoded names.
 func Parse(text []byte) (*Document, error) {
-	// encoding/json goes first: it bounds the nesting, which hujson's recursion does not.
-	if at, what := fault(text); what != "" {
+	// Check with encoding/json first: it limits the nesting, and hujson's recursion does not.
+	if at, what := syntaxError(text); what != "" {
 		return nil, notJSON(text, at, what)
 	}
 	tree, err := hujson.Parse(bytes.Clone(text))
 	if err != nil || !tree.IsStandard() {
-		return nil, notJSON(text, 0, "this is not JSON") // not its err, which quotes the text
+		return nil, notJSON(text, 0, "this is not JSON") // hujson's error would quote the text
 	}
 	root, ok := tree.Value.(*hujson.Object)
 	if !ok {
@@ -33,8 +32,8 @@ func Parse(text []byte) (*Document, error) {
 	return &Document{tree: tree, root: root}, nil
 }
 
-// fault finds the first place where the text is not JSON. An empty reason means that there is none.
-func fault(text []byte) (at int, what string) {
+// syntaxError finds the first place where the text is not JSON. what is empty if there is none.
+func syntaxError(text []byte) (at int, what string) {
 	if !utf8.Valid(text) {
 		valid := 0
 		for valid < len(text) {
@@ -67,7 +66,7 @@ func fault(text []byte) (at int, what string) {
 	return at, reason(text, at)
 }
 
-// reason puts into words what stands at a place where JSON ends.
+// reason describes the text at which the JSON parser stopped.
 func reason(text []byte, at int) string {
 	switch before := bytes.TrimRight(text[:at], " \t\r\n"); {
 	case text[at] == '/':
@@ -75,15 +74,15 @@ func reason(text []byte, at int) string {
 	case bytes.HasSuffix(before, []byte(",")) && (text[at] == '}' || text[at] == ']'):
 		return "a comma before a closing bracket is not JSON"
 	case json.Valid(before):
-		return "something follows the end of the object"
+		return "there is text after the object"
 	}
 	return "a character that JSON does not allow here (a missing comma, quote or bracket, perhaps before it)"
 }
 
-// duplicates looks through every object of the document.
+// duplicates returns an error if any object in the document has a name twice.
 func duplicates(text []byte, root *hujson.Object) error {
 	if name, at, found := twice(root); found {
-		return duplicate(text, at, name, fmt.Sprintf("the name %q stands twice", name))
+		return duplicate(text, at, name, fmt.Sprintf("the name %q occurs twice", name))
 	}
 	for _, member := range root.Members {
 		entry := nameOf(member)
@@ -96,16 +95,16 @@ func duplicates(text []byte, root *hujson.Object) error {
 			switch {
 			case !found:
 			case object == member.Value.Value:
-				return duplicate(text, at, name, fmt.Sprintf("the name %q stands twice in the entry %q", name, entry))
-			default: // a name this deep may be a part of a value: not to be quoted
-				return duplicate(text, at, entry, fmt.Sprintf("a name stands twice deep in the entry %q", entry))
+				return duplicate(text, at, name, fmt.Sprintf("the name %q occurs twice in the entry %q", name, entry))
+			default: // do not quote a name this deep: it may be part of a value
+				return duplicate(text, at, entry, fmt.Sprintf("a name occurs twice deep in the entry %q", entry))
 			}
 		}
 	}
 	return nil
 }
 
-// twice finds the first name that an object has a second time, and where.
+// twice finds the first repeated name in an object, and the offset of its second occurrence.
 func twice(object *hujson.Object) (name string, at int, found bool) {
 	seen := make(map[string]bool, len(object.Members))
 	for _, member := range object.Members {
@@ -128,7 +127,7 @@ func notJSON(text []byte, at int, what string) error {
 	return &Error{Kind: ErrNotJSON, Line: line, Column: column, What: what}
 }
 
-// place turns an offset in bytes into a line and a column in characters, both from 1.
+// place converts a byte offset to a line and a column in characters, both from 1.
 func place(text []byte, at int) (line, column int) {
 	before := text[:at]
 	start := bytes.LastIndexByte(before, '\n') + 1

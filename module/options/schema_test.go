@@ -68,7 +68,7 @@ func TestEveryDefaultIsAllowed(t *testing.T) {
 				continue
 			}
 			w := newWalk(nil)
-			value := asJSON(map[string]any{"default": w.standard(o, map[string]any{"app_name": "a"})})
+			value := asJSON(map[string]any{"default": w.defaultOf(o, map[string]any{"app_name": "a"})})
 			_, ok := w.value(o, o.Name, value["default"])
 			assert.True(t, ok, "%s: %v", o.Name, w.invalid.mistakes)
 		}

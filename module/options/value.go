@@ -26,8 +26,8 @@ func (o Option) coerce(raw any, env Env) (any, bool) {
 	return strings.TrimRight(text, o.Trim), ok
 }
 
-// fits checks a coerced value against what the schema allows.
-func (o Option) fits(value any) bool {
+// valid checks a coerced value against the schema.
+func (o Option) valid(value any) bool {
 	switch v := value.(type) {
 	case int:
 		return between(v, o.Minimum, o.Maximum)
@@ -57,11 +57,11 @@ func formatted(format, text string) bool {
 	return true
 }
 
-// allowed says in words what the schema allows.
+// allowed describes what the schema allows.
 func (o Option) allowed() string {
 	switch {
-	case o.Said() != "":
-		return o.Said()
+	case o.Restriction() != "":
+		return o.Restriction()
 	case len(o.Enum) == 1:
 		return o.Enum[0]
 	case o.Enum != nil:
@@ -84,8 +84,8 @@ func (o Option) allowed() string {
 	return map[string]string{"string": "a str", "integer": "an int", "object": "a dict"}[o.Type]
 }
 
-// Said is what is allowed beyond type and choices, in words; empty where there is nothing to say.
-func (o Option) Said() string {
+// Restriction describes what is allowed beyond type and choices. It is empty if there is no further restriction.
+func (o Option) Restriction() string {
 	switch {
 	case o.Allowed != "":
 		return o.Allowed
@@ -94,14 +94,14 @@ func (o Option) Said() string {
 	case o.Minimum != nil:
 		return fmt.Sprintf("an int of %d or more", *o.Minimum)
 	case o.Format == "date-time":
-		return "a time with its zone, such as 2026-01-31T22:15:00Z"
+		return "a time with a time zone, such as 2026-01-31T22:15:00Z"
 	case o.Format == "uri":
 		return "an http or https URL"
 	}
 	return ""
 }
 
-// show says what was given, for options that are no secrets. A URL may hold a login.
+// show describes a wrong value, for options that are not secret. A URL may contain a login.
 func (o Option) show(raw any) string {
 	text, ok := ansible.Str(raw)
 	if !ok {
@@ -111,7 +111,7 @@ func (o Option) show(raw any) string {
 		return "a list"
 	}
 	if o.Format == "uri" && strings.Contains(text, "@") {
-		return "the URL given, which holds a login"
+		return "the given URL, which contains a login"
 	}
 	if meant := nearest(text, o.Enum); meant != "" {
 		return quote(text) + " (did you mean " + strconv.Quote(meant) + "?)"
@@ -119,23 +119,23 @@ func (o Option) show(raw any) string {
 	return quote(text)
 }
 
-const shown = 40 // characters of a wrong value that are quoted
-
+// quote quotes at most 40 characters of a wrong value.
 func quote(text string) string {
-	if runes := []rune(text); len(runes) > shown {
-		text = string(runes[:shown]) + "…"
+	const most = 40
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "…"
 	}
 	return strconv.Quote(text)
 }
 
-// hidden says what is wrong with a secret, and nothing that helps to guess it.
+// hidden says what is wrong with a secret value, without anything that helps to guess it.
 func (o Option) hidden(value any, isText bool) string {
 	text, _ := value.(string)
 	length := utf8.RuneCountInString(text)
 	said := fmt.Sprintf("it has %d characters", length)
 	switch trimmed := strings.TrimSpace(text); {
 	case !isText:
-		return "what was given is not a str"
+		return "the value is not a str"
 	case length == 0:
 		return "it is empty"
 	case regexp.MustCompile(o.Pattern).MatchString(text):
@@ -145,10 +145,10 @@ func (o Option) hidden(value any, isText bool) string {
 	case trimmed == strings.TrimRight(text, "\r\n"):
 		return said + ", and not all of them are allowed; it ends with a line break"
 	}
-	return said + ", and not all of them are allowed; there is a blank or a line break around it"
+	return said + ", and not all of them are allowed; it starts or ends with a space or a line break"
 }
 
-// nearest is the known name of which at most a third of the letters, or two, differ; empty if there is none.
+// nearest returns the known name that differs in the fewest letters: at most two, or a third of them. It returns "" if there is none.
 func nearest(wrong string, known []string) string {
 	best, least := "", max(2, len(wrong)/3)+1
 	for _, name := range known {
@@ -159,7 +159,7 @@ func nearest(wrong string, known []string) string {
 	return best
 }
 
-// distance counts the letters to insert, remove or replace (Levenshtein).
+// distance is the Levenshtein distance: the number of bytes to insert, remove or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

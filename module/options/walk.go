@@ -10,12 +10,12 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 )
 
-// walk checks what was given against the schema, coerces it as Ansible does, and collects every mistake.
+// walk checks the given options against the schema, coerces them as Ansible does, and collects every mistake.
 type walk struct {
-	env     Env
-	invalid *Invalid
-	from    map[string]string // option → the name it was given by: its own, an alias, or "$" and an environment variable
-	spoilt  map[string]bool   // options that were given, but wrongly: the rules must not call them missing
+	env          Env
+	invalid      *Invalid
+	from         map[string]string // option → where its value came from: the option's name, an alias, or "$" and an environment variable
+	invalidValue map[string]bool   // options with a wrong value, which must not be reported as missing as well
 
 	withdrawn map[string]string
 }
@@ -24,10 +24,10 @@ func newWalk(env Env) *walk {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	return &walk{env: env, invalid: &Invalid{}, from: map[string]string{}, spoilt: map[string]bool{}, withdrawn: Withdrawn()}
+	return &walk{env: env, invalid: &Invalid{}, from: map[string]string{}, invalidValue: map[string]bool{}, withdrawn: Withdrawn()}
 }
 
-// dict returns the values by the options' own names, with defaults. prefix is where the dict is, such as "database.".
+// dict returns the values with defaults, by option name. prefix is the path to the dict, such as "database.".
 func (w *walk) dict(of Option, prefix string, given map[string]any) map[string]any {
 	values, named := map[string]any{}, w.names(of, prefix, given)
 	for _, o := range of.Options {
@@ -38,21 +38,21 @@ func (w *walk) dict(of Option, prefix string, given map[string]any) map[string]a
 			if value, fine := w.value(o, path, raw); fine {
 				values[o.Name] = value
 			} else {
-				w.spoilt[path] = true
+				w.invalidValue[path] = true
 			}
 		case o.Default != nil:
-			values[o.Name] = w.standard(o, values)
+			values[o.Name] = w.defaultOf(o, values)
 		case o.ApplyDefaults:
 			values[o.Name] = w.dict(o, path+".", nil)
 		case slices.Contains(of.Required, o.Name):
 			w.invalid.add(path, path+" is required: "+o.allowed())
-			w.spoilt[path] = true
+			w.invalidValue[path] = true
 		}
 	}
 	return values
 }
 
-// names returns what was given by the options' own names. null means unset.
+// names returns the given values by option name, resolving aliases. null means unset.
 func (w *walk) names(of Option, prefix string, given map[string]any) map[string]any {
 	own, named := map[string]string{}, map[string]any{}
 	var accepted, known, unknown []string
@@ -91,7 +91,8 @@ func (w *walk) names(of Option, prefix string, given map[string]any) map[string]
 	return named
 }
 
-// raw is what was given for an option, or what the environment says. With "" the environment is not used, as in amazon.aws.
+// raw returns the value that was given for an option, or its value in the environment. With "" the environment is ignored, as in
+// amazon.aws.
 func (w *walk) raw(o Option, path string, named map[string]any) (any, bool) {
 	if value, ok := named[o.Name]; ok {
 		return value, len(o.Env) == 0 || value != ""
@@ -105,8 +106,8 @@ func (w *walk) raw(o Option, path string, named map[string]any) (any, bool) {
 	return nil, false
 }
 
-// standard is the default. <app_name> stands for that option, which comes first in the structs.
-func (w *walk) standard(o Option, values map[string]any) any {
+// defaultOf returns the default of an option. It replaces <app_name>, the option that comes first in the structs, with its value.
+func (w *walk) defaultOf(o Option, values map[string]any) any {
 	text, ok := o.Default.(string)
 	if !ok {
 		return o.Default
@@ -119,7 +120,7 @@ func (w *walk) standard(o Option, values map[string]any) any {
 	return text
 }
 
-// value coerces as Ansible does and checks against the schema. ok is false if it added a mistake.
+// value coerces a value as Ansible does and checks it against the schema. ok is false if it recorded a mistake.
 func (w *walk) value(o Option, path string, raw any) (value any, ok bool) {
 	switch o.Type {
 	case "array":
@@ -132,8 +133,8 @@ func (w *walk) value(o Option, path string, raw any) (value any, ok bool) {
 		}
 		dict, ok := ansible.Dict(raw)
 		if !ok {
-			// What was given is not quoted: a dict may hold a password.
-			w.invalid.add(path, w.called(path)+" must be "+o.allowed()+": what was given is not a dict, nor a string with a JSON object")
+			// Do not quote the value: a dict may contain a password.
+			w.invalid.add(path, w.called(path)+" must be "+o.allowed()+": the value is neither a dict nor a string with a JSON object")
 		}
 		if !ok || o.Options == nil {
 			return dict, ok
@@ -144,10 +145,10 @@ func (w *walk) value(o Option, path string, raw any) (value any, ok bool) {
 	}
 	value, ok = o.coerce(raw, w.env)
 	if number, _ := raw.(json.Number); path == "rotation_id" && strings.ContainsAny(number.String(), ".eE") {
-		w.invalid.add(path, fmt.Sprintf("%s must be quoted: YAML reads 2026.10 as the number 2026.1, so that two rotations would have one name; write %q, or what it was meant to be", w.called(path), value))
+		w.invalid.add(path, fmt.Sprintf("%s must be quoted: YAML reads 2026.10 as the number 2026.1, so two rotations could get the same name; write %q, or the name that you meant", w.called(path), value))
 		return nil, false
 	}
-	if ok && o.fits(value) {
+	if ok && o.valid(value) {
 		return value, true
 	}
 	said := ", not " + o.show(raw)
@@ -172,7 +173,7 @@ func (w *walk) list(o Option, path string, raw any) (any, bool) {
 	for _, raw := range given {
 		value, ok := o.Items.coerce(raw, w.env)
 		switch instead := w.withdrawn[fmt.Sprintf("%s=%v", path, value)]; {
-		case ok && o.Items.fits(value):
+		case ok && o.Items.valid(value):
 			values = append(values, value)
 		case instead != "":
 			w.invalid.add(path, fmt.Sprintf("%s: %v is withdrawn: %s", w.called(path), value, instead))
@@ -183,7 +184,7 @@ func (w *walk) list(o Option, path string, raw any) (any, bool) {
 	return values, len(values) == len(given)
 }
 
-// called is an option's name for a message, with where its value came from if that is not the name.
+// called returns an option's name for a message. If the value came from an alias or the environment, it says so.
 func (w *walk) called(path string) string {
 	from := w.from[path]
 	switch {

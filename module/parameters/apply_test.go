@@ -138,7 +138,7 @@ func TestApply_whatIsNotOursStays(t *testing.T) {
 	assert.Equal(t, "^[a-z]$", aws.ToString(kept.AllowedPattern))
 }
 
-// endpoint_url is SSM's alone: a role is assumed at STS's own endpoint.
+// endpoint_url applies only to SSM: a role is assumed at the default STS endpoint.
 func TestOpen_endpointIsForSSMAlone(t *testing.T) {
 	var there []string
 	listen := func(name string) string {

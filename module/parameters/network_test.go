@@ -18,7 +18,7 @@ import (
 
 // What stands between this machine and AWS.
 
-// A profile whose role wants a code of MFA: nobody is there to type it.
+// A profile whose role requires an MFA code, which nobody can enter.
 func TestOpen_mfa(t *testing.T) {
 	nowhere(t, "http://127.0.0.1:1")
 	file := filepath.Join(t.TempDir(), "config")
@@ -36,7 +36,7 @@ aws_secret_access_key = b
 	var told *fault.Fault
 	require.ErrorAs(t, err, &told)
 	assert.Equal(t, fault.CodeAWSCredentials, told.Code)
-	assert.ErrorContains(t, err, "asks for a code of MFA (mfa_serial)")
+	assert.ErrorContains(t, err, "requires an MFA code (mfa_serial)")
 	assert.ErrorContains(t, err, "aws sts get-session-token")
 }
 

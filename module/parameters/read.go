@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,10 +19,10 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// batch is the most names that GetParameters and DeleteParameters take.
+// batch is the maximum number of names that GetParameters and DeleteParameters accept.
 const batch = 10
 
-// Read gets parameters by exact name, ten a call. A missing one has Exists false; empty names are skipped.
+// Read gets parameters by exact name, ten per call. It skips empty names. A missing parameter has Exists false. Its errors are faults.
 func (s *Store) Read(ctx context.Context, names ...string) (map[string]proof.Parameter, error) {
 	found := map[string]proof.Parameter{}
 	var wanted []string
@@ -47,7 +48,7 @@ func (s *Store) Read(ctx context.Context, names ...string) (map[string]proof.Par
 	return found, nil
 }
 
-// ReadPlatform gets the Platform's parameters and, in the same call where it fits, further names.
+// ReadPlatform gets the Platform's parameters and further names, in one call if these are at most ten names.
 func (s *Store) ReadPlatform(ctx context.Context, names rotation.Names, more ...string) (rotation.Parameters, map[string]proof.Parameter, error) {
 	all := append([]string{names.Omnibus, names.Current, names.Previous, names.LegacyPrevious, names.Switch, names.ChunkSize}, more...)
 	found, err := s.Read(ctx, all...)
@@ -61,7 +62,7 @@ func (s *Store) ReadPlatform(ctx context.Context, names rotation.Names, more ...
 	return seen, found, nil
 }
 
-// ReadStandalone gets what a backend reads at its start: one call.
+// ReadStandalone gets, in one call, the parameters that a backend reads when it starts.
 func (s *Store) ReadStandalone(ctx context.Context, names proof.Names) (proof.Parameters, error) {
 	found, err := s.Read(ctx, names.Current, names.Previous, names.Switch)
 	return proof.Parameters{
@@ -69,7 +70,7 @@ func (s *Store) ReadStandalone(ctx context.Context, names proof.Names) (proof.Pa
 	}, err
 }
 
-// ReadInventory lists everything under custody_prefix. Pages may be empty and go on.
+// ReadInventory lists everything under custody_prefix. Its errors are faults.
 func (s *Store) ReadInventory(ctx context.Context, prefix string) (custody.Inventory, error) {
 	inventory := custody.Inventory{Complete: true}
 	pages := ssm.NewGetParametersByPathPaginator(s.ssm, &ssm.GetParametersByPathInput{
@@ -90,7 +91,7 @@ func (s *Store) ReadInventory(ctx context.Context, prefix string) (custody.Inven
 	return inventory, nil
 }
 
-// Locks reads ten locks by their numbers, from the first on: as many as one call takes.
+// Locks reads the ten locks from number first on, which is as many as one call reads.
 func (s *Store) Locks(ctx context.Context, prefix string, first int) ([]custody.Lock, error) {
 	names := make([]string, 0, batch)
 	for number := range batch {
@@ -106,19 +107,19 @@ func (s *Store) Locks(ctx context.Context, prefix string, first int) ([]custody.
 	return inventory.Locks, err
 }
 
-// AddTo reads one parameter as a custody document into the inventory; one that does not exist changes nothing.
+// AddTo parses a parameter as a custody document and adds it to the inventory, if the parameter exists. Its error is a fault.
 func AddTo(inventory *custody.Inventory, prefix string, parameter proof.Parameter) error {
 	if !parameter.Exists {
 		return nil
 	}
 	if err := inventory.Add(prefix, parameter.Name, parameter.Value, parameter.Version, parameter.Modified); err != nil {
-		return fault.New(fault.CodeCustodyDamaged, "Find out who wrote it (aws ssm get-parameter-history); every version that SSM kept can be put back.",
+		return fault.New(fault.CodeCustodyDamaged, "Find out who wrote it (aws ssm get-parameter-history). You can restore any version that SSM still has.",
 			"%s", "The custody document "+err.Error()+".").From(err)
 	}
 	return nil
 }
 
-// Describe adds KMS key, tier and policies to what may be written onto: one call, which SSM cannot limit to a path anyway.
+// Describe adds KMS key, tier and policies to the observed parameters and custody documents that may be overwritten.
 func (s *Store) Describe(ctx context.Context, custodyPrefix string, o *rotation.Observed) error {
 	byName := o.Custody.Rewritable(custodyPrefix)
 	for _, parameter := range o.SSM.All() {
@@ -157,22 +158,20 @@ func observed(p types.Parameter) proof.Parameter {
 	}
 }
 
-// policies puts the policies of an Advanced parameter together again as PutParameter takes them: a JSON array.
+// policies joins the policies of an Advanced parameter into a JSON array, as PutParameter takes them.
 func policies(seen []types.ParameterInlinePolicy) string {
 	if len(seen) == 0 {
 		return ""
 	}
-	text := "["
+	texts := make([]string, len(seen))
 	for i, policy := range seen {
-		if i > 0 {
-			text += ","
-		}
-		text += aws.ToString(policy.PolicyText)
+		texts[i] = aws.ToString(policy.PolicyText)
 	}
-	return text + "]"
+	return "[" + strings.Join(texts, ",") + "]"
 }
 
-// Same says whether two observations are of the same: one that was deleted and created again may have the version of before.
+// Same reports whether the Platform's parameters are unchanged between two observations. It compares the values as well, because a
+// parameter that was deleted and created again may have its earlier version number.
 func Same(a, b rotation.Parameters) bool {
 	return slices.EqualFunc(a.All(), b.All(), func(x, y *rotation.Parameter) bool {
 		return x.Exists == y.Exists && x.Version == y.Version && x.Value.Equal(y.Value)

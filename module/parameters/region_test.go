@@ -78,6 +78,6 @@ func TestWithoutAnInstanceTheMissingRegionIsSaidSoon(t *testing.T) {
 	var f *fault.Fault
 	require.ErrorAs(t, err, &f)
 	assert.Equal(t, fault.CodeAWSCredentials, f.Code)
-	assert.ErrorContains(t, err, "No AWS region is known")
+	assert.ErrorContains(t, err, "The AWS region is not known")
 	assert.Less(t, time.Since(began), metadataTimeout+time.Second)
 }

@@ -1,5 +1,5 @@
-// Package parameters is SSM Parameter Store: it reads the Platform's parameters and the custody documents, and carries
-// out the writes of a plan, one by one, each read back. It decides nothing and knows no phase.
+// Package parameters accesses SSM Parameter Store. It reads the Platform's parameters and the custody documents, and carries out the
+// writes of a plan one by one, reading each back. It decides nothing and knows no phase.
 package parameters
 
 import (
@@ -30,8 +30,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Config says which account, region and endpoint; empty fields leave the choice to the SDK's own chain (environment,
-// shared files, SSO, web identity, instance role). Its fields are those of the options.
+// Config says which account, region and endpoint to use. For an empty field, the SDK decides (environment, shared files, SSO, web
+// identity, instance role). The fields are the same as in options.AWS.
 type Config struct {
 	Region        string
 	Profile       string
@@ -44,15 +44,15 @@ type Config struct {
 	ValidateCerts bool
 }
 
-// Limits are for tests; zero values are the constants of the same names.
+// Limits overrides constants in tests. A zero field means the constant of the same name.
 type Limits struct {
-	Throttles     int           // how often a throttled call is tried
-	AnswerTimeout time.Duration // how long one answer is waited for
-	FirstPause    time.Duration // the longest pause before a call is tried for the second time
+	Throttles     int
+	AnswerTimeout time.Duration
+	FirstPause    time.Duration
 }
 
-// API is what is used of SSM; *ssm.Client is one.
-type API interface { //nolint:interfacebloat // the calls that there are
+// API is the part of the SSM client that the store uses; *ssm.Client implements it.
+type API interface { //nolint:interfacebloat // one method per API call
 	ssm.GetParametersByPathAPIClient
 	ssm.GetParameterHistoryAPIClient
 	ssm.DescribeParametersAPIClient
@@ -61,39 +61,40 @@ type API interface { //nolint:interfacebloat // the calls that there are
 	DeleteParameters(context.Context, *ssm.DeleteParametersInput, ...func(*ssm.Options)) (*ssm.DeleteParametersOutput, error)
 }
 
-// Store is SSM of one account and region, with counters of the calls made. It is for one goroutine.
+// Store is SSM in one account and region. It counts its calls. It is not safe for concurrent use.
 type Store struct {
 	ssm     API
-	sts     *sts.Client // nil: who we are is not asked
+	sts     *sts.Client // nil: Caller returns ""
 	reads   atomic.Int64
 	writes  atomic.Int64
 	ahead   atomic.Int64     // how far SSM's clock is ahead of this machine's, in nanoseconds
-	written map[string]int64 // the last version that this store wrote of each name
-	Pause   time.Duration    // before a stale read is asked again; twice as long each time
+	written map[string]int64 // the last version of each name that this store wrote
+	Pause   time.Duration    // pause before a stale read is repeated; doubles each time
 }
 
-// New makes a store of a client that is there already.
+// New returns a store that uses an existing client.
 func New(api API) *Store {
 	return &Store{ssm: api, written: map[string]int64{}, Pause: 100 * time.Millisecond}
 }
 
-// How often a call is tried. A broken connection is given up soon. SSM's quota of 3 puts a second is shared by everybody in
-// the account and region, so that in a fleet many wait their turn: about nine minutes long.
+// Attempts is how often a call is tried if the connection breaks. Throttles is how often it is tried if SSM throttles it, which takes
+// about nine minutes: the whole account and region share SSM's quota of 3 puts per second, so in a fleet many runs wait their turn.
 const (
 	Attempts  = 10
 	Throttles = 600
 )
 
-// AnswerTimeout is how long one answer is waited for; the SDK itself has no limit.
+// AnswerTimeout is how long to wait for one response. The SDK has no limit of its own.
 const AnswerTimeout = 30 * time.Second
 
-// FirstPause is short enough that SSM's quota is not idle while somebody waits.
+// FirstPause is the longest pause before the second try. It is short, so that SSM's quota is not idle while somebody waits.
 const FirstPause = 100 * time.Millisecond
 
-// metadataTimeout is for a service on the instance itself, which answers in milliseconds or not at all.
+// metadataTimeout is the timeout of the instance metadata service, which responds within milliseconds or not at all.
 const metadataTimeout = 2 * time.Second
 
-// Open makes the clients. It needs the network only to assume a role, or if the instance alone knows the region.
+// Open returns a store for SSM and STS. It uses the network only if no option, variable or file names a region: then it asks the
+// instance metadata service. Its errors are faults.
 func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	limit := append(limits, Limits{})[0]
 	client, err := httpClient(c, cmp.Or(limit.AnswerTimeout, AnswerTimeout))
@@ -119,8 +120,8 @@ func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
 	if errors.As(err, new(config.AssumeRoleTokenProviderNotSetError)) {
 		return nil, &fault.Fault{
-			Code: fault.CodeAWSCredentials, What: "The AWS profile asks for a code of MFA (mfa_serial), and nobody can type one here.",
-			Next: "Get a session first (aws sts get-session-token, aws-vault exec), and give its keys instead of the profile: in the environment, or as access_key, secret_key and session_token.", Cause: err,
+			Code: fault.CodeAWSCredentials, What: "The AWS profile requires an MFA code (mfa_serial), and nobody can enter one here.",
+			Next: "Get a session first (aws sts get-session-token, aws-vault exec). Pass its keys instead of the profile, in the environment or as access_key, secret_key and session_token.", Cause: err,
 		}
 	}
 	if err != nil {
@@ -132,7 +133,7 @@ func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	}
 	if loaded.Region == "" {
 		return nil, fault.New(fault.CodeAWSCredentials, "Set the option region, or AWS_REGION in the environment.",
-			"No AWS region is known: no option, environment variable, profile or instance metadata names one.")
+			"The AWS region is not known: no option, environment variable, profile or instance metadata names one.")
 	}
 	if c.AssumeRoleARN != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(loaded), c.AssumeRoleARN, func(o *stscreds.AssumeRoleOptions) {
@@ -140,7 +141,7 @@ func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 		})
 		loaded.Credentials = aws.NewCredentialsCache(role)
 	}
-	// endpoint_url is SSM's alone, as in amazon.aws: an endpoint of a VPC knows no other service.
+	// As in amazon.aws, endpoint_url is for SSM only: a VPC endpoint serves no other service.
 	store := New(ssm.NewFromConfig(loaded, func(o *ssm.Options) {
 		if c.EndpointURL != "" {
 			o.BaseEndpoint = aws.String(c.EndpointURL)
@@ -150,11 +151,11 @@ func Open(ctx context.Context, c Config, limits ...Limits) (*Store, error) {
 	return store, nil
 }
 
-// instanceRegion asks the instance metadata service, as nothing else names a region; empty where this is no instance.
+// instanceRegion returns the region from the instance metadata service, or "" if this machine is not an EC2 instance.
 func instanceRegion(ctx context.Context, loaded aws.Config) string {
 	ctx, cancel := context.WithTimeout(ctx, metadataTimeout)
 	defer cancel()
-	// A client of its own: metadata goes to no proxy, and is given up at once where there is none.
+	// Use a separate client: it ignores proxies and does not retry.
 	client := imds.NewFromConfig(loaded, func(o *imds.Options) {
 		o.HTTPClient = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
 		o.Retryer = aws.NopRetryer{}
@@ -166,16 +167,16 @@ func instanceRegion(ctx context.Context, loaded aws.Config) string {
 	return answer.Region
 }
 
-// Calls counts SSM reads and writes; a retried call counts once.
+// Calls counts calls to SSM. A retried call counts once.
 type Calls struct {
 	Reads  int64 `json:"reads"`
 	Writes int64 `json:"writes"`
 }
 
-// Calls gives the calls so far.
+// Calls returns the number of calls so far.
 func (s *Store) Calls() Calls { return Calls{s.reads.Load(), s.writes.Load()} }
 
-// Caller asks who we are (sts:GetCallerIdentity, which needs no permission). Empty when that cannot be told.
+// Caller returns the ARN of the caller (sts:GetCallerIdentity, which requires no permission), or "" if the call fails.
 func (s *Store) Caller(ctx context.Context) string {
 	if s.sts == nil {
 		return ""
@@ -189,7 +190,8 @@ func (s *Store) Caller(ctx context.Context) string {
 	return aws.ToString(answer.Arn)
 }
 
-// retryer retries throttled calls and broken connections. The SDK's own set lacks TooManyUpdates, and its quota gives up early.
+// retryer retries throttled calls and broken connections. The SDK's own retryer does not retry TooManyUpdates, and its retry quota
+// gives up early.
 func retryer(throttles int, pause time.Duration) aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = throttles
@@ -199,14 +201,14 @@ func retryer(throttles int, pause time.Duration) aws.Retryer {
 	})
 }
 
-// backoff says how long to wait before a call is tried again, and when to give up. It is for one goroutine, as the store.
+// backoff says how long to wait before the next try, and when to give up. Like the store, it is not safe for concurrent use.
 type backoff struct {
 	throttles int
 	pause     time.Duration
-	broken    int // connections in a row: what broke after a hundred throttled tries is not given up at once
+	broken    int // broken connections in a row; throttled tries reset the count
 }
 
-// BackoffDelay waits a random part of 100 ms, 200 ms, … 1.5 s, and gives the error back when it is time to give up.
+// BackoffDelay returns a random delay below a limit that grows from 100 ms to 1.5 s, or err to give up.
 func (p *backoff) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	if api := smithy.APIError(nil); errors.As(err, &api) && throttled(api.ErrorCode()) {
 		p.broken = 0
@@ -214,13 +216,13 @@ func (p *backoff) BackoffDelay(attempt int, err error) (time.Duration, error) {
 		p.broken = 1
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		p.broken += Attempts / 3 // it took AnswerTimeout to find out
+		p.broken += Attempts / 3 // each timeout took AnswerTimeout, so allow fewer
 	}
 	if p.broken >= Attempts || attempt >= p.throttles {
 		return 0, err
 	}
 	most := min(p.pause<<min(attempt, 5), 15*p.pause)
-	return most/4 + rand.N(most*3/4), nil //nolint:gosec // a back-off is no secret
+	return most/4 + rand.N(most*3/4), nil //nolint:gosec // a delay is no secret
 }
 
 func httpClient(c Config, timeout time.Duration) (aws.HTTPClient, error) {
@@ -233,8 +235,8 @@ func httpClient(c Config, timeout time.Duration) (aws.HTTPClient, error) {
 		pem, err := os.ReadFile(c.AWSCABundle)
 		pool := x509.NewCertPool()
 		if err != nil || !pool.AppendCertsFromPEM(pem) {
-			return nil, fault.New(fault.CodeInvalidOptions, "Name a file that exists where this task runs.",
-				"aws_ca_bundle %s cannot be read as PEM certificates.", c.AWSCABundle).From(err)
+			return nil, fault.New(fault.CodeInvalidOptions, "Name a PEM file that exists on the host where this task runs.",
+				"The file %s (aws_ca_bundle) cannot be read as PEM certificates.", c.AWSCABundle).From(err)
 		}
 		settings.RootCAs = pool
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// layout is a project as the installer and the documentation write theirs: paths of the caller's environment, an env file,
-// an inline password, no name of its own.
+// layout is a project like those of the installer and the documentation: paths from the caller's environment, an env file, an inline
+// password and no project name.
 const layout = `services:
   db:
     image: IMAGE
@@ -52,7 +52,7 @@ const layout = `services:
 volumes: {cache: {}}
 `
 
-// composed is a directory with compose files, and compose as it is run there.
+// composed is a directory with compose files, and a Composer for it.
 type composed struct {
 	*bench
 	Composer
@@ -117,7 +117,7 @@ func (c *composed) differences(t *testing.T) []string {
 	assert.NotEmpty(t, images[c.image])
 	assert.Empty(t, images["crypto-rotation-test:nobody"])
 	got, _ := preflight.Differences(preflight.Comparison{
-		Project: c.Project, Dir: c.Dir, Home: os.Getenv("HOME"), Compose: version, All: all, Enabled: enabled, Containers: found.Containers(), Strangers: others,
+		Project: c.Project, Dir: c.Dir, Home: os.Getenv("HOME"), Compose: version, All: all, Enabled: enabled, Containers: found.Containers(), Foreign: others,
 		Images: images, Events: events, Database: found.DatabaseContainer(),
 	})
 	assert.NotContains(t, strings.Join(got, " "), canary)
@@ -149,7 +149,7 @@ func TestComposeWouldStartThePlatformThatItStarted(t *testing.T) {
 		c.write(t, "tower.env", "TOWER_ENABLE_AWS_SSM=true\nTOWER_DB_URL=jdbc:mysql://db:3306/tower\nTOWER_DB_PASSWORD=another-"+canary+"\n")
 		got := c.differences(t)
 		require.Len(t, got, 3, got)
-		assert.Contains(t, got[0], "Service backend would get another environment: TOWER_DB_PASSWORD (another value).")
+		assert.Contains(t, got[0], "Service backend would get a different environment: TOWER_DB_PASSWORD (a different value).")
 	})
 	t.Run("a health check was added", func(t *testing.T) {
 		c.write(t, "tower.env", "TOWER_ENABLE_AWS_SSM=true\nTOWER_DB_URL=jdbc:mysql://db:3306/tower\nTOWER_DB_PASSWORD="+canary+"\n")
@@ -236,7 +236,7 @@ func TestWhatTheProjectsEnvFileNamesIsThePlatform(t *testing.T) {
 	c.write(t, ".env", strings.Replace(env, "a.yml:b.yml", "a.yml", 1))
 	assert.Empty(t, c.differences(t), "the files are those that were used")
 	c.write(t, ".env", env+"FROM=elsewhere\n")
-	assert.Contains(t, strings.Join(c.differences(t), "\n"), "Service backend would get another environment: FROM (another value).")
+	assert.Contains(t, strings.Join(c.differences(t), "\n"), "Service backend would get a different environment: FROM (a different value).")
 }
 
 func TestWhatComposeRefusesIsSaidInItsOwnWordsWithoutASecret(t *testing.T) {
@@ -292,5 +292,5 @@ func TestAComposeThatHangsIsGivenUpWithAllItsChildren(t *testing.T) {
 	t.Setenv("PATH", filepath.Join(bin, "nowhere"))
 	_, err = Composer{Dir: bin}.Version(t.Context())
 	assert.Equal(t, fault.CodeComposeUnavailable, faultOf(t, err).Code)
-	assert.ErrorContains(t, err, "no command docker")
+	assert.ErrorContains(t, err, "the command docker is not")
 }

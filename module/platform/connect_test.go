@@ -38,12 +38,12 @@ func TestAnEngineThatCannotBeAskedIsToldApartByWhy(t *testing.T) {
 	tests := []struct {
 		name, host, says, next string
 	}{
-		{"absent", "unix://" + dir + "/absent.sock", "there is no such socket", "systemctl start docker"},
-		{"absent folder", "unix:///no/such/folder/docker.sock", "there is no such socket", "set docker_host"},
+		{"absent", "unix://" + dir + "/absent.sock", "the socket does not exist", "systemctl start docker"},
+		{"absent folder", "unix:///no/such/folder/docker.sock", "the socket does not exist", "set docker_host"},
 		{"refused", "unix://" + dead, "refused", "systemctl start docker"},
 		{"refused over TCP", "tcp://127.0.0.1:1", "refused", "systemctl start docker"},
-		{"unknown host", "tcp://no-such-host.invalid:2375", "does not know that host", "docker_host"},
-		{"something else", strings.Replace(web.URL, "http", "tcp", 1), "does not answer as an Engine", "docker_host"},
+		{"unknown host", "tcp://no-such-host.invalid:2375", "cannot resolve the host name", "docker_host"},
+		{"something else", strings.Replace(web.URL, "http", "tcp", 1), "does not answer like an Engine", "docker_host"},
 		{"TLS", strings.Replace(tls.URL, "https", "tcp", 1), "without TLS", "docker_host"},
 		{"a path alone", "/var/run/docker.sock", "not understood", "unix:///path"},
 		{"ssh", "ssh://someone@host", "not understood", "unix:///path"},
@@ -98,7 +98,7 @@ func TestAnInterruptedRunIsNotAFaultOfTheEngine(t *testing.T) {
 
 func TestALogIsShownWithoutTheTerminalsColours(t *testing.T) {
 	assert.Equal(t, "a red b\n\tc é", plain([]byte("a \x1b[1;31mred\x1b[0m b\r\n\tc\x07 é")))
-	var out end
+	var out tailBuffer
 	for range 100 {
 		_, _ = out.Write([]byte(strings.Repeat("x", 1000) + "y"))
 	}

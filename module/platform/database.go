@@ -15,11 +15,11 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// Database finds the database through the backend container's environment: TOWER_DB_URL (jdbc:mysql://host:port/name?…),
-// TOWER_DB_USER and TOWER_DB_PASSWORD, which the installer's tower.env sets. A host that is a container becomes its address
-// on the network that it shares with the backend, reachable from the VM; any other host (RDS) stays as it is. User and
-// password are empty where the environment has none. Its errors are faults: database_unknown, and database_unavailable
-// where the host is a container that does not run.
+// Database finds the database in the backend container's environment: TOWER_DB_URL (jdbc:mysql://host:port/name?…), TOWER_DB_USER
+// and TOWER_DB_PASSWORD, which the installer's tower.env sets. If the host is a container, it returns the container's address on
+// the network that it shares with the backend, which the VM can reach. Any other host, such as RDS, is returned unchanged. User and
+// password are empty if the environment does not have them. Its errors are faults: database_unknown, and database_unavailable if the
+// host is a container that is not running.
 func (f Found) Database() (proof.Database, error) {
 	where, holder, why := f.locate()
 	switch {
@@ -27,17 +27,17 @@ func (f Found) Database() (proof.Database, error) {
 		return proof.Database{}, fault.New(fault.CodeDatabaseUnknown, "Set the option database (host, port, name, user, password).", "%s", why)
 	case where.Host == "":
 		return proof.Database{}, fault.New(fault.CodeDatabaseUnavailable, "Start it (docker start "+holder.Name+"), or set the option database.",
-			"The database's container %s has no address: it is %s.", holder.Name, holder.State)
+			"The database container %s has no address: it is %s.", holder.Name, holder.State)
 	}
 	return where, nil
 }
 
-// locate reads TOWER_DB_URL, extra_hosts and the Engine's names, as the backend does. holder is the database's container; the host
-// is empty unless that runs. why says why the backend does not tell.
+// locate resolves TOWER_DB_URL as the backend does, with extra_hosts and the Engine's names. holder is the database's container, or
+// nil. If it is not running, the host is empty. why is not empty if the backend's environment does not name the database.
 func (f Found) locate() (where proof.Database, holder *preflight.Container, why string) {
 	from, ok := f.backend()
 	if !ok {
-		return where, nil, fmt.Sprintf("The compose project %s has no backend container to ask for the database.", f.Platform.Project)
+		return where, nil, fmt.Sprintf("The compose project %s has no backend container whose environment names the database.", f.Platform.Project)
 	}
 	if where, why = databaseOf(from); why != "" {
 		return where, nil, why
@@ -64,7 +64,7 @@ func (f Found) locate() (where proof.Database, holder *preflight.Container, why 
 	return where, holder, ""
 }
 
-// backend is the one to ask: one that runs and says where the database is, or else any other.
+// backend returns the container whose environment to read: preferably one that is running and names the database.
 func (f Found) backend() (preflight.Container, bool) {
 	if len(f.backends) == 0 {
 		return preflight.Container{}, false
@@ -81,7 +81,7 @@ func (f Found) backend() (preflight.Container, bool) {
 	return slices.MinFunc(f.backends, func(a, b preflight.Container) int { return cmp.Compare(rank(a), rank(b)) }), true
 }
 
-// databaseOf is what a backend's environment says of the database, or why it does not.
+// databaseOf returns the database that a backend's environment names, or the reason why it names none.
 func databaseOf(c preflight.Container) (where proof.Database, why string) {
 	url := c.Environment["TOWER_DB_URL"]
 	if url.IsEmpty() {
@@ -94,7 +94,7 @@ func databaseOf(c preflight.Container) (where proof.Database, why string) {
 	return where, ""
 }
 
-// extraHost is the address that a container's /etc/hosts has for a host (extra_hosts of compose); empty for any other.
+// extraHost returns the address of a host in the container's extra_hosts, or "".
 func extraHost(c preflight.Container, host string) string {
 	for _, entry := range c.ExtraHosts {
 		name, address, _ := strings.Cut(entry, ":")
@@ -109,7 +109,7 @@ func extraHost(c preflight.Container, host string) string {
 	return ""
 }
 
-// expected is a backend as it will be once it is made.
+// expected returns the container that compose would create for a backend.
 func (f Found) expected(backend preflight.Service) preflight.Container {
 	made := preflight.Container{
 		Name: "backend (not created yet)", Environment: backend.Environment, ExtraHosts: backend.ExtraHosts, Networks: map[string]preflight.Attachment{},
@@ -125,7 +125,7 @@ func (f Found) expected(backend preflight.Service) preflight.Container {
 	return made
 }
 
-// DatabaseContainer is the container that the backend's database is in; empty where that is none of the project.
+// DatabaseContainer returns the name of the database's container, or "" if the database does not run in a container of the project.
 func (f Found) DatabaseContainer() string {
 	if _, holder, _ := f.locate(); holder != nil {
 		return holder.Name
@@ -133,13 +133,13 @@ func (f Found) DatabaseContainer() string {
 	return ""
 }
 
-// needsStrangers says whether the database's host may be a container outside the project, on a shared network.
-func (f Found) needsStrangers() bool {
+// needsForeign reports whether the database's host may be a container outside the project, on a shared network.
+func (f Found) needsForeign() bool {
 	where, holder, why := f.locate()
 	return why == "" && holder == nil && net.ParseIP(where.Host) == nil
 }
 
-// shares says whether a listed container is on a network of the backend.
+// shares reports whether a container shares a network with the backend.
 func (f Found) shares(c container.Summary) bool {
 	from, _ := f.backend()
 	if c.NetworkSettings == nil {

@@ -63,8 +63,8 @@ func TestTheDatabaseIsWhereTheBackendSays(t *testing.T) {
 		{"the VM itself", []container.InspectResponse{hosts(backend("jdbc:mysql://host.docker.internal/tower"), "host.docker.internal:host-gateway")}, "172.20.0.1"},
 		{"on the default bridge names are not resolved", []container.InspectResponse{on(inspected("b", "backend", plainE), "bridge", "172.17.0.3"), on(inspected("d", "db"), "bridge", "172.17.0.2")}, "db"},
 		{"no network at all", []container.InspectResponse{inspected("b", "backend", plainE), db}, "db"},
-		{"a backend that ran earlier stands beside one that runs", []container.InspectResponse{stopped(backend("jdbc:mysql://old-host/tower")), backend("jdbc:mysql://db/tower"), db}, "172.20.0.2"},
-		{"a backend without the URL stands beside one with it", []container.InspectResponse{inspected("a", "backend"), stopped(backend("jdbc:mysql://db/tower")), db}, "172.20.0.2"},
+		{"a backend that ran earlier next to one that runs", []container.InspectResponse{stopped(backend("jdbc:mysql://old-host/tower")), backend("jdbc:mysql://db/tower"), db}, "172.20.0.2"},
+		{"a backend without the URL next to one with it", []container.InspectResponse{inspected("a", "backend"), stopped(backend("jdbc:mysql://db/tower")), db}, "172.20.0.2"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,14 +12,14 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// describe turns inspected containers into services, in the order of service, then container.
+// describe converts inspected containers, and sorts the services by service, then container.
 func describe(project string, inspected []container.InspectResponse, services Services) Found {
 	found := Found{Platform: proof.Platform{Project: project, Services: []proof.Service{}}}
 	for _, c := range inspected {
 		made := containerOf(c, services)
 		found.Platform.Services = append(found.Platform.Services, serviceOf(c, made))
 		found.containers, found.members = append(found.containers, made), append(found.members, made)
-		// Backends alone: another container, such as Groundswell's, may have a TOWER_DB_URL of its own.
+		// Only backends count: another container, such as Groundswell's, may have its own TOWER_DB_URL.
 		if made.Role == proof.RoleBackend {
 			found.backends = append(found.backends, made)
 		}
@@ -56,7 +56,7 @@ func roleOf(name string, services Services) proof.Role {
 	return proof.RoleOther
 }
 
-// at reads the Engine's time; 0001-01-01 is its way of saying never.
+// at parses a time of the Engine, which writes 0001-01-01 for "never".
 func at(text string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || t.Year() <= 1 {
@@ -65,7 +65,7 @@ func at(text string) time.Time {
 	return t
 }
 
-// attachments are the networks on which the Engine resolves names: all but the three that it brings along.
+// attachments returns the networks on which the Engine resolves names: all except its three predefined networks.
 func attachments(c container.InspectResponse) map[string]preflight.Attachment {
 	found := map[string]preflight.Attachment{}
 	if c.NetworkSettings == nil {

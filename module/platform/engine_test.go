@@ -29,7 +29,7 @@ import (
 type bench struct {
 	*Engine
 	image string
-	mark  string // in every name, so that tests beside each other, and what they leave, are told apart
+	mark  string // in every name, so that parallel tests and their leftovers can be told apart
 }
 
 // engine connects to the Engine at TEST_DOCKER_HOST, on which containers may be made.
@@ -235,12 +235,12 @@ func TestTheEnginesProjectIsChosenWithoutBeingNamed(t *testing.T) {
 	tower := []string{"TOWER_DB_URL=jdbc:mysql://db/tower"}
 	_, err := b.Find(t.Context(), b.among())
 	assert.Equal(t, fault.CodePlatformNotFound, faultOf(t, err).Code)
-	assert.ErrorContains(t, err, "may be down")
+	assert.ErrorContains(t, err, "If the project is down")
 
 	b.make(t, "web", part{project: "web", service: "backend" + b.mark, net: shared})
 	_, err = b.Find(t.Context(), b.among())
 	assert.Equal(t, fault.CodePlatformNotFound, faultOf(t, err).Code, "some backend, but not of a Platform")
-	require.ErrorContains(t, err, `"`+b.mark+`-web" has a backend, but not the Platform's settings`)
+	require.ErrorContains(t, err, `"`+b.mark+`-web" has a backend, but its settings are not those of the Platform`)
 
 	b.make(t, "one-backend", part{project: "one", service: "backend" + b.mark, net: shared, env: tower})
 	b.make(t, "one-cron", part{project: "one", service: "cron" + b.mark, net: shared, env: tower})

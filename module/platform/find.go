@@ -24,27 +24,28 @@ const (
 	labelOneOff  = "com.docker.compose.oneoff"
 )
 
-// Services are the names of the compose services that play a part.
+// Services are the names of the compose services, by role.
 type Services struct{ Migrate, Backends, Cron []string }
 
-// Query names the project. Without a name it is the one with backend and cron, or of several the one started in Dir.
+// Query says which project to find. Without a Project, it is the project with backend and cron; if there are several, the one that was
+// started in Dir.
 type Query struct {
 	Project  string
 	Dir      string
 	Services Services
 }
 
-// Found is a compose project with what its containers are.
+// Found is a compose project with its containers.
 type Found struct {
 	Platform proof.Platform
 
 	containers []preflight.Container
-	backends   []preflight.Container // that may be asked for the database
-	members    []preflight.Container // that may be meant by the name of the database's host
+	backends   []preflight.Container // candidates for Found.backend
+	members    []preflight.Container // containers that the name of the database's host may refer to
 }
 
-// Find looks for the project's containers, whatever their state, sorted by service, then by container; one-off containers
-// are left out. Its errors are faults: platform_not_found, platform_ambiguous, docker_unavailable, interrupted.
+// Find returns the project's containers in any state, except one-off containers, sorted by service, then by container. Its errors are
+// faults: platform_not_found, platform_ambiguous, docker_unavailable, interrupted.
 func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 	list, err := e.list(ctx)
 	if err != nil {
@@ -59,16 +60,17 @@ func (e *Engine) Find(ctx context.Context, query Query) (Found, error) {
 		return Found{}, err
 	}
 	if len(found.Platform.Services) == 0 {
-		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q went away while they were looked at.", project))
+		return Found{}, notFound(fmt.Sprintf("The containers of the compose project %q disappeared while they were inspected.", project))
 	}
 	if query.Project == "" && len(found.Platform.Of(proof.RoleCron)) == 0 && !slices.ContainsFunc(found.backends, isTower) {
-		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but not the Platform's settings.", project))
+		return Found{}, notFound(noProject(query.Services) + fmt.Sprintf(" %q has a backend, but its settings are not those of the Platform.", project))
 	}
-	err = e.addStrangers(ctx, list, &found)
+	err = e.addForeign(ctx, list, &found)
 	return found, err
 }
 
-// Await is Find for a project that is being started: without a backend the compose files name the database.
+// Await is like Find, for a project that is being started. If there is no backend container yet, it uses the backend service of the
+// compose files to find the database.
 func (e *Engine) Await(ctx context.Context, query Query, backend preflight.Service) (Found, error) {
 	list, err := e.list(ctx)
 	if err != nil {
@@ -81,35 +83,36 @@ func (e *Engine) Await(ctx context.Context, query Query, backend preflight.Servi
 	if len(found.backends) == 0 {
 		found.backends = append(found.backends, found.expected(backend))
 	}
-	err = e.addStrangers(ctx, list, &found)
+	err = e.addForeign(ctx, list, &found)
 	return found, err
 }
 
-// project is a compose project of those that are listed.
+// project returns the compose project with this name, from the listed containers.
 func (e *Engine) project(ctx context.Context, list []container.Summary, name string, services Services) (Found, error) {
 	inspected, err := e.inspect(ctx, list, func(c container.Summary) bool { return isService(c) && c.Labels[labelProject] == name })
 	return describe(name, inspected, services), err
 }
 
-// isTower says whether a container has settings of the Platform.
+// isTower reports whether a container has settings of the Platform.
 func isTower(c preflight.Container) bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(c.Environment)), func(name string) bool { return strings.HasPrefix(name, "TOWER_") })
 }
 
-func (e *Engine) addStrangers(ctx context.Context, list []container.Summary, found *Found) error {
-	if !found.needsStrangers() {
+// addForeign adds the containers outside the project that may run the database.
+func (e *Engine) addForeign(ctx context.Context, list []container.Summary, found *Found) error {
+	if !found.needsForeign() {
 		return nil
 	}
-	strangers, err := e.inspect(ctx, list, func(c container.Summary) bool {
+	foreign, err := e.inspect(ctx, list, func(c container.Summary) bool {
 		return c.Labels[labelProject] != found.Platform.Project && found.shares(c)
 	})
-	for _, c := range strangers {
+	for _, c := range foreign {
 		found.members = append(found.members, containerOf(c, Services{}))
 	}
 	return err
 }
 
-// askTimeout bounds each question: an Engine whose containers hang may never answer.
+// askTimeout is the timeout of one request: an Engine with a hanging container may never answer.
 const askTimeout = 30 * time.Second
 
 func (e *Engine) list(ctx context.Context) ([]container.Summary, error) {
@@ -128,7 +131,7 @@ func (e *Engine) inspectOne(ctx context.Context, name string) (container.Inspect
 	return e.client.ContainerInspect(ctx, name)
 }
 
-// inspect asks for the containers that are wanted, by name; one that went away since it was listed is left out.
+// inspect inspects the wanted containers and sorts them by name. It skips a container that disappeared since it was listed.
 func (e *Engine) inspect(ctx context.Context, list []container.Summary, wanted func(container.Summary) bool) ([]container.InspectResponse, error) {
 	var inspected []container.InspectResponse
 	for _, summary := range list {
@@ -161,7 +164,7 @@ func isService(c container.Summary) bool {
 	return c.Labels[labelService] != "" && !strings.EqualFold(c.Labels[labelOneOff], "true")
 }
 
-// choose gives the project's name. Cron starts last, so without a project that has both, a backend is enough.
+// choose returns the name of the project. Cron starts last, so if no project has both backend and cron, a backend is enough.
 func choose(list []container.Summary, query Query) (string, error) {
 	projects, backend, cron, here := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, c := range list {
@@ -189,7 +192,7 @@ func choose(list []container.Summary, query Query) (string, error) {
 		case 1:
 			return candidates[0], nil
 		default:
-			return "", fault.New(fault.CodePlatformAmbiguous, "Name the one that is meant with compose_project.",
+			return "", fault.New(fault.CodePlatformAmbiguous, "Set compose_project to the right one.",
 				"Several compose projects look like a Platform: %s.", strings.Join(candidates, ", "))
 		}
 	}
@@ -199,7 +202,7 @@ func choose(list []container.Summary, query Query) (string, error) {
 	case 1:
 		return alone[0], nil
 	}
-	return "", notFound(noProject(query.Services) + fmt.Sprintf(" Several have a backend alone: %s.", strings.Join(alone, ", ")))
+	return "", notFound(noProject(query.Services) + fmt.Sprintf(" Several have a backend but no cron: %s.", strings.Join(alone, ", ")))
 }
 
 func which(projects map[string]bool, is func(string) bool) []string {
@@ -217,7 +220,7 @@ func known(projects map[string]bool) string {
 	if len(projects) == 0 {
 		return "there are no compose projects here"
 	}
-	return "there are: " + strings.Join(which(projects, func(string) bool { return true }), ", ")
+	return "the projects here are: " + strings.Join(slices.Sorted(maps.Keys(projects)), ", ")
 }
 
 func noProject(services Services) string {
@@ -225,6 +228,6 @@ func noProject(services Services) string {
 }
 
 func notFound(what string) *fault.Fault {
-	return fault.New(fault.CodePlatformNotFound, "The project may be down: containers that were taken down cannot be found; start it with docker compose up -d. Otherwise set compose_project or services.",
+	return fault.New(fault.CodePlatformNotFound, "If the project is down (docker compose down removes its containers), start it with docker compose up -d. Otherwise set compose_project or services.",
 		"%s", what)
 }

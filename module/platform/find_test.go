@@ -49,14 +49,14 @@ func TestTheProjectIsTheOneThatHasABackendAndACron(t *testing.T) {
 	}{
 		{"the only one", listed([2]string{"tower", "backend"}, [2]string{"tower", "cron"}, [2]string{"web", "nginx"}), Query{}, "tower", "", ""},
 		{"cron is not there yet", listed([2]string{"tower", "backend"}, [2]string{"other", "cron"}), Query{}, "tower", "", ""},
-		{"a cron alone is not a Platform", listed([2]string{"other", "cron"}), Query{}, "", fault.CodePlatformNotFound, "may be down"},
+		{"a cron alone is not a Platform", listed([2]string{"other", "cron"}), Query{}, "", fault.CodePlatformNotFound, "If the project is down"},
 		{"several backends without cron", listed([2]string{"b", "backend"}, [2]string{"a", "backend"}), Query{}, "", fault.CodePlatformNotFound, "a, b"},
 		{"a one-off is not a service", listed([2]string{"tower", "backend"}, [2]string{"tower", "!cron"}, [2]string{"x", "!backend"}), Query{}, "tower", "", ""},
-		{"none", listed([2]string{"web", "nginx"}), Query{}, "", fault.CodePlatformNotFound, "may be down"},
-		{"nothing at all", nil, Query{}, "", fault.CodePlatformNotFound, "may be down"},
-		{"two", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{}, "", fault.CodePlatformAmbiguous, "a, b. Name the one that is meant with compose_project."},
+		{"none", listed([2]string{"web", "nginx"}), Query{}, "", fault.CodePlatformNotFound, "If the project is down"},
+		{"nothing at all", nil, Query{}, "", fault.CodePlatformNotFound, "If the project is down"},
+		{"two", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{}, "", fault.CodePlatformAmbiguous, "a, b. Set compose_project to the right one."},
 		{"two, one named", listed([2]string{"b", "backend"}, [2]string{"b", "cron"}, [2]string{"a", "cron"}, [2]string{"a", "backend"}), Query{Project: "b"}, "b", "", ""},
-		{"the one named is not there", listed([2]string{"web", "nginx"}), Query{Project: "tower"}, "", fault.CodePlatformNotFound, `"tower"; there are: web`},
+		{"the one named is not there", listed([2]string{"web", "nginx"}), Query{Project: "tower"}, "", fault.CodePlatformNotFound, `"tower"; the projects here are: web`},
 		{"the one named has one-offs alone", listed([2]string{"tower", "!migrate"}), Query{Project: "tower"}, "", fault.CodePlatformNotFound, "there are no compose projects here"},
 	}
 	for _, test := range tests {

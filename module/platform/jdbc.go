@@ -11,16 +11,16 @@ import (
 
 const mysqlPort = 3306
 
-// parseJDBC understands jdbc:mysql://host[:port]/name[?params] and jdbc:mariadb://…, as MySQL's Connector/J and MariaDB's
-// document them, with one host. A login in the URL is not used. If it does not understand, it says why in words that quote
-// nothing, because a password may be in there.
+// parseJDBC parses jdbc:mysql://host[:port]/name[?params] and jdbc:mariadb://…, as documented for MySQL's Connector/J and MariaDB's
+// connector, with a single host. It ignores a login in the URL. If it cannot parse the URL, it returns the reason, which quotes
+// nothing because the URL may contain a password.
 func parseJDBC(text string) (proof.Database, string) {
 	rest, ok := strings.CutPrefix(text, "jdbc:mysql://")
 	if !ok {
 		rest, ok = strings.CutPrefix(text, "jdbc:mariadb://")
 	}
 	if !ok {
-		return proof.Database{}, "it does not begin with jdbc:mysql:// or jdbc:mariadb://"
+		return proof.Database{}, "it does not start with jdbc:mysql:// or jdbc:mariadb://"
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	slash := strings.LastIndexByte(rest, '/')
@@ -29,18 +29,18 @@ func parseJDBC(text string) (proof.Database, string) {
 	}
 	name, err := url.PathUnescape(rest[slash+1:])
 	if err != nil {
-		return proof.Database{}, "the name of the database is not well escaped"
+		return proof.Database{}, "the name of the database is not escaped correctly"
 	}
 	authority := rest[:slash]
-	authority = authority[strings.LastIndexByte(authority, '@')+1:] // what stands before the last @ is a login
+	authority = authority[strings.LastIndexByte(authority, '@')+1:] // the text before the last @ is a login
 	if strings.ContainsAny(authority, ",()=") {
-		return proof.Database{}, "it names several hosts, or a host in a form of its own"
+		return proof.Database{}, "it names several hosts, or a host in an unsupported form"
 	}
 	host, port, why := hostAndPort(authority)
 	if why != "" {
 		return proof.Database{}, why
 	}
-	params, _ := url.ParseQuery(query) // what it cannot read, Connector/J would not read as TLS either
+	params, _ := url.ParseQuery(query) // ignore malformed parameters, as Connector/J does
 	return proof.Database{Host: host, Port: port, Name: name, TLS: tlsOf(params)}, ""
 }
 
@@ -52,7 +52,7 @@ func hostAndPort(authority string) (host string, port int, why string) {
 		var text string
 		var err error
 		if host, text, err = net.SplitHostPort(authority); err != nil {
-			return "", 0, "its host and port are not understood"
+			return "", 0, "its host and port cannot be parsed"
 		}
 		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
 			return "", 0, "its port is not a number from 1 to 65535"
@@ -64,7 +64,8 @@ func hostAndPort(authority string) (host string, port int, why string) {
 	return host, port, ""
 }
 
-// tlsOf reads the drivers' parameters: sslMode, which wins, and the older useSSL, requireSSL and verifyServerCertificate.
+// tlsOf converts the drivers' parameters: sslMode, which takes precedence, and the older useSSL, requireSSL and
+// verifyServerCertificate.
 func tlsOf(params url.Values) string {
 	given := map[string]string{}
 	for name, values := range params {
@@ -74,7 +75,7 @@ func tlsOf(params url.Values) string {
 	case "disabled", "disable":
 		return "disabled"
 	case "verify_ca", "verify_identity", "verify-ca", "verify-full":
-		return "verify-ca" // by the system's authorities; whose name is in the certificate is not compared
+		return "verify-ca" // with the system's authorities; the name in the certificate is not compared
 	case "required", "trust":
 		return "required"
 	case "preferred":

@@ -12,15 +12,15 @@ import (
 	"github.com/docker/docker/api/types/container"
 )
 
-// Stranger is the name, if a container of that name is there and belongs to another service or project.
-func (e *Engine) Stranger(ctx context.Context, name, project, service string) (string, error) {
+// Foreign returns name if a container with that name belongs to another service or project, or else "".
+func (e *Engine) Foreign(ctx context.Context, name, project, service string) (string, error) {
 	c, err := e.inspectOne(ctx, name)
 	switch {
 	case cerrdefs.IsNotFound(err):
 		return "", nil
 	case err != nil:
 		return "", e.broken(ctx, "it does not inspect container "+name, err)
-	case strings.TrimPrefix(c.Name, "/") != name || c.Config == nil: // the Engine takes the beginning of an id as well
+	case strings.TrimPrefix(c.Name, "/") != name || c.Config == nil: // the Engine also accepts the beginning of a container ID
 		return "", nil
 	case c.Config.Labels[labelProject] == project && c.Config.Labels[labelService] == service:
 		return "", nil
@@ -28,8 +28,8 @@ func (e *Engine) Stranger(ctx context.Context, name, project, service string) (s
 	return name, nil
 }
 
-// Uses is how many bytes of memory a container uses, without the cache that the kernel can take back; 0 if that is not known.
-func (e *Engine) Uses(ctx context.Context, name string) int64 {
+// MemoryUsed returns how many bytes of memory a container uses, without reclaimable page cache, or 0 if it is not known.
+func (e *Engine) MemoryUsed(ctx context.Context, name string) int64 {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	answer, err := e.client.ContainerStatsOneShot(ctx, name)
@@ -37,21 +37,21 @@ func (e *Engine) Uses(ctx context.Context, name string) int64 {
 		return 0
 	}
 	defer func() { _ = answer.Body.Close() }()
-	var said container.StatsResponse
-	if json.NewDecoder(answer.Body).Decode(&said) != nil {
+	var stats container.StatsResponse
+	if json.NewDecoder(answer.Body).Decode(&stats) != nil {
 		return 0
 	}
-	used := said.MemoryStats.Usage
+	used := stats.MemoryStats.Usage
 	for _, cache := range []string{"inactive_file", "total_inactive_file"} { // cgroup 2, cgroup 1
-		if bytes, ok := said.MemoryStats.Stats[cache]; ok && bytes < used {
-			return int64(used - bytes) //nolint:gosec // no machine has that much
+		if bytes, ok := stats.MemoryStats.Stats[cache]; ok && bytes < used {
+			return int64(used - bytes) //nolint:gosec // no machine has that much memory
 		}
 	}
-	return int64(used) //nolint:gosec // no machine has that much
+	return int64(used) //nolint:gosec // no machine has that much memory
 }
 
-// Available is how many bytes of memory this machine has for new programs; 0 if that is not known.
-func Available() int64 {
+// MemoryAvailable returns how many bytes of memory this machine has for new programs, or 0 if it is not known.
+func MemoryAvailable() int64 {
 	file, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return 0

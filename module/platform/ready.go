@@ -19,21 +19,21 @@ import (
 
 const readyTimeout = 5 * time.Second
 
-// Ready asks the health URL once, for 5 seconds at most. 200 is ready, and 301 to https too, as the installer's reverse
-// proxy answers. Redirects are not followed, no proxy is asked, and no connection stays open.
+// Ready requests the health URL once, with a timeout of 5 seconds. Status 200 means ready, and so does a 301 to https, which the
+// installer's reverse proxy returns. It follows no redirect, uses no proxy and closes the connection.
 func Ready(ctx context.Context, address string, now func() time.Time) proof.Readiness {
 	return ask(ctx, address, now, judge)
 }
 
-// Healthy asks a backend itself, as Ready does; 200 alone is healthy.
+// Healthy is like Ready, for the health URL of a backend: only status 200 means healthy.
 func Healthy(ctx context.Context, address string, now func() time.Time) proof.Readiness {
 	return ask(ctx, address, now, func(status int, _ string) (bool, string) {
 		return status == http.StatusOK, fmt.Sprintf("status %d", status)
 	})
 }
 
-// mostOfAnswer is how much of an answer is read: service-info has some kilobytes.
-const mostOfAnswer = 1 << 20
+// maxResponse is how many bytes of a response are read; service-info has a few kilobytes.
+const maxResponse = 1 << 20
 
 func ask(ctx context.Context, address string, now func() time.Time, judge func(status int, location string) (bool, string)) (result proof.Readiness) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -41,13 +41,13 @@ func ask(ctx context.Context, address string, now func() time.Time, judge func(s
 	result.At = now()
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
-		result.Detail = "the URL is not understood; it must begin with http:// or https://"
+		result.Detail = "the URL cannot be parsed; it must start with http:// or https://"
 		return result
 	}
 	result.URL = parsed.Redacted()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
-		result.Detail = "the URL is not understood"
+		result.Detail = "the URL cannot be parsed"
 		return result
 	}
 	client := http.Client{
@@ -66,7 +66,7 @@ func ask(ctx context.Context, address string, now func() time.Time, judge func(s
 			Version string `json:"version"`
 		} `json:"serviceInfo"`
 	}
-	if json.NewDecoder(io.LimitReader(response.Body, mostOfAnswer)).Decode(&said) == nil {
+	if json.NewDecoder(io.LimitReader(response.Body, maxResponse)).Decode(&said) == nil {
 		result.Version = said.ServiceInfo.Version
 	}
 	result.Status = response.StatusCode
@@ -82,9 +82,9 @@ func judge(status int, location string) (ready bool, detail string) {
 	case status == http.StatusMovedPermanently && toHTTPS:
 		return true, "status 301 to https"
 	case status >= 300 && status < 400:
-		return false, fmt.Sprintf("status %d, a redirect that is not the one to https", status)
+		return false, fmt.Sprintf("status %d, a redirect that is not the 301 to https", status)
 	case status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
-		return false, fmt.Sprintf("status %d: the frontend answers, the backend does not yet", status)
+		return false, fmt.Sprintf("status %d: the frontend answers, but the backend does not yet", status)
 	}
 	return false, fmt.Sprintf("status %d", status)
 }
@@ -100,7 +100,7 @@ func unanswered(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "no answer: the connection was refused, nothing listens there yet"
 	case errors.As(err, &dns):
-		return "no answer: this machine does not know the host"
+		return "no answer: this machine cannot resolve the host name"
 	case errors.As(err, &certificate):
 		return "its certificate is not trusted by this machine"
 	}

@@ -92,10 +92,10 @@ func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
 		{soon, slow.URL, "within 5s"},
 		{over, slow.URL, "interrupted"},
 		{usual, cut.URL, "broke"},
-		{usual, "http://no-such-host.invalid/", "does not know the host"},
-		{usual, "localhost:8000", "must begin with http"},
-		{usual, "http://a b/", "must begin with http"},
-		{usual, "", "must begin with http"},
+		{usual, "http://no-such-host.invalid/", "cannot resolve the host name"},
+		{usual, "localhost:8000", "must start with http"},
+		{usual, "http://a b/", "must start with http"},
+		{usual, "", "must start with http"},
 	}
 	for _, test := range tests {
 		t.Run(test.says, func(t *testing.T) {
@@ -110,8 +110,8 @@ func TestWhyThereWasNoAnswerIsSaid(t *testing.T) {
 	}
 }
 
-// A proxy that answers 200 to everything, or not at all, must not speak for the Platform (case 9). Go asks for the variables
-// once in a process, so it is a process of its own; and no proxy for localhost, so the address is nobody's.
+// The answer of a proxy must not count as the Platform's answer (case 9). Go reads the proxy variables once per process, so the test runs
+// a separate process. Go uses no proxy for localhost, so the test uses an unassigned address.
 func TestNoProxyIsAskedForTheHealthOfThePlatform(t *testing.T) {
 	if os.Getenv("BEHIND_A_PROXY") != "" {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -25,10 +25,10 @@ const (
 	labelImage   = "com.docker.compose.image"
 )
 
-// Containers are the project's, as the preflight needs them.
+// Containers returns the project's containers.
 func (f Found) Containers() []preflight.Container { return f.containers }
 
-// Survey is Find for a Platform that may be down. Others are the backends and crons of other projects.
+// Survey is like Find, for a Platform that may be down. others are the backends and crons of other projects. Its errors are faults.
 func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others []preflight.Container, err error) {
 	list, err := e.list(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (e *Engine) Survey(ctx context.Context, query Query) (found Found, others [
 	return found, others, nil
 }
 
-// addFromImage looks up the environment that a container's image has of its own.
+// addFromImage adds the environment that a container gets from its image.
 func (e *Engine) addFromImage(ctx context.Context, c *preflight.Container) error {
 	if len(c.ImageIDs) == 0 {
 		return nil
@@ -71,7 +71,7 @@ func (e *Engine) addFromImage(ctx context.Context, c *preflight.Container) error
 	return nil
 }
 
-// Images gives the id of each reference; empty for one that is not on this VM.
+// Images returns the image ID of each reference, or "" for an image that is not on this VM. Its errors are faults.
 func (e *Engine) Images(ctx context.Context, references []string) (map[string]string, error) {
 	found := map[string]string{}
 	for _, reference := range references {
@@ -135,7 +135,7 @@ func split(label string) []string {
 	return strings.Split(label, ",")
 }
 
-// isAnonymous says whether the Engine made up a volume's name: 64 hexadecimal digits.
+// isAnonymous reports whether the Engine generated a volume's name: 64 hexadecimal digits.
 func isAnonymous(name string) bool {
 	return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == ""
 }
@@ -149,7 +149,8 @@ func environmentOf(entries []string) map[string]secret.Secret {
 	return environment
 }
 
-// Settings reads the Platform's own configuration, tower.yml, where it is mounted from a file of the VM.
+// Settings reads the Platform's configuration, tower.yml, if it is mounted from a file on the VM. Both maps have the path on the VM as
+// key: texts has the content, unreadable the reason why a file cannot be read.
 func Settings(containers []preflight.Container) (texts, unreadable map[string]string) {
 	texts, unreadable = map[string]string{}, map[string]string{}
 	for _, c := range containers {

@@ -3,6 +3,7 @@ package preflight
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,7 +13,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Config is what docker compose config says: the compose files with every variable, env file and path resolved.
+// Config is the output of docker compose config: the compose files with every variable, env file and path resolved.
 type Config struct {
 	Project  string
 	Services map[string]Service
@@ -23,25 +24,25 @@ type Service struct {
 	Image        string
 	Profiles     []string
 	DependsOn    []string
-	Once         bool // another service waits for its end, or nothing restarts it
-	WaitedFor    bool // another service waits for its end
+	Once         bool // a one-shot service: WaitedFor, or it has no restart policy
+	WaitedFor    bool // another service waits until it has completed
 	Replicas     int
 	AlwaysPulls  bool
-	Inherits     bool     // volumes_from: its mounts are another's as well
+	Inherits     bool     // volumes_from: it also has the mounts of other containers
 	Mounts       []Mount  // sorted by target
-	Own          []string // targets of compose's own files: secrets and configs
+	Own          []string // targets of the files that compose adds: secrets and configs
 	Environment  map[string]secret.Secret
-	Networks     []string // as the Engine names them, sorted
+	Networks     []string // the Engine's names, sorted
 	ExtraHosts   []string // host:address
 	Ports        []string // address:published->target/protocol, sorted
-	PortsUnknown bool     // a range: which port it is, the start decides
+	PortsUnknown bool     // a range of ports: the port is chosen at the start
 
 	ContainerName string // container_name
 	NetworkMode   string // network_mode
-	Fixed         bool   // an address or a name of its own on a network
+	Fixed         bool   // it has a fixed address or an alias on a network
 }
 
-// raw is compose's JSON. Versions 2.24 to 5 agree on what is used here.
+// raw is the JSON that compose prints. The fields used here are the same in versions 2.24 to 5.
 type raw struct {
 	Name              string
 	Services          map[string]rawService
@@ -63,7 +64,7 @@ type rawService struct {
 	Volumes     []struct{ Type, Source, Target string }
 	Ports       []struct {
 		HostIP    string          `json:"host_ip"`
-		Published json.RawMessage // a string, or a number
+		Published json.RawMessage // a string or a number
 		Target    int
 		Protocol  string
 	}
@@ -81,12 +82,12 @@ type rawEndpoint struct {
 
 type rawFile struct{ Source, Target string }
 
-// ParseConfig reads what docker compose config --format json printed.
+// ParseConfig parses the output of docker compose config --format json.
 func ParseConfig(text []byte) (Config, error) {
 	var said raw
 	if err := json.Unmarshal(text, &said); err != nil {
-		// The error may quote a value.
-		return Config{}, fmt.Errorf("it is not the JSON of a compose project")
+		// Drop err: it may quote a value.
+		return Config{}, errors.New("it is not the JSON of a compose project")
 	}
 	config := Config{Project: said.Name, Services: map[string]Service{}}
 	waitedFor := map[string]bool{}
@@ -110,7 +111,7 @@ func (s rawService) service(name string, of raw) Service {
 		Inherits:    len(s.VolumesFrom) > 0, Environment: map[string]secret.Secret{}, ContainerName: s.ContainerName, NetworkMode: s.NetworkMode,
 	}
 	if made.Image == "" {
-		made.Image = of.Name + "-" + name // what compose calls the image that it builds
+		made.Image = of.Name + "-" + name // compose's name for the image that it builds
 	}
 	for _, replicas := range []*int{s.Deploy.Replicas, s.Scale} {
 		if replicas != nil {
@@ -118,7 +119,7 @@ func (s rawService) service(name string, of raw) Service {
 		}
 	}
 	for name, value := range s.Environment {
-		if value != nil { // null: neither file nor caller has a value, and compose leaves it out
+		if value != nil { // null: there is no value, and compose omits the variable
 			made.Environment[name] = unescaped(*value)
 		}
 	}
@@ -181,7 +182,7 @@ func target(file rawFile) string {
 	return "/run/secrets/" + file.Source
 }
 
-// Port is a published port, in one form for compose and Engine.
+// Port formats a published port, in the same form for compose and the Engine.
 func Port(address, published, target string) string {
 	if address == "" || address == "::" {
 		address = "0.0.0.0"
@@ -189,14 +190,14 @@ func Port(address, published, target string) string {
 	return address + ":" + published + "->" + target
 }
 
-// unescaped is a value as the container has it: compose config doubles each $, so that its answer could be a compose file.
+// unescaped returns a value as the container has it. compose config doubles each $, so that its output is a valid compose file.
 func unescaped(value secret.Secret) secret.Secret {
 	return secret.New(plain(value.Reveal())) //nolint:forbidigo // it goes back into a secret
 }
 
 func plain(text string) string { return strings.ReplaceAll(text, "$$", "$") }
 
-// ParseEvents reads the lines "Container <name> <what>" of docker compose up --dry-run, as versions 2.24 to 5 write them.
+// ParseEvents parses the lines "Container <name> <action>" of docker compose up --dry-run, as versions 2.24 to 5 print them.
 func ParseEvents(text string) []Event {
 	var events []Event
 	said := regexp.MustCompile(`(?:^|\s)Container (\S+)\s+([A-Z][a-z]+)\s*$`)

@@ -10,29 +10,29 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Comparison is what compose would start, and what runs.
+// Comparison is the input of Differences: what compose would start, and what is running.
 type Comparison struct {
 	Project    string
 	Dir        string // where compose is run
-	Home       string // of the user who runs it
-	Compose    string // its version
-	All        Config // every service, whatever its profiles
-	Enabled    Config // those that a plain up starts
+	Home       string // home directory of the user who runs compose
+	Compose    string // version of Docker Compose
+	All        Config // all services, whatever their profiles
+	Enabled    Config // the services that a plain up starts
 	Containers []Container
-	Strangers  []Container // of other projects, in the roles of backend and cron or made from the same directory
-	Images     map[string]string
+	Foreign    []Container       // backends and crons of other projects, from the same directory or images
+	Images     map[string]string // image ID by reference; empty if the image is not on this VM
 	Events     []Event
-	Database   string // the container of the Platform's database, empty where it is none of the project
+	Database   string // the database's container; empty if it is not in the project
 	Before     *Before
 }
 
-// Before is what an earlier look said.
+// Before is what an earlier run saw.
 type Before struct {
 	Project string
 	Mounts  map[string][]string
 }
 
-// Differences says, a sentence each, how a start would not make the Platform that runs, and what deserves a look.
+// Differences returns, one sentence each, how the Platform after a start would differ from the one that is running, and warnings.
 func Differences(c Comparison) (differences, warnings []string) {
 	down := Down(c.Containers)
 	add := func(sentences ...string) {
@@ -54,34 +54,34 @@ func Differences(c Comparison) (differences, warnings []string) {
 		add(c.notRunning()...)
 	}
 	for _, name := range c.orphans() {
-		add(fmt.Sprintf("Service %s runs, but the compose files do not have it: a start would leave it out.", name))
+		add(fmt.Sprintf("Service %s is running, but it is not in the compose files: a start would not start it.", name))
 	}
 	add(c.missingImages()...)
 	for _, name := range slices.Sorted(maps.Keys(c.Enabled.Services)) {
 		if c.Enabled.Services[name].AlwaysPulls {
-			warnings = append(warnings, fmt.Sprintf("Service %s asks its registry for a newer image at every start (pull_policy). The outage may upgrade it.", name))
+			warnings = append(warnings, fmt.Sprintf("Service %s pulls a newer image at every start (pull_policy). The outage may upgrade it.", name))
 		}
 	}
 	return differences, warnings
 }
 
-// elsewhere: the containers were made by compose in another directory.
+// elsewhere checks whether compose created the containers in another directory.
 func (c Comparison) elsewhere() []string {
 	for _, one := range c.Containers {
 		if one.Dir != "" && one.Dir != c.Dir && one.Role.HoldsKeys() {
-			return []string{fmt.Sprintf("The Platform was started in the directory %s, not in %s. Cause: compose_dir is another directory than the one it was started in. Set compose_dir to %s.", one.Dir, c.Dir, one.Dir)}
+			return []string{fmt.Sprintf("The Platform was started in the directory %s, not in %s. Set compose_dir to %s.", one.Dir, c.Dir, one.Dir)}
 		}
 	}
 	return nil
 }
 
-// secondPlatform: another project has what a start would make once more.
+// secondPlatform checks whether a start would create a second Platform next to the one of another project.
 func (c Comparison) secondPlatform() []string {
 	if slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Role.HoldsKeys() }) {
 		return nil
 	}
 	var projects []string
-	for _, stranger := range c.Strangers {
+	for _, stranger := range c.Foreign {
 		if !slices.Contains(projects, stranger.Project) {
 			projects = append(projects, stranger.Project)
 		}
@@ -89,12 +89,12 @@ func (c Comparison) secondPlatform() []string {
 	slices.Sort(projects)
 	var said []string
 	for _, project := range projects {
-		said = append(said, fmt.Sprintf("A second Platform would start: project %s has no backend and no cron, but project %s runs them. Set compose_project to %s.", c.Project, project, project))
+		said = append(said, fmt.Sprintf("A second Platform would start: project %s has no backend and no cron, but project %s runs both. Set compose_project to %s.", c.Project, project, project))
 	}
 	return said
 }
 
-// service compares what compose would make of one service with its containers.
+// service compares a service in the compose files with its containers.
 func (c Comparison) service(name string) []string {
 	var found []string
 	say := func(sentences ...string) { found = append(found, sentences...) }
@@ -107,10 +107,10 @@ func (c Comparison) service(name string) []string {
 		say(c.mounts(one, service)...)
 		say(c.image(one, service)...)
 		if names := environment(one, service); len(names) > 0 {
-			say(fmt.Sprintf("Service %s would get another environment: %s. Cause: a pending edit of the compose file or an env file, or a variable that was set only when the Platform was started.", name, strings.Join(names, ", ")))
+			say(fmt.Sprintf("Service %s would get a different environment: %s. Cause: a pending edit of the compose file or an env file, or a variable that was set only when the Platform was started.", name, strings.Join(names, ", ")))
 		}
 		if one.Running && !service.PortsUnknown && !slices.Equal(slices.Sorted(slices.Values(one.Ports)), service.Ports) {
-			say(fmt.Sprintf("Service %s would publish other ports (%s instead of %s).", name, orNone(service.Ports), orNone(one.Ports)))
+			say(fmt.Sprintf("Service %s would publish different ports (%s instead of %s).", name, orNone(service.Ports), orNone(one.Ports)))
 		}
 		for _, event := range c.Events {
 			if event.Container == one.Name && one.Running {
@@ -120,7 +120,7 @@ func (c Comparison) service(name string) []string {
 	}
 	for _, event := range c.Events {
 		if event.Action == "Creating" && !slices.ContainsFunc(c.Containers, func(one Container) bool { return one.Name == event.Container }) && c.runs(name) && created(event.Container, name, c.Project) {
-			say(fmt.Sprintf("Service %s would get another container (%s).", name, event.Container))
+			say(fmt.Sprintf("Service %s would get an additional container (%s).", name, event.Container))
 		}
 	}
 	return found
@@ -141,11 +141,11 @@ func (c Comparison) event(action string, one Container, explained bool) []string
 	switch action {
 	case "Recreate":
 		if explained {
-			return nil // the sentences before say why
+			return nil // another sentence gives the reason
 		}
 		cause := "a pending edit of the compose files, such as another command or health check"
 		if one.Compose != "" && one.Compose != c.Compose {
-			cause = fmt.Sprintf("Docker Compose %s made it, and %s is installed now; or a pending edit of the compose files", one.Compose, c.Compose)
+			cause = fmt.Sprintf("Docker Compose %s created it, and %s is installed now; or a pending edit of the compose files", one.Compose, c.Compose)
 		}
 		return []string{fmt.Sprintf("Service %s would be recreated, with the same mounts, image, environment and ports. Cause: %s. Apply it first (docker compose up -d).", one.Service, cause)}
 	case "Stopping", "Removing":
@@ -156,16 +156,16 @@ func (c Comparison) event(action string, one Container, explained bool) []string
 
 func (c Comparison) image(one Container, service Service) []string {
 	if one.Image != service.Image {
-		return []string{fmt.Sprintf("Service %s would run another image (%s instead of %s). Apply the upgrade first, or put the old image back: a rotation is not an upgrade.", one.Service, service.Image, one.Image)}
+		return []string{fmt.Sprintf("Service %s would run a different image (%s instead of %s). A rotation is not an upgrade: apply the upgrade first, or restore the old image.", one.Service, service.Image, one.Image)}
 	}
 	now := c.Images[service.Image]
 	if now != "" && len(one.ImageIDs) > 0 && !slices.Contains(one.ImageIDs, now) {
-		return []string{fmt.Sprintf("Service %s would run another image: %s was pulled or built again since its container was made.", one.Service, service.Image)}
+		return []string{fmt.Sprintf("Service %s would run a different image: %s was pulled or built again since its container was created.", one.Service, service.Image)}
 	}
 	return nil
 }
 
-// missingImages of enabled services: a start would ask a registry for them.
+// missingImages checks whether a start would have to pull images.
 func (c Comparison) missingImages() []string {
 	var found []string
 	for _, name := range slices.Sorted(maps.Keys(c.Enabled.Services)) {
@@ -177,7 +177,7 @@ func (c Comparison) missingImages() []string {
 	return found
 }
 
-// environment names what differs, never a value.
+// environment returns the names of the variables that differ, never a value.
 func environment(one Container, service Service) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(service.Environment)) {
@@ -186,7 +186,7 @@ func environment(one Container, service Service) []string {
 		case !ok:
 			names = append(names, name+" (only in the compose files)")
 		case !has.Equal(service.Environment[name]):
-			names = append(names, name+" (another value)")
+			names = append(names, name+" (a different value)")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(one.Environment)) {
@@ -200,7 +200,7 @@ func environment(one Container, service Service) []string {
 	return names
 }
 
-// notRunning are services that a start would begin although they are not part of what runs.
+// notRunning checks for services that are not running and that a start would start.
 func (c Comparison) notRunning() []string {
 	var found []string
 	for _, name := range slices.Sorted(maps.Keys(c.Enabled.Services)) {
@@ -210,16 +210,16 @@ func (c Comparison) notRunning() []string {
 		}
 		of := slices.DeleteFunc(slices.Clone(c.Containers), func(one Container) bool { return one.Service != name })
 		through := service.Once && !slices.ContainsFunc(of, func(one Container) bool { return one.ExitCode != 0 })
-		// docker compose run --rm, with which a rotation runs migrate, leaves no container.
+		// The role runs migrate with docker compose run --rm, which leaves no container.
 		if through && (len(of) > 0 || service.WaitedFor) {
 			continue
 		}
-		found = append(found, fmt.Sprintf("Service %s is in the compose files, but does not run: a start would start it. Start it first (docker compose up -d %s), or take it out.", name, name))
+		found = append(found, fmt.Sprintf("Service %s is in the compose files but is not running, so a start would start it. Start it first (docker compose up -d %s), or remove it from the compose files.", name, name))
 	}
 	return found
 }
 
-// orphans are services that run and that a start would leave out.
+// orphans returns the running services that a start would not start.
 func (c Comparison) orphans() []string {
 	var names []string
 	for _, one := range c.Containers {
@@ -231,7 +231,7 @@ func (c Comparison) orphans() []string {
 	return names
 }
 
-// Profiles are those that are active, told by what runs: a profile counts where each service that has it has a container.
+// Profiles returns the active profiles, sorted. A profile is active if each of its services has a container.
 func Profiles(all Config, containers []Container) []string {
 	var has, lacks []string
 	for name, service := range all.Services {
@@ -248,7 +248,8 @@ func Profiles(all Config, containers []Container) []string {
 	return slices.DeleteFunc(slices.Compact(has), func(p string) bool { return slices.Contains(lacks, p) })
 }
 
-// Followers are the services that depend on a backend and hold no key: nginx, for one, keeps its address until a restart.
+// Followers returns the services, sorted, that depend on a backend and do not hold keys. Such a service may keep the backend's address
+// until it is restarted, as nginx does.
 func Followers(config Config, holders, backends []string) []string {
 	follows := map[string]bool{}
 	for changed := true; changed; {
@@ -263,7 +264,7 @@ func Followers(config Config, holders, backends []string) []string {
 	return slices.Sorted(maps.Keys(follows))
 }
 
-// Secrets are all values of the environments, to be masked in what compose says.
+// Secrets returns all values of the environments, to mask them in the output of compose.
 func (c Config) Secrets() []secret.Secret {
 	var all []secret.Secret
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {

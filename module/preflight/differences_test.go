@@ -112,14 +112,14 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 		{
 			name: "compose runs as root: $HOME is another one (V1, case 1)", edits: []string{`"/home/ec2-user/`, `"/root/`},
 			edit: func(_ *testing.T, c *Comparison) { c.Home = "/root" },
-			want: []string{"The database container ec2-user-db-1 would be recreated with another data directory (/root/.tower/db/mysql instead of /home/ec2-user/.tower/db/mysql). Cause: the compose file uses $HOME, and Docker Compose runs as a user whose home is /root. Run it as the user whose home is /home/ec2-user (of the role: seqera_crypto_rotation_compose_user).", "source of /tower.yml (/root/target/tower.yml instead of"},
+			want: []string{"The database container ec2-user-db-1 would be recreated with another data directory (/root/.tower/db/mysql instead of /home/ec2-user/.tower/db/mysql). Cause: the compose file uses $HOME, and Docker Compose runs as a user whose home is /root. Run it as the user whose home is /home/ec2-user (with the role: seqera_crypto_rotation_compose_user).", "source of /tower.yml (/root/target/tower.yml instead of"},
 		},
 		{
 			name: "$PWD is another one (V6, case 6)", edits: []string{`"/home/ec2-user/target/tower.yml"`, `"/opt/seqera/target/tower.yml"`},
 			edit: func(_ *testing.T, c *Comparison) { c.Dir, c.Home = "/opt/seqera", "/root" },
 			want: []string{"The Platform was started in the directory /home/ec2-user, not in /opt/seqera.", "Set compose_dir to /home/ec2-user."},
 		},
-		{name: "a tag that was raised and not applied (V11, case 5)", edits: []string{"x/backend:v26.1.3", "x/backend:v26.2.0"}, want: []string{"Service backend would run another image (x/backend:v26.2.0 instead of x/backend:v26.1.3).", "Service cron would run another image"}},
+		{name: "a tag that was raised and not applied (V11, case 5)", edits: []string{"x/backend:v26.1.3", "x/backend:v26.2.0"}, want: []string{"Service backend would run a different image (x/backend:v26.2.0 instead of x/backend:v26.1.3).", "Service cron would run a different image"}},
 		{
 			name: "a tag that moved", edit: func(_ *testing.T, c *Comparison) { c.Images["x/backend:v26.1.3"] = "sha256:newer" },
 			want: []string{"x/backend:v26.1.3 was pulled or built again"},
@@ -130,9 +130,9 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 		},
 		{
 			name: "an env file was edited, a variable of the shell is gone (case 4, 5)", edits: []string{`"TOWER_ENABLE_AWS_SSM": "true", "MICRONAUT_ENVIRONMENTS": "prod,redis,ha,,,"`, `"TOWER_ENABLE_AWS_SSM": "` + canary + `", "ADDED": "` + canary + `"`},
-			want: []string{"Service backend would get another environment: ADDED (only in the compose files), TOWER_ENABLE_AWS_SSM (another value), MICRONAUT_ENVIRONMENTS (only in the container)."},
+			want: []string{"Service backend would get a different environment: ADDED (only in the compose files), TOWER_ENABLE_AWS_SSM (a different value), MICRONAUT_ENVIRONMENTS (only in the container)."},
 		},
-		{name: "another port", edits: []string{`"published": "8000"`, `"published": "80"`}, want: []string{"Service frontend would publish other ports (0.0.0.0:80->8000/tcp instead of 0.0.0.0:8000->8000/tcp)."}},
+		{name: "another port", edits: []string{`"published": "8000"`, `"published": "80"`}, want: []string{"Service frontend would publish different ports (0.0.0.0:80->8000/tcp instead of 0.0.0.0:8000->8000/tcp)."}},
 		{
 			name: "a health check was edited", edit: func(_ *testing.T, c *Comparison) { c.Events = append(c.Events, Event{"ec2-user-db-1", "Recreate"}) },
 			want: []string{"Service db would be recreated, with the same mounts, image, environment and ports. Cause: a pending edit"},
@@ -141,17 +141,17 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 			name: "compose was upgraded (case 5)", edit: func(_ *testing.T, c *Comparison) {
 				c.Compose, c.Events = "5.5.0", append(c.Events, Event{"ec2-user-db-1", "Recreate"})
 			},
-			want: []string{"Cause: Docker Compose 2.40.3 made it, and 5.5.0 is installed now"},
+			want: []string{"Cause: Docker Compose 2.40.3 created it, and 5.5.0 is installed now"},
 		},
 		{
 			name: "replicas", edit: func(_ *testing.T, c *Comparison) {
 				c.Events = append(c.Events, Event{"ec2-user-frontend-1", "Removing"}, Event{"ec2-user-backend-2", "Creating"})
 			},
-			want: []string{"Container ec2-user-frontend-1 would be removed.", "Service backend would get another container (ec2-user-backend-2)."},
+			want: []string{"Container ec2-user-frontend-1 would be removed.", "Service backend would get an additional container (ec2-user-backend-2)."},
 		},
 		{
 			name: "a service was taken out", edits: []string{`"redis": {"image"`, `"cache": {"image"`},
-			want: []string{"Service redis runs, but the compose files do not have it", "Service cache is in the compose files, but does not run"},
+			want: []string{"Service redis is running, but it is not in the compose files", "Service cache is in the compose files but is not running"},
 		},
 		{
 			name: "migrate ran without leaving a container, as in a rotation", edit: func(_ *testing.T, c *Comparison) {
@@ -161,27 +161,27 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 		},
 		{
 			name: "a service was stopped by hand", edit: func(t *testing.T, c *Comparison) { t.Helper(); c.container(t, "frontend").Running = false },
-			want: []string{"Service frontend is in the compose files, but does not run"},
+			want: []string{"Service frontend is in the compose files but is not running"},
 		},
 		{name: "a second Platform (case 2)", edit: func(_ *testing.T, c *Comparison) {
 			c.Containers, c.Events, c.Project = nil, nil, "seqera"
-			c.Strangers = []Container{{Project: "other", Role: proof.RoleCron}, {Project: "other", Role: proof.RoleBackend}}
-		}, want: []string{"A second Platform would start: project seqera has no backend and no cron, but project other runs them. Set compose_project to other."}},
+			c.Foreign = []Container{{Project: "other", Role: proof.RoleCron}, {Project: "other", Role: proof.RoleBackend}}
+		}, want: []string{"A second Platform would start: project seqera has no backend and no cron, but project other runs both. Set compose_project to other."}},
 		{name: "the Platform is down"},
 		{name: "the Platform is down, and the files mount another directory than before", edits: []string{`"/home/ec2-user/`, `"/root/`}, edit: func(_ *testing.T, c *Comparison) {
 			c.Containers, c.Events = nil, nil
 			c.Before = &Before{"ec2-user", map[string][]string{"db": {"/home/ec2-user/.tower/db/mysql:/var/lib/mysql"}}}
-		}, want: []string{"Service db has other mounts than before (/root/.tower/db/mysql:/var/lib/mysql instead of /home/ec2-user/.tower/db/mysql:/var/lib/mysql)."}},
-		{name: "the project has another name than before", edit: func(_ *testing.T, c *Comparison) { c.Before = &Before{Project: "seqera"} }, want: []string{"The Platform's project was seqera, and is ec2-user now."}},
+		}, want: []string{"Service db has different mounts than before (/root/.tower/db/mysql:/var/lib/mysql instead of /home/ec2-user/.tower/db/mysql:/var/lib/mysql)."}},
+		{name: "the project has another name than before", edit: func(_ *testing.T, c *Comparison) { c.Before = &Before{Project: "seqera"} }, want: []string{"The Platform's project was seqera and is now ec2-user."}},
 		{
 			name: "the database has no mount at all", edit: func(t *testing.T, c *Comparison) {
 				t.Helper()
 				c.container(t, "db").Mounts = []Mount{{Source: strings.Repeat("0", 64), Target: "/var/lib/mysql2", Anonymous: true}, {Source: "/home/ec2-user/.tower/db/mysql", Target: "/var/lib/mysql"}}
 			},
-			want: []string{"keeps /var/lib/mysql2 in a volume without a name"},
+			want: []string{"keeps /var/lib/mysql2 in an anonymous volume"},
 		},
 		{name: "a volume of another name", edits: []string{"ec2-user_redis", "seqera_redis"}, want: []string{"Container ec2-user-redis-1 would be recreated with another source of /data (seqera_redis instead of ec2-user_redis)."}},
-		{name: "a mount more and one less", edits: []string{`"target": "/data"`, `"target": "/data2"`}, want: []string{"without its mount ec2-user_redis:/data.", "with a further mount (ec2-user_redis:/data2)."}},
+		{name: "a mount more and one less", edits: []string{`"target": "/data"`, `"target": "/data2"`}, want: []string{"without its mount ec2-user_redis:/data.", "with an additional mount (ec2-user_redis:/data2)."}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := same(t, test.edits...)
@@ -251,7 +251,7 @@ func TestARecreationThatASentenceExplainsIsNotToldTwice(t *testing.T) {
 	c.Events = []Event{{"ec2-user-frontend-1", "Recreate"}}
 	got, _ := Differences(c)
 	require.Len(t, got, 1, got)
-	assert.Contains(t, got[0], "another image")
+	assert.Contains(t, got[0], "a different image")
 }
 
 func TestAStoppedPlatformIsNoDifference(t *testing.T) {

@@ -8,14 +8,14 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-func TestServed_leavesOutWhatAHandoverMadeAndDidNotFinish(t *testing.T) {
+func TestServing_leavesOutWhatAHandoverMadeAndDidNotFinish(t *testing.T) {
 	made := func(name string, begun bool) Container {
 		return Container{Name: name, Service: "backend", Project: "tower", Role: proof.RoleBackend, Begun: begun, Running: begun}
 	}
 	old, cron := made("tower-backend-1", true), Container{Name: "tower-cron-1", Service: "cron", Project: "tower", Role: proof.RoleCron}
 	for name, test := range map[string]struct {
 		containers []Container
-		beside     []string
+		pending    []string
 	}{
 		"one":                            {[]Container{old, cron}, nil},
 		"just created":                   {[]Container{old, made("tower-backend-2", false), cron}, []string{"tower-backend-2"}},
@@ -25,40 +25,40 @@ func TestServed_leavesOutWhatAHandoverMadeAndDidNotFinish(t *testing.T) {
 		"all of them were created by up": {[]Container{made("tower-backend-1", false), made("tower-backend-2", false)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			served, beside := Served(test.containers)
+			serving, pending := Serving(test.containers)
 			var names []string
-			for _, c := range beside {
+			for _, c := range pending {
 				names = append(names, c.Name)
 			}
-			assert.Equal(t, test.beside, names)
-			assert.Len(t, served, len(test.containers)-len(names))
+			assert.Equal(t, test.pending, names)
+			assert.Len(t, serving, len(test.containers)-len(names))
 		})
 	}
 }
 
 func TestEachReasonAgainstAHandoverIsASentence(t *testing.T) {
-	able := func() Second {
-		return Second{
+	able := func() HandoverFacts {
+		return HandoverFacts{
 			Backends: []string{"backend"}, Service: Service{Replicas: 1, Networks: []string{"tower_backend"}}, Containers: []Container{{Name: "tower-backend-1", Service: "backend"}},
-			HealthURL: "http://{address}:8080/health", Uses: 900 << 20, Available: 1800 << 20,
+			HealthURL: "http://{address}:8080/health", MemoryUsed: 900 << 20, MemoryAvailable: 1800 << 20,
 		}
 	}
 	for name, test := range map[string]struct {
-		edit func(*Second)
+		edit func(*HandoverFacts)
 		says string
 	}{
-		"able":           {func(*Second) {}, ""},
-		"two services":   {func(s *Second) { s.Backends = []string{"backend", "backend2"} }, "names 2 (backend and backend2)"},
-		"two replicas":   {func(s *Second) { s.Service.Replicas = 2 }, "service backend has 2"},
-		"two containers": {func(s *Second) { s.Containers = append(s.Containers, s.Containers...) }, "service backend has 2"},
-		"container_name": {func(s *Second) { s.Service.ContainerName = "tower" }, "container_name: tower"},
-		"ports":          {func(s *Second) { s.Service.Ports = []string{"0.0.0.0:8080->8080/tcp"} }, "publishes ports of the VM (0.0.0.0:8080->8080/tcp)"},
-		"any port":       {func(s *Second) { s.Service.PortsUnknown = true }, "publishes ports of the VM (any)"},
-		"network_mode":   {func(s *Second) { s.Service.NetworkMode = "host" }, "has network_mode"},
-		"an alias":       {func(s *Second) { s.Service.Fixed = true }, "aliases or an address"},
-		"name taken":     {func(s *Second) { s.Taken = "backend" }, "is called backend"},
-		"no health URL":  {func(s *Second) { s.HealthURL = "" }, "backend_health_url is empty"},
-		"no memory":      {func(s *Second) { s.Available = 600 << 20 }, "the running one uses 900 MiB, and the VM has 600 MiB left"},
+		"able":           {func(*HandoverFacts) {}, ""},
+		"two services":   {func(s *HandoverFacts) { s.Backends = []string{"backend", "backend2"} }, "names 2 (backend and backend2)"},
+		"two replicas":   {func(s *HandoverFacts) { s.Service.Replicas = 2 }, "service backend has 2"},
+		"two containers": {func(s *HandoverFacts) { s.Containers = append(s.Containers, s.Containers...) }, "service backend has 2"},
+		"container_name": {func(s *HandoverFacts) { s.Service.ContainerName = "tower" }, "container_name: tower"},
+		"ports":          {func(s *HandoverFacts) { s.Service.Ports = []string{"0.0.0.0:8080->8080/tcp"} }, "publishes ports of the VM (0.0.0.0:8080->8080/tcp)"},
+		"any port":       {func(s *HandoverFacts) { s.Service.PortsUnknown = true }, "publishes ports of the VM (any)"},
+		"network_mode":   {func(s *HandoverFacts) { s.Service.NetworkMode = "host" }, "has network_mode"},
+		"an alias":       {func(s *HandoverFacts) { s.Service.Fixed = true }, "aliases or an address"},
+		"name taken":     {func(s *HandoverFacts) { s.NameTakenBy = "backend" }, "is called backend"},
+		"no health URL":  {func(s *HandoverFacts) { s.HealthURL = "" }, "backend_health_url is empty"},
+		"no memory":      {func(s *HandoverFacts) { s.MemoryAvailable = 600 << 20 }, "the running one uses 900 MiB, and the VM has 600 MiB left"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := able()
@@ -76,7 +76,7 @@ func TestEachReasonAgainstAHandoverIsASentence(t *testing.T) {
 	_, memory := Handover(able())
 	assert.Contains(t, memory, "assumed to need the 900 MiB")
 	unknown := able()
-	unknown.Uses = 0
+	unknown.MemoryUsed = 0
 	problems, memory := Handover(unknown)
 	assert.Empty(t, problems)
 	assert.Contains(t, memory, "is not known")

@@ -1,6 +1,6 @@
-// Package preflight judges, before an outage, whether Docker Compose would start the Platform that runs (Differences), and
-// whether that Platform can rotate (Unsuitable). It is pure: what compose said, what the Engine showed and what the backends
-// answered comes in as values, and sentences come out. No sentence holds a value of an environment.
+// Package preflight decides, before an outage, whether Docker Compose would start the same Platform that is running (Differences),
+// and whether that Platform can rotate (Unsuitable). It is pure: its input is what compose printed, the Engine showed and the backends
+// answered; its output is sentences. No sentence contains the value of an environment variable.
 package preflight
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Container is one container of the Engine, as far as it matters here.
+// Container is one container of the Engine, with the properties that preflight needs.
 type Container struct {
 	Name     string
 	Service  string
@@ -24,29 +24,29 @@ type Container struct {
 	Begun    bool // it was started at least once
 	ExitCode int
 
-	Dir      string   // where compose was run that made it
-	Files    []string // with these files
-	EnvFiles []string // and these --env-file
-	Compose  string   // the version that made it
+	Dir      string   // the directory in which compose created it
+	Files    []string // the compose files
+	EnvFiles []string // the files for --env-file
+	Compose  string   // the version of Docker Compose that created it
 
-	Image       string   // the reference
-	ImageIDs    []string // what the reference meant then
+	Image       string   // the image reference
+	ImageIDs    []string // the image IDs that the reference had when the container was created
 	Environment map[string]secret.Secret
-	FromImage   map[string]secret.Secret // of the environment, what the image brings along
+	FromImage   map[string]secret.Secret // the environment that is set in the image
 	Mounts      []Mount
 	Ports       []string // address:published->target/protocol
 	Addresses   []string
-	Networks    map[string]Attachment // on which the Engine resolves names
+	Networks    map[string]Attachment // the networks on which the Engine resolves names
 	ExtraHosts  []string              // host:address
 }
 
-// Attachment is a container's place on a network.
+// Attachment is a container's attachment to a network.
 type Attachment struct {
-	Address, Gateway string // empty unless it runs
+	Address, Gateway string // empty unless the container is running
 	Names            []string
 }
 
-// Gateway is that of the first network that has one.
+// Gateway returns the gateway of the first network that has one, or "".
 func (c Container) Gateway() string {
 	for _, network := range slices.Sorted(maps.Keys(c.Networks)) {
 		if gateway := c.Networks[network].Gateway; gateway != "" {
@@ -56,19 +56,19 @@ func (c Container) Gateway() string {
 	return ""
 }
 
-// Mount is a host path or the name of a volume, and where it is in the container.
+// Mount is a mount of a container. Source is a path on the VM or the name of a volume.
 type Mount struct {
 	Source    string
 	Target    string
-	Anonymous bool // a volume without a name: the next container gets another, empty one
+	Anonymous bool // a volume without a name: the next container gets a new, empty one
 }
 
 func (m Mount) String() string { return m.Source + ":" + m.Target }
 
-// Event is a line of docker compose up --dry-run about a container.
+// Event is a line about a container in the output of docker compose up --dry-run.
 type Event struct{ Container, Action string }
 
-// Down says whether the Platform is down, or half of it: a backend or cron is not there or does not run.
+// Down reports whether the Platform, or a part of it, is down: a backend or cron is missing or not running.
 func Down(containers []Container) bool {
 	for _, role := range []proof.Role{proof.RoleBackend, proof.RoleCron} {
 		of := slices.DeleteFunc(slices.Clone(containers), func(c Container) bool { return c.Role != role })
@@ -79,7 +79,7 @@ func Down(containers []Container) bool {
 	return false
 }
 
-// Mounts are those of each service, as source:target, sorted; anonymous volumes are left out.
+// Mounts returns the mounts by service, as source:target, sorted, without anonymous volumes.
 func Mounts(containers []Container) map[string][]string {
 	found := map[string][]string{}
 	for _, c := range containers {
@@ -100,7 +100,7 @@ func list(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// mounts compares those of one container with those that a start would give it.
+// mounts compares the mounts of a container with the mounts that a start would give it.
 func (c Comparison) mounts(one Container, service Service) []string {
 	var found []string
 	would := map[string]string{}
@@ -115,14 +115,14 @@ func (c Comparison) mounts(one Container, service Service) []string {
 		case ok:
 			found = append(found, fmt.Sprintf("%s would be recreated with another %s (%s instead of %s).%s", c.called(one), c.what(one, m.Target), source, m.Source, c.whose(source, m.Source)))
 		case m.Anonymous && one.Name == c.Database:
-			found = append(found, fmt.Sprintf("%s keeps %s in a volume without a name: after an outage the next container would get an empty one. Give it a named volume or a directory first.", c.called(one), m.Target))
+			found = append(found, fmt.Sprintf("%s keeps %s in an anonymous volume: after an outage the next container would get an empty one. Move the data to a named volume or a directory first.", c.called(one), m.Target))
 		case m.Anonymous || service.Inherits || slices.Contains(service.Own, m.Target):
 		default:
 			found = append(found, fmt.Sprintf("%s would be recreated without its mount %s.", c.called(one), m))
 		}
 	}
 	for _, target := range slices.Sorted(maps.Keys(would)) {
-		found = append(found, fmt.Sprintf("%s would be recreated with a further mount (%s:%s).", c.called(one), would[target], target))
+		found = append(found, fmt.Sprintf("%s would be recreated with an additional mount (%s:%s).", c.called(one), would[target], target))
 	}
 	return found
 }
@@ -141,7 +141,7 @@ func (c Comparison) what(one Container, target string) string {
 	return "source of " + target
 }
 
-// whose says why a path is another one: $HOME or $PWD of somebody else.
+// whose explains a difference between two paths that comes from $HOME or $PWD.
 func (c Comparison) whose(would, is string) string {
 	for _, known := range []struct{ variable, value string }{{"HOME", c.Home}, {"PWD", c.Dir}} {
 		rest, ok := strings.CutPrefix(would, known.value+"/")
@@ -153,18 +153,19 @@ func (c Comparison) whose(would, is string) string {
 			continue
 		}
 		if known.variable == "HOME" {
-			return fmt.Sprintf(" Cause: the compose file uses $HOME, and Docker Compose runs as a user whose home is %s. Run it as the user whose home is %s (of the role: seqera_crypto_rotation_compose_user).", known.value, other)
+			return fmt.Sprintf(" Cause: the compose file uses $HOME, and Docker Compose runs as a user whose home is %s. Run it as the user whose home is %s (with the role: seqera_crypto_rotation_compose_user).", known.value, other)
 		}
 		return fmt.Sprintf(" Cause: the compose file uses $PWD or a relative path, and the Platform was started in %s. Set compose_dir to %s.", other, other)
 	}
 	return ""
 }
 
-// Moved compares with what an earlier look said: the project, and the mounts of each service that both know.
+// Moved returns, one sentence each, the differences from what an earlier run saw: the project, and the mounts of the services that
+// both have.
 func Moved(before Before, project string, mounts map[string][]string) []string {
 	var found []string
 	if before.Project != "" && before.Project != project {
-		found = append(found, fmt.Sprintf("The Platform's project was %s, and is %s now.", before.Project, project))
+		found = append(found, fmt.Sprintf("The Platform's project was %s and is now %s.", before.Project, project))
 	}
 	for _, name := range slices.Sorted(maps.Keys(before.Mounts)) {
 		now, ok := mounts[name]
@@ -173,7 +174,7 @@ func Moved(before Before, project string, mounts map[string][]string) []string {
 		}
 		was := slices.Sorted(slices.Values(before.Mounts[name]))
 		if !slices.Equal(was, now) {
-			found = append(found, fmt.Sprintf("Service %s has other mounts than before (%s instead of %s).", name, orNone(now), orNone(was)))
+			found = append(found, fmt.Sprintf("Service %s has different mounts than before (%s instead of %s).", name, orNone(now), orNone(was)))
 		}
 	}
 	return found

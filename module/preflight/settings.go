@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// settings is what a scan of tower.yml finds. It is no YAML parser: it knows block mappings, dotted keys and comments.
+// settings is the result of scan, which is not a full YAML parser: it understands block mappings, dotted keys and comments.
 type settings struct {
-	names       []string // dotted, as far as the indentation tells
+	names       []string // dotted names of all settings
 	application string   // micronaut.application.name
 }
 
@@ -48,7 +48,7 @@ func scan(text string) settings {
 	return found
 }
 
-// bare is a scalar without quotes and comment.
+// bare returns a scalar without its quotes and without a comment.
 func bare(value string) string {
 	value = strings.TrimSpace(value)
 	for _, quote := range []string{`"`, "'"} {
@@ -64,7 +64,7 @@ func bare(value string) string {
 	return strings.TrimSpace(value)
 }
 
-// hyphens spells a name as Micronaut does: secretRotation and secret_rotation are secret-rotation.
+// hyphens normalizes a name as Micronaut does: secretRotation and secret_rotation become secret-rotation.
 func hyphens(name string) string {
 	return strings.ReplaceAll(strings.ToLower(regexp.MustCompile("[A-Z]").ReplaceAllString(name, "-$0")), "_", "-")
 }

@@ -12,34 +12,34 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// Facts are what the checks of Unsuitable need to know. What could not be learned is empty, and becomes a warning.
+// Facts is the input of Unsuitable. A fact that is not known is empty, and becomes a warning.
 type Facts struct {
 	App        string
-	Rotates    bool // a rotation is under way
+	Rotates    bool // a rotation is running
 	Project    string
 	Containers []Container
-	Beside     []Container // backends that do not serve yet
-	Version    string      // of GET /api/service-info; empty where it does not tell
-	Image      string      // of the backend: its tag tells where service-info does not
-	// The Platform's own configuration, by its path on the VM; why it cannot be read, likewise.
+	Pending    []Container // backends that do not serve yet; see Serving
+	Version    string      // from GET /api/service-info; empty if it does not tell
+	Image      string      // the backend's image; its tag is the version if service-info has none
+	// The content of the Platform's configuration files, and the reasons why files cannot be read, by path on the VM.
 	Settings   map[string]string
 	Unreadable map[string]string
-	// Parameters that override ours and exist; why they cannot be looked for.
-	Overriding []string
-	Unlooked   string
-	Unhealthy  map[string]string // container of a backend → why its health is bad
-	Asked      int               // how many backends were asked for their health
-	Sessions   *Sessions
+	// Existing parameters that override the rotation's parameters. OverridingUnknown is the reason why they could not be read.
+	Overriding        []string
+	OverridingUnknown string
+	Unhealthy         map[string]string // backend container → why it is not healthy
+	Asked             int               // how many backends were asked for their health
+	Sessions          *Sessions
 }
 
-// Sessions is who is connected to the Platform's database.
+// Sessions says who is connected to the Platform's database.
 type Sessions struct {
 	Database string
-	Own      string   // the host that this VM has to the database
-	Hosts    []string // of the other sessions
+	Own      string   // this VM's host, as the database sees it
+	Hosts    []string // hosts of the other sessions
 }
 
-// Verdict is what the checks found.
+// Verdict is the result of Unsuitable. Problems and Warnings are sentences.
 type Verdict struct {
 	Problems []string
 	Warnings []string
@@ -54,8 +54,8 @@ func (v *Verdict) warn(format string, args ...any) {
 	v.Warnings = append(v.Warnings, fmt.Sprintf(format, args...))
 }
 
-// check runs one check and keeps how it turned out.
-func (v *Verdict) check(name, holds string, do func()) {
+// check runs one check and adds its evidence. passed is the evidence if the check adds no problem and no warning.
+func (v *Verdict) check(name, passed string, do func()) {
 	problems, warnings := len(v.Problems), len(v.Warnings)
 	do()
 	switch {
@@ -64,25 +64,25 @@ func (v *Verdict) check(name, holds string, do func()) {
 	case len(v.Warnings) > warnings:
 		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, OK: true, Detail: strings.Join(v.Warnings[warnings:], " ")})
 	default:
-		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, OK: true, Detail: holds})
+		v.Evidence = append(v.Evidence, proof.Evidence{Check: name, OK: true, Detail: passed})
 	}
 }
 
-// Unsuitable says why this Platform cannot rotate, a sentence a reason.
+// Unsuitable returns the reasons why this Platform cannot rotate, with warnings and evidence.
 func Unsuitable(f Facts) Verdict {
 	var v Verdict
 	v.check("platform_version", "the Platform is 25.2 or later", func() { f.version(&v) })
 	v.check("reads_ssm", "backend and cron read SSM", func() { f.readsSSM(&v) })
-	v.check("no_leftovers", "no rotation setting outlives the parameters", func() { f.leftovers(&v) })
+	v.check("no_leftovers", "no rotation setting remains after the rotation's parameters are removed", func() { f.leftovers(&v) })
 	v.check("no_overrides", "no other parameter overrides those of the rotation", func() { f.overrides(&v) })
 	v.check("application_name", "the Platform's micronaut.application.name is "+f.App, func() { f.application(&v) })
-	v.check("roles", "the services' roles are those that MICRONAUT_ENVIRONMENTS says", func() { f.roles(&v) })
+	v.check("roles", "the roles of the services match MICRONAUT_ENVIRONMENTS", func() { f.roles(&v) })
 	v.check("backends_healthy", fmt.Sprintf("%d backends answered their own health check", f.Asked), func() { f.health(&v) })
 	v.check("one_host", "no session from another host uses the database", func() { f.sessions(&v) })
 	return v
 }
 
-// Rotation exists from this version on.
+// leastMajor and leastMinor are the first version that can rotate.
 const leastMajor, leastMinor = 25, 2
 
 func (f Facts) version(v *Verdict) {
@@ -93,13 +93,13 @@ func (f Facts) version(v *Verdict) {
 	major, minor, ok := release(said)
 	switch {
 	case !ok:
-		v.warn("The version of this Platform is not known: neither service-info nor the tag of %s tells it. Rotation requires %d.%d or later.", cmp.Or(f.Image, "its image"), leastMajor, leastMinor)
+		v.warn("The version of this Platform is not known: neither service-info nor the tag of %s has it. Rotation requires %d.%d or later.", cmp.Or(f.Image, "its image"), leastMajor, leastMinor)
 	case major < leastMajor || major == leastMajor && minor < leastMinor:
-		v.problem("This Platform is %s (by %s), and rotation requires %d.%d or later. Upgrade it first: an older one would lose every credential.", said, where, leastMajor, leastMinor)
+		v.problem("This Platform is version %s (according to %s), but rotation requires %d.%d or later. Upgrade it first: an older version would lose every credential.", said, where, leastMajor, leastMinor)
 	}
 }
 
-// tag is that of an image's reference, empty where it has none.
+// tag returns the tag of an image reference, or "".
 func tag(image string) string {
 	image, _, _ = strings.Cut(image, "@")
 	at := strings.LastIndexByte(image, ':')
@@ -109,7 +109,7 @@ func tag(image string) string {
 	return image[at+1:]
 }
 
-// release reads the first two numbers of a version such as v25.2.0-rc1.
+// release parses the first two numbers of a version such as v25.2.0-rc1.
 func release(text string) (major, minor int, ok bool) {
 	numbers := regexp.MustCompile(`^v?(\d{1,9})\.(\d{1,9})`).FindStringSubmatch(text)
 	if numbers == nil {
@@ -125,7 +125,7 @@ func (f Facts) holders() []Container {
 }
 
 func value(c Container, name string) string {
-	return c.Environment[name].Reveal() //nolint:forbidigo // a switch or a list of words, compared and not shown
+	return c.Environment[name].Reveal() //nolint:forbidigo // a switch or a list of words, which is compared but not shown
 }
 
 func (f Facts) readsSSM(v *Verdict) {
@@ -135,7 +135,7 @@ func (f Facts) readsSSM(v *Verdict) {
 			continue
 		}
 		if _, ok := c.Environment["TOWER_CRYPTO_SECRETKEY"]; ok {
-			v.warn("Container %s has TOWER_CRYPTO_SECRETKEY in its environment as well. SSM wins over it. It is one more copy of a key, which no rotation changes.", c.Name)
+			v.warn("Container %s also has TOWER_CRYPTO_SECRETKEY in its environment. SSM takes precedence. The variable is another copy of a key, and a rotation does not change it.", c.Name)
 		}
 	}
 }
@@ -144,33 +144,34 @@ func (f Facts) leftovers(v *Verdict) {
 	for _, c := range f.Containers {
 		for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
 			if strings.HasPrefix(name, "TOWER_SECRET_ROTATION_") {
-				v.problem("Container %s has %s in its environment, which outlives the rotation's parameters. Remove it (tower.env), then recreate the container.", c.Name, name)
+				v.problem("Container %s has %s in its environment, which would remain after the rotation's parameters are removed. Remove it (tower.env), then recreate the container.", c.Name, name)
 			}
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.Settings)) {
 		for _, name := range scan(f.Settings[path]).names {
 			if strings.Contains(hyphens(name), "secret-rotation") {
-				v.problem("%s has %s, which outlives the rotation's parameters. Remove it, then restart backend and cron.", path, name)
+				v.problem("%s has %s, which would remain after the rotation's parameters are removed. Remove it, then restart backend and cron.", path, name)
 				break
 			}
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.Unreadable)) {
-		v.warn("The Platform's settings %s cannot be read (%s), so no leftover of a rotation is found there.", path, f.Unreadable[path])
+		v.warn("The Platform's settings %s cannot be read (%s), so they were not checked for leftovers of a rotation.", path, f.Unreadable[path])
 	}
 }
 
 func (f Facts) overrides(v *Verdict) {
 	for _, name := range f.Overriding {
-		v.problem("The SSM parameter %s overrides the rotation's. Delete it, or give the rotation its value: the Platform would keep using it.", name)
+		v.problem("The SSM parameter %s overrides a parameter of the rotation, so the Platform would keep using its value. Delete it, or use its value for the rotation.", name)
 	}
-	if f.Unlooked != "" {
-		v.warn("Parameters that would override the rotation's cannot be looked for: %s", f.Unlooked)
+	if f.OverridingUnknown != "" {
+		v.warn("It was not checked whether other parameters override those of the rotation: %s", f.OverridingUnknown)
 	}
 }
 
-// Overriding are the names that Micronaut prefers to ours, such as /config/<app>_<environment>/…, or takes for the same (a.b.c).
+// Overriding returns the names of the parameters that would override ours: Micronaut prefers /config/<app>_<environment>/…, and it
+// reads the name a.b.c as a/b/c.
 func Overriding(containers []Container, configPrefix string, ours []string) []string {
 	environments := map[string]bool{}
 	for _, c := range containers {
@@ -195,7 +196,7 @@ func Overriding(containers []Container, configPrefix string, ours []string) []st
 	return names
 }
 
-// micronaut are the names in MICRONAUT_ENVIRONMENTS; the installer's list ends with commas.
+// micronaut returns the names in MICRONAUT_ENVIRONMENTS. The installer's list ends with commas.
 func micronaut(c Container) []string {
 	var names []string
 	for name := range strings.SplitSeq(value(c, "MICRONAUT_ENVIRONMENTS"), ",") {
@@ -216,9 +217,9 @@ func (f Facts) application(v *Verdict) {
 		}
 		switch {
 		case name == "" || strings.Contains(name, "${"):
-			v.warn("The application name of container %s is not known, so it is not compared with app_name.", c.Name)
+			v.warn("The application name of container %s is not known, so it was not compared with app_name.", c.Name)
 		case name != f.App:
-			v.problem("Container %s has the application name %s (by %s), and app_name is %s: it reads other parameters. Set app_name to %s.", c.Name, name, where, f.App, name)
+			v.problem("Container %s has the application name %s (from %s), but app_name is %s, so the container reads other parameters. Set app_name to %s.", c.Name, name, where, f.App, name)
 		}
 	}
 }
@@ -234,44 +235,44 @@ func (f Facts) roles(v *Verdict) {
 		switch {
 		case c.Role == proof.RoleOther:
 			if len(environments) > 0 && slices.ContainsFunc(slices.Collect(maps.Keys(c.Environment)), func(name string) bool { return strings.HasPrefix(name, "TOWER_") }) {
-				v.problem("Container %s is one of the Platform's (it has TOWER settings and MICRONAUT_ENVIRONMENTS), and the option services does not name its service %s. Name it under backends or cron.", c.Name, c.Service)
+				v.problem("Container %s belongs to the Platform (it has TOWER settings and MICRONAUT_ENVIRONMENTS), but the option services does not name its service %s. Add it to backends or cron.", c.Name, c.Service)
 			}
 		case c.Role != proof.RoleCron && c.Role != proof.RoleBackend:
 		case len(environments) == 0:
-			v.warn("Container %s has no MICRONAUT_ENVIRONMENTS, so its role is told by the name of its service alone.", c.Name)
+			v.warn("Container %s has no MICRONAUT_ENVIRONMENTS, so its role is known only from the name of its service.", c.Name)
 		case c.Role == proof.RoleCron && (!cron || ha):
-			v.problem("Service %s is named as cron, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
+			v.problem("The option services names %s as cron, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
 		case c.Role == proof.RoleBackend && (cron || !ha):
-			v.problem("Service %s is named as a backend, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
+			v.problem("The option services names %s as a backend, but MICRONAUT_ENVIRONMENTS of container %s says otherwise (%s). Correct the option services.", c.Service, c.Name, strings.Join(environments, ","))
 		}
 	}
 	if len(crons) > 1 {
-		v.problem("There are %d cron containers (%s), and the Platform allows one. Stop all but one.", len(crons), list(crons))
+		v.problem("There are %d cron containers (%s), but the Platform allows only one. Stop the others.", len(crons), list(crons))
 	}
 }
 
 func (f Facts) health(v *Verdict) {
 	for _, name := range slices.Sorted(maps.Keys(f.Unhealthy)) {
 		if f.Rotates {
-			v.warn("Backend %s is not healthy: %s. The rotation is under way and goes on all the same: it may be what restarts it.", name, f.Unhealthy[name])
+			v.warn("Backend %s is not healthy: %s. The running rotation continues, because it may restart the backend.", name, f.Unhealthy[name])
 			continue
 		}
 		v.problem("Backend %s is not healthy: %s. Fix it, then rotate.", name, f.Unhealthy[name])
 	}
 	if f.Asked == 0 && len(f.Unhealthy) == 0 {
-		v.warn("No backend was asked for its own health.")
+		v.warn("The health of the backends was not checked one by one.")
 	}
 }
 
-// sessions looks for hosts that are neither this VM nor one of the project's containers.
+// sessions checks for hosts that are neither this VM nor a container of the project.
 func (f Facts) sessions(v *Verdict) {
 	if f.Sessions == nil {
-		v.warn("Who else uses the database is not known.")
+		v.warn("It is not known who else uses the database.")
 		return
 	}
 	known := []string{"localhost", "127.0.0.1", "::1", f.Sessions.Own}
 	var names []string
-	for _, c := range slices.Concat(f.Containers, f.Beside) {
+	for _, c := range slices.Concat(f.Containers, f.Pending) {
 		known, names = append(known, c.Addresses...), append(names, c.Name)
 	}
 	var strange []string

@@ -53,34 +53,34 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 		warnings []string
 	}{
 		{name: "able", edit: func(*Facts) {}},
-		{name: "before 25.2 (V13)", edit: func(f *Facts) { f.Version = "25.1.5" }, problems: []string{"This Platform is 25.1.5 (by service-info), and rotation requires 25.2 or later."}},
-		{name: "before 25.2, by the tag", edit: func(f *Facts) { f.Version, f.Image = "", "cr.seqera.io:443/x/backend:v24.2.3" }, problems: []string{"24.2.3 (by the tag of cr.seqera.io:443/x/backend:v24.2.3)"}},
+		{name: "before 25.2 (V13)", edit: func(f *Facts) { f.Version = "25.1.5" }, problems: []string{"This Platform is version 25.1.5 (according to service-info), but rotation requires 25.2 or later."}},
+		{name: "before 25.2, by the tag", edit: func(f *Facts) { f.Version, f.Image = "", "cr.seqera.io:443/x/backend:v24.2.3" }, problems: []string{"24.2.3 (according to the tag of cr.seqera.io:443/x/backend:v24.2.3)"}},
 		{name: "25.2 itself", edit: func(f *Facts) { f.Version = "25.2.0-rc1" }},
 		{name: "by digest (V13)", edit: func(f *Facts) { f.Version, f.Image = "", "cr.seqera.io:443/x/backend@sha256:0" }, warnings: []string{"The version of this Platform is not known"}},
 		{name: "a word for a tag", edit: func(f *Facts) { f.Version, f.Image = "", "x/backend:latest" }, warnings: []string{"not known"}},
 		{name: "SSM is off (V6a, case 10)", edit: unset(0, "TOWER_ENABLE_AWS_SSM"), problems: []string{"Container ec2-user-backend-1 does not read SSM"}},
 		{name: "cron alone has SSM off", edit: set(1, "TOWER_ENABLE_AWS_SSM=false"), problems: []string{"Container ec2-user-cron-1 does not read SSM"}},
-		{name: "a key next to SSM (V6b)", edit: set(0, "TOWER_CRYPTO_SECRETKEY="+canary), warnings: []string{"has TOWER_CRYPTO_SECRETKEY in its environment as well"}},
+		{name: "a key next to SSM (V6b)", edit: set(0, "TOWER_CRYPTO_SECRETKEY="+canary), warnings: []string{"also has TOWER_CRYPTO_SECRETKEY in its environment"}},
 		{name: "leftover in the environment (V6c)", edit: set(1, "TOWER_SECRET_ROTATION_ENABLED="+canary), problems: []string{"Container ec2-user-cron-1 has TOWER_SECRET_ROTATION_ENABLED in its environment"}},
 		{name: "leftover in tower.yml", edit: func(f *Facts) {
 			f.Settings[towerYML] += "tower:\n  secret-rotation:\n    enabled: true\n"
-		}, problems: []string{towerYML + " has tower.secret-rotation, which outlives"}},
+		}, problems: []string{towerYML + " has tower.secret-rotation, which would remain"}},
 		{name: "leftover in tower.yml, in camel case", edit: func(f *Facts) { f.Settings[towerYML] += "tower.secretRotation.previousKey: x\n" }, problems: []string{"has tower.secretRotation.previousKey"}},
-		{name: "leftover in tower.yml, in flow style", edit: func(f *Facts) { f.Settings[towerYML] += "tower: {secret-rotation: {enabled: true}}\n" }, problems: []string{"which outlives"}},
+		{name: "leftover in tower.yml, in flow style", edit: func(f *Facts) { f.Settings[towerYML] += "tower: {secret-rotation: {enabled: true}}\n" }, problems: []string{"which would remain"}},
 		{name: "a comment is no leftover", edit: func(f *Facts) { f.Settings[towerYML] += "tower:\n  # secret-rotation:\n  x: 1 # secret-rotation: 2\n" }},
 		{name: "tower.yml is not readable", edit: func(f *Facts) {
 			f.Settings, f.Unreadable = nil, map[string]string{towerYML: "permission denied"}
 		}, warnings: []string{"cannot be read (permission denied)", "The application name of container ec2-user-backend-1 is not known"}},
-		{name: "a parameter that overrides (O9, case 27)", edit: func(f *Facts) { f.Overriding = []string{"/config/tower-template_prod/tower/crypto/secretKey"} }, problems: []string{"The SSM parameter /config/tower-template_prod/tower/crypto/secretKey overrides the rotation's."}},
-		{name: "overrides cannot be looked for", edit: func(f *Facts) { f.Unlooked = "ssm:GetParameters is not allowed." }, warnings: []string{"cannot be looked for"}},
-		{name: "another application", edit: func(f *Facts) { f.App = "tower" }, problems: []string{"has the application name tower-template (by " + towerYML + "), and app_name is tower: it reads other parameters. Set app_name to tower-template.", "Container ec2-user-cron-1 has the application name"}},
-		{name: "another application, by the environment", edit: set(1, "MICRONAUT_APPLICATION_NAME=other"), problems: []string{"Container ec2-user-cron-1 has the application name other (by MICRONAUT_APPLICATION_NAME)"}},
+		{name: "a parameter that overrides (O9, case 27)", edit: func(f *Facts) { f.Overriding = []string{"/config/tower-template_prod/tower/crypto/secretKey"} }, problems: []string{"The SSM parameter /config/tower-template_prod/tower/crypto/secretKey overrides a parameter of the rotation"}},
+		{name: "overrides cannot be looked for", edit: func(f *Facts) { f.OverridingUnknown = "ssm:GetParameters is not allowed." }, warnings: []string{"It was not checked whether other parameters override"}},
+		{name: "another application", edit: func(f *Facts) { f.App = "tower" }, problems: []string{"has the application name tower-template (from " + towerYML + "), but app_name is tower, so the container reads other parameters. Set app_name to tower-template.", "Container ec2-user-cron-1 has the application name"}},
+		{name: "another application, by the environment", edit: set(1, "MICRONAUT_APPLICATION_NAME=other"), problems: []string{"Container ec2-user-cron-1 has the application name other (from MICRONAUT_APPLICATION_NAME)"}},
 		{name: "a name with a placeholder", edit: func(f *Facts) { f.Settings[towerYML] = "micronaut.application.name: ${NAME:tower}\n" }, warnings: []string{"is not known"}},
 		{name: "names exchanged (V12)", edit: func(f *Facts) {
 			f.Containers[0].Role, f.Containers[1].Role = proof.RoleCron, proof.RoleBackend
-		}, problems: []string{"Service backend is named as cron", "Service cron is named as a backend"}},
-		{name: "cron in the env file of both", edit: set(0, "MICRONAUT_ENVIRONMENTS=prod,ha,cron"), problems: []string{"Service backend is named as a backend"}},
-		{name: "no environments", edit: unset(0, "MICRONAUT_ENVIRONMENTS"), warnings: []string{"its role is told by the name of its service alone"}},
+		}, problems: []string{"names backend as cron", "names cron as a backend"}},
+		{name: "cron in the env file of both", edit: set(0, "MICRONAUT_ENVIRONMENTS=prod,ha,cron"), problems: []string{"names backend as a backend"}},
+		{name: "no environments", edit: unset(0, "MICRONAUT_ENVIRONMENTS"), warnings: []string{"its role is known only from the name of its service"}},
 		{name: "a second cron", edit: func(f *Facts) {
 			second := f.Containers[1]
 			second.Name = "ec2-user-cron-2"
@@ -90,18 +90,18 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 			f.Containers = append(f.Containers, holder("tower-api", proof.RoleOther, "MICRONAUT_ENVIRONMENTS=prod,redis,ha"))
 		}, problems: []string{"does not name its service tower-api"}},
 		{name: "an unhealthy backend", edit: func(f *Facts) { f.Unhealthy = map[string]string{"ec2-user-backend-1": "status 503"} }, problems: []string{"Backend ec2-user-backend-1 is not healthy: status 503."}},
-		{name: "no backend was asked", edit: func(f *Facts) { f.Asked = 0 }, warnings: []string{"No backend was asked"}},
+		{name: "no backend was asked", edit: func(f *Facts) { f.Asked = 0 }, warnings: []string{"The health of the backends was not checked"}},
 		{name: "a session from elsewhere", edit: func(f *Facts) { f.Sessions.Hosts = []string{"172.18.0.5", "10.0.0.9"} }, problems: []string{"The database db:3306/tower has sessions from other hosts (10.0.0.9)."}},
 		{
 			name: "a backend that is not healthy while a rotation is under way", edit: func(f *Facts) {
 				f.Rotates, f.Unhealthy = true, map[string]string{"app-backend-1": "status 503"}
 			},
-			warnings: []string{"Backend app-backend-1 is not healthy: status 503. The rotation is under way and goes on all the same"},
+			warnings: []string{"Backend app-backend-1 is not healthy: status 503. The running rotation continues"},
 		},
 		{name: "sessions by name", edit: func(f *Facts) {
 			f.Sessions.Hosts = []string{"ec2-user-backend-1.ec2-user_backend", "localhost", "172.18.0.1"}
 		}},
-		{name: "sessions that nobody saw", edit: func(f *Facts) { f.Sessions = nil }, warnings: []string{"Who else uses the database is not known."}},
+		{name: "sessions that nobody saw", edit: func(f *Facts) { f.Sessions = nil }, warnings: []string{"It is not known who else uses the database."}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			facts := able()

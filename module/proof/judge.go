@@ -9,27 +9,27 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Asked is what is asked of the judge, from the options.
+// Asked holds the options that the judge needs.
 type Asked struct {
 	App             string
 	RotationID      string
 	Verify          []Verify  // empty: VerifyDatabase
-	Accept          []string  // ids of records that may stay unreadable if the baseline says that they were
-	AttestedBy      string    // who looked, for VerifyAttested
-	BackendsReadyAt time.Time // when the role saw the backends ready; zero when not known
-	Tool            string    // the tool's version, for the proof
+	Accept          []string  // IDs of records that may stay unreadable if they already were in the baseline
+	AttestedBy      string    // the person who looked, for VerifyAttested
+	BackendsReadyAt time.Time // when the role saw the backends ready; zero if not known
+	Tool            string    // version of this tool, for the proof
 }
 
 // Verify is a way to prove that a rotation is complete.
 type Verify string
 
-// The ways of the option verify, the strongest first.
+// The values of the option verify, the strongest first.
 const (
 	VerifyDatabase Verify = "database" // every record was read and opened
 	VerifyAttested Verify = "attested" // a named person looked at the Encryption tab
 )
 
-// Verdict is what one look says of the rotation. It is complete if there is a Proof.
+// Verdict is the judgment of one observation. The rotation is complete if there is a Proof.
 type Verdict struct {
 	Current, Previous secret.Fingerprint
 	Checks            []Check
@@ -39,13 +39,13 @@ type Verdict struct {
 	Progress          *Progress
 	Started           bool // backends and cron run with both keys, in the right order
 	Proof             *Proof
-	// Pending is not nil while what is asked for is not there yet but may still come.
+	// Pending is not nil while the rotation is not complete but may still complete.
 	Pending *fault.Fault
-	// Unconfirmed: the counts say that it is complete, but they are not of one instant: read all once more.
+	// Unconfirmed: the counts say that the rotation is complete, but they are not from a single snapshot. Scan again.
 	Unconfirmed bool
 }
 
-// Check is one line of a verdict; a result shows it as a step.
+// Check is one line of a verdict. A result shows it as a step.
 type Check struct {
 	Action string `json:"action"`
 	Target string `json:"target"`
@@ -69,16 +69,16 @@ type Progress struct {
 	Orphaned   int     `json:"orphaned"`
 	Rewritten  int     `json:"rewritten"`
 	Percent    float64 `json:"percent"`
-	ETASeconds *int    `json:"eta_seconds"` // nil while no rate is known
+	ETASeconds *int    `json:"eta_seconds"` // nil while the rate is not known
 }
 
-// Judge makes the checks in order. What may still come is Pending; what waiting cannot put right is a fault.
+// Judge makes the checks in order. If waiting may help, the verdict is Pending; if waiting cannot help, Judge returns a fault.
 func Judge(o Observed, asked Asked, prints Fingerprinter) (Verdict, error) {
 	if err := o.Parameters.ready(prints); err != nil {
 		return Verdict{}, err
 	}
 	if o.Platform == nil {
-		return Verdict{}, &fault.Fault{Code: fault.CodePlatformNotFound, What: "The Platform's containers were not looked at."}
+		return Verdict{}, &fault.Fault{Code: fault.CodePlatformNotFound, What: "The Platform's containers were not observed."}
 	}
 	if len(asked.Verify) == 0 {
 		asked.Verify = []Verify{VerifyDatabase}
@@ -91,9 +91,9 @@ func Judge(o Observed, asked Asked, prints Fingerprinter) (Verdict, error) {
 	v := Verdict{
 		Current: current, Previous: previous,
 		Checks: []Check{
-			{Action: "check_parameters", Target: o.Parameters.Switch.Name, Reason: "both keys and the switch must be there before anything starts", Done: true},
+			{Action: "check_parameters", Target: o.Parameters.Switch.Name, Reason: "both keys and the switch must exist before anything starts", Done: true},
 			{Action: "check_backends", Target: project, Reason: "all backends must run with both keys before cron starts"},
-			{Action: "check_cron", Target: project, Reason: "rotation runs inside cron, at its start"},
+			{Action: "check_cron", Target: project, Reason: "cron re-encrypts the records when it starts"},
 			{Action: "prove_records", Target: database, Reason: proves(asked)},
 		},
 		Evidence: []Evidence{{Check: "parameters", OK: true, Detail: fmt.Sprintf("current %s, previous %s, switch on; last changed %s", current, previous, stamp(o.changed()))}},
@@ -118,14 +118,14 @@ func Judge(o Observed, asked Asked, prints Fingerprinter) (Verdict, error) {
 	return v, err
 }
 
-// pend puts off the verdict. What is pending comes with a sentence on the keys once it becomes a failure.
+// pend makes the verdict pending. keys is a sentence about the keys, which is shown if the pending fault becomes an error.
 func (v *Verdict) pend(pending *fault.Fault, keys string) {
 	v.Msg = pending.What
 	pending.What += " " + keys
 	v.Pending = pending
 }
 
-// prove wants every way that was asked for to say that the rotation is complete.
+// prove makes the proof if every way in asked.Verify confirms that the rotation is complete.
 func (v *Verdict) prove(o Observed, asked Asked, prints Fingerprinter) error {
 	proof := &Proof{
 		Format: Format, App: asked.App, RotationID: asked.RotationID, Previous: v.Previous, Current: v.Current,
@@ -158,10 +158,10 @@ func proves(asked Asked) string {
 	return fmt.Sprintf("completion is taken from %q, which is weaker than opening every record", asked.Verify)
 }
 
-// provedByPerson takes somebody's word.
+// provedByPerson relies on the word of a person.
 func (v *Verdict) provedByPerson(_ Observed, asked Asked, proof *Proof) (string, error) {
-	v.Evidence = append(v.Evidence, Evidence{Check: "attested", OK: true, Detail: asked.AttestedBy + " attests that the Encryption tab shows no record that is left"})
-	v.Warnings = append(v.Warnings, "Completion is attested by "+asked.AttestedBy+", who looked at the Encryption tab: it is weaker than opening every record.")
+	v.Evidence = append(v.Evidence, Evidence{Check: "attested", OK: true, Detail: asked.AttestedBy + " attests that the Encryption tab shows no record left to re-encrypt"})
+	v.Warnings = append(v.Warnings, "Completion is attested by "+asked.AttestedBy+", who checked the Encryption tab. This is weaker than opening every record.")
 	proof.AttestedBy = asked.AttestedBy
-	return fmt.Sprintf(" %s attests that it is complete.", asked.AttestedBy), nil
+	return fmt.Sprintf(" %s attests that the rotation is complete.", asked.AttestedBy), nil
 }

@@ -30,12 +30,12 @@ func TestRecordsThatWereUnreadableBeforeArePassedOverByNameAndNoOthers(t *testin
 		{
 			name: "named and unreadable before", records: lost(Unread{ID: "a", Before: true}, Unread{ID: "b", Before: true, Changed: true}), accept: []string{"b", "a", "unheard of"},
 			reasons: []string{
-				"unreadable before the rotation, and unchanged since; skipped by accept_unreadable",
+				"unreadable before the rotation and unchanged since; skipped by accept_unreadable",
 				"unreadable before the rotation, changed since and still unreadable; skipped by accept_unreadable",
 			},
 		},
-		{name: "unreadable before but not named", records: lost(Unread{ID: "a", Before: true}), code: fault.CodeRecordsUnreadable, words: []string{"unreadable before the rotation already: a", "accept_unreadable"}},
-		{name: "named but readable before", records: lost(Unread{ID: "a"}), accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"readable before the rotation, or did not exist: a", "skips no record that was not unreadable in the baseline"}},
+		{name: "unreadable before but not named", records: lost(Unread{ID: "a", Before: true}), code: fault.CodeRecordsUnreadable, words: []string{"already unreadable before the rotation: a", "accept_unreadable"}},
+		{name: "named but readable before", records: lost(Unread{ID: "a"}), accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"readable before the rotation or did not exist: a", "skips only records that were already unreadable in the baseline"}},
 		{name: "one of each", records: lost(Unread{ID: "a", Before: true}, Unread{ID: "b"}), accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"2 of 5", "did not exist: b"}},
 		{name: "named, without a baseline", records: &Records{Exact: true, Total: 1, Unreadable: 1, Unread: []Unread{{ID: "a"}}}, accept: []string{"a"}, code: fault.CodeRecordsUnreadable, words: []string{"no baseline"}},
 		{name: "more than are judged one by one", records: &Records{Exact: true, Total: 3, Current: 1, Unreadable: 2, Unread: []Unread{{ID: "a", Before: true}}, Before: before}, accept: []string{"a"}, code: fault.CodeWaitTimeout},
@@ -77,7 +77,7 @@ func TestALostBaselineStopsNothingThatDoesNotNeedIt(t *testing.T) {
 	}{
 		{"all under the new key", &Records{Exact: true, Total: 5, Current: 5}, "", ""},
 		{"one of no credential", &Records{Exact: true, Total: 5, Current: 4, Orphaned: 1}, fault.CodeBaselineMissing, "the records of it are lost."},
-		{"an unreadable one", &Records{Exact: true, Total: 5, Current: 4, Unreadable: 1, Unread: []Unread{{ID: "a"}}}, fault.CodeRecordsUnreadable, "no baseline that tells"},
+		{"an unreadable one", &Records{Exact: true, Total: 5, Current: 4, Unreadable: 1, Unread: []Unread{{ID: "a"}}}, fault.CodeRecordsUnreadable, "there is no baseline"},
 		{"fewer than half of its number", &Records{Exact: true, Total: 2, Current: 2, Database: "db:3306/tower"}, fault.CodeRecordsMissing, "db:3306/tower has 2 encrypted records, fewer than half of the 5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestNothingProvesThatRecordsAreUntouchedThatMayNotBe(t *testing.T) {
 		records Records
 		why     string
 	}{
-		"one under the new key":          {Records{Exact: true, Total: 3, Previous: 2, Current: 1}, "1 of 3 records are under the new key"},
+		"one under the new key":          {Records{Exact: true, Total: 3, Previous: 2, Current: 1}, "1 of 3 records are already under the new key"},
 		"not of one instant":             {Records{Total: 3, Previous: 3}, "changed while"},
 		"none at all":                    {Records{Exact: true, Database: "db:3306/tower"}, "db:3306/tower has no encrypted records"},
 		"few of those of before":         {Records{Exact: true, Total: 1, Previous: 1, Before: before}, "fewer than half of the 3"},

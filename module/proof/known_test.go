@@ -14,9 +14,9 @@ func TestAnEmptyOrNearlyEmptyDatabaseIsTakenForAnotherOne(t *testing.T) {
 		known []Known
 		says  string
 	}{
-		{"none, and nothing is known", 0, nil, "The database db:3306/tower has no encrypted records (tw_secret is empty), and of none nothing can be proved."},
-		{"none, and there never were any", 0, []Known{{0, "the baseline of noon"}}, "The database db:3306/tower has no encrypted records (tw_secret is empty), and of none nothing can be proved."},
-		{"none of a hundred", 0, []Known{baseline}, "The database db:3306/tower has no encrypted records (tw_secret is empty), and of none nothing can be proved; the baseline of noon has 100."},
+		{"none, and nothing is known", 0, nil, "The database db:3306/tower has no encrypted records (tw_secret is empty), so nothing can be proved."},
+		{"none, and there never were any", 0, []Known{{0, "the baseline of noon"}}, "The database db:3306/tower has no encrypted records (tw_secret is empty), so nothing can be proved."},
+		{"none of a hundred", 0, []Known{baseline}, "The database db:3306/tower has no encrypted records (tw_secret is empty), so nothing can be proved; the baseline of noon has 100."},
 		{"one, and nothing is known", 1, nil, ""},
 		{"half", 50, []Known{baseline, last}, ""},
 		{"fewer than half", 49, []Known{last, baseline}, "The database db:3306/tower has 49 encrypted records, fewer than half of the 100 that the baseline of noon has."},

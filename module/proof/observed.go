@@ -7,21 +7,22 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Fingerprinter derives from a key what may be published or binds a document to it; *secret.Fingerprinter does, slowly.
+// Fingerprinter derives fingerprints and MAC keys from crypto keys. *secret.Fingerprinter implements it; each call may take tens of
+// milliseconds.
 type Fingerprinter interface {
 	Of(key secret.Secret) secret.Fingerprint
 	MACKey(key secret.Secret, app string) []byte
 }
 
-// Observed is what the VM shows. Parts that nobody looked at are nil or zero, and the verdict says so rather than guessing.
+// Observed is what was observed on the VM. Parts that were not observed are nil or zero; the verdict says so and does not guess.
 type Observed struct {
 	Now        time.Time
 	Parameters Parameters
 	Platform   *Platform
 	Records    *Records
 
-	BaselineLost string  // a sentence that says why there is no baseline although one was asked for
-	Known        []Known // how many records there were before, also where the baseline itself is lost
+	BaselineLost string  // a sentence that says why the given baseline cannot be used
+	Known        []Known // how many records there were before, even if the baseline itself is lost
 }
 
 // Names are the standalone SSM parameters (Seqera's configuration overview; the installer's 005_parameter_store.tf).
@@ -33,7 +34,7 @@ type Names struct {
 	ChunkSize      string // <config_prefix>/tower/secret-rotation/chunk-size
 }
 
-// NamesBelow derives the names from the option config_prefix.
+// NamesBelow returns the names for a config_prefix.
 func NamesBelow(configPrefix string) Names {
 	return Names{
 		Current:        configPrefix + "/tower/crypto/secretKey",
@@ -44,16 +45,16 @@ func NamesBelow(configPrefix string) Names {
 	}
 }
 
-// Parameters are the standalone parameters that a backend reads at its start.
+// Parameters are the standalone parameters that a backend reads when it starts.
 type Parameters struct {
 	Current  Parameter
 	Previous Parameter
 	Switch   Parameter
 
-	Ahead time.Duration // how far SSM's clock is ahead of this machine's, to a second; see Modified
+	Ahead time.Duration // how far SSM's clock is ahead of this machine's, within a second; it applies to Modified
 }
 
-// Parameter is one SSM parameter as GetParameters shows it.
+// Parameter is one SSM parameter, as GetParameters returns it.
 type Parameter struct {
 	Name     string
 	Exists   bool
@@ -63,16 +64,16 @@ type Parameter struct {
 	Modified time.Time
 }
 
-// Secure refuses a parameter that should be encrypted and is not.
+// Secure returns a fault if the parameter exists and is not a SecureString.
 func (p Parameter) Secure() error {
 	if !p.Exists || p.Type == "SecureString" {
 		return nil
 	}
-	return fault.New(fault.CodeNotSecureString, "Recreate it as a SecureString, as the installer does; its value has been stored in clear.",
+	return fault.New(fault.CodeNotSecureString, "Recreate it as a SecureString, as the installer does. Its value has been stored in clear text.",
 		"%s", "SSM parameter "+p.Name+" is a "+p.Type+", not a SecureString.")
 }
 
-// On reports whether the parameter is a switch that is on.
+// On reports whether the value is "true".
 func (p Parameter) On() bool { return p.Value.Reveal() == "true" }
 
 // Role is what a compose service is to a rotation.
@@ -86,10 +87,10 @@ const (
 	RoleOther   Role = "other"
 )
 
-// HoldsKeys says whether services of this role read the keys.
+// HoldsKeys reports whether services of this role read the keys.
 func (r Role) HoldsKeys() bool { return r == RoleBackend || r == RoleCron }
 
-// Platform is what the Docker Engine and the health URLs say of one compose project.
+// Platform is the state of a compose project, from the Docker Engine and the health URLs.
 type Platform struct {
 	Project   string              `json:"project"`
 	Services  []Service           `json:"services"`
@@ -97,33 +98,33 @@ type Platform struct {
 	Readiness Readiness           `json:"readiness"`
 }
 
-// Service is one container of the project. Times are the Engine's; zero when it never started or finished.
+// Service is one container of the project. Times come from the Engine; they are zero if the container never started or finished.
 type Service struct {
 	Name         string    `json:"name"`
 	Role         Role      `json:"role"`
 	Container    string    `json:"container"`
 	Image        string    `json:"image"`
 	State        string    `json:"state"`            // created, running, restarting, exited, dead, paused
-	Health       string    `json:"health,omitempty"` // healthy, unhealthy, starting; empty without a health check
+	Health       string    `json:"health,omitempty"` // healthy, unhealthy, starting; empty if there is no health check
 	StartedAt    time.Time `json:"started_at,omitzero"`
 	FinishedAt   time.Time `json:"finished_at,omitzero"`
 	ExitCode     int       `json:"exit_code"`
 	RestartCount int       `json:"restart_count"`
 }
 
-// Readiness is the answer of GET /api/service-info. Ready means 200, or 301 where it redirects to https.
+// Readiness is the response to GET /api/service-info. Ready means status 200, or 301 with a redirect to https.
 type Readiness struct {
 	URL    string `json:"url"`
 	Ready  bool   `json:"ready"`
 	Status int    `json:"status"` // 0 when there was no answer
 	Detail string `json:"detail,omitempty"`
-	// Of the Platform, where the answer tells it.
+	// The Platform's version, if the response has it.
 	Version string    `json:"version,omitempty"`
-	At      time.Time `json:"at"` // when it was asked, by the VM's clock
+	At      time.Time `json:"at"` // time of the request, by the VM's clock
 }
 
-// Records is what a scan of the database found. Every row of tw_secret is in exactly one of Current, Previous,
-// Unreadable, Orphaned, or Unseen. Rewritten counts orphaned rows whose content differs from the baseline's.
+// Records is the result of a scan. Every row of tw_secret is counted in exactly one of Current, Previous, Unreadable, Orphaned and
+// Unseen. Rewritten counts the orphaned rows whose content differs from the baseline.
 type Records struct {
 	Database      string   `json:"database"` // host:port/name, never a login
 	Total         int      `json:"total"`
@@ -132,16 +133,16 @@ type Records struct {
 	Unreadable    int      `json:"unreadable"`
 	Orphaned      int      `json:"orphaned"`
 	Rewritten     int      `json:"rewritten"`
-	Carried       int      `json:"carried"`        // rows that are as the baseline has them, classed as there and not opened again; also in one of the classes
-	Deleted       int      `json:"deleted"`        // rows of credentials that are marked deleted; also in one of the classes
+	Carried       int      `json:"carried"`        // unchanged rows that keep their class from the baseline and were not opened again; also counted in their class
+	Deleted       int      `json:"deleted"`        // rows of credentials that are marked as deleted; also counted in their class
 	UnreadableIDs []string `json:"unreadable_ids"` // tw_secret.id, ascending, at most 100
-	NotRewritten  []string `json:"not_rewritten"`  // ids of orphaned rows still as the baseline has them, at most 100
-	Notes         []string `json:"notes"`          // what was not looked at (an unknown column, another table)
+	NotRewritten  []string `json:"not_rewritten"`  // IDs of orphaned rows that are not proved rewritten, at most 100
+	Notes         []string `json:"notes"`          // what was not read (an unknown column, another table)
 	Before        *Before  `json:"before,omitempty"`
 
-	Exact  bool     `json:"-"` // counted in one consistent snapshot, each record as it was judged
-	Unseen int      `json:"-"` // changed while they were read; in none of the classes
-	Unread []Unread `json:"-"` // the unreadable ones, at most 10,000
+	Exact  bool     `json:"-"` // counted in one consistent snapshot, in which each record is as it was judged
+	Unseen int      `json:"-"` // records that changed during the scan; in no other class
+	Unread []Unread `json:"-"` // the unreadable records, at most 10,000
 }
 
 // Before compares the records with a baseline. Total after = Total + Created - Removed.
@@ -153,11 +154,11 @@ type Before struct {
 	Removed int       `json:"removed"`
 }
 
-// Unread is an unreadable record, and what the baseline says of it.
+// Unread is an unreadable record, compared with the baseline.
 type Unread struct {
 	ID      string
-	Before  bool // it was unreadable then
-	Changed bool // its content is another one now
+	Before  bool // it was already unreadable in the baseline
+	Changed bool // its content differs from the baseline
 }
 
 // Database is where the Platform's records are, and the login to read them with.

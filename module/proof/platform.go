@@ -9,7 +9,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-// ready wants the standalone parameters as state prepared leaves them.
+// ready checks that the standalone parameters are as the state prepared leaves them. Its errors are faults.
 func (p Parameters) ready(prints Fingerprinter) error {
 	for _, key := range []Parameter{p.Current, p.Previous} {
 		if err := key.Secure(); err != nil {
@@ -33,9 +33,9 @@ func (p Parameters) ready(prints Fingerprinter) error {
 	return nil
 }
 
-// backendsStarted wants every backend started after the parameters last changed, running, and ready.
+// backendsStarted checks that every backend started after the parameters last changed, is running and is ready.
 func (o Observed) backendsStarted(Asked) (string, *fault.Fault, error) {
-	backends := o.services(RoleBackend)
+	backends := o.Platform.Of(RoleBackend)
 	if len(backends) == 0 {
 		return "", nil, fault.New(fault.CodePlatformNotFound, "Check the option services, and start the backends.",
 			"The compose project %s has no backend container.", o.Platform.Project)
@@ -46,35 +46,36 @@ func (o Observed) backendsStarted(Asked) (string, *fault.Fault, error) {
 		}
 		if !backend.StartedAt.After(o.changed().Add(-clockGrain)) {
 			return "", nil, fault.New(fault.CodePlatformOrder, "Stop cron, restart the backends, wait until they are ready, then start cron.",
-				"Backend container %s started %s, before the parameters last changed (%s): it runs with the old key only.", backend.Container, stamp(backend.StartedAt), stamp(o.changed()))
+				"Backend container %s started at %s, before the parameters last changed (%s), so it has only the old key.", backend.Container, stamp(backend.StartedAt), stamp(o.changed()))
 		}
 	}
 	if ready := o.Platform.Readiness; !ready.Ready {
-		detail := fmt.Sprintf("%s does not answer as ready yet (%s)", ready.URL, ready.Detail)
+		detail := fmt.Sprintf("%s is not ready yet (%s)", ready.URL, ready.Detail)
 		return detail, notYet(detail), nil
 	}
 	return fmt.Sprintf("%d running, started after the parameters changed, ready at %s", len(backends), o.Platform.Readiness.URL), nil, nil
 }
 
-// cronStarted wants cron started after the backends were ready, alive, and never fallen over.
+// cronStarted checks that cron started after the backends were ready, is running and has not failed.
 func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
-	crons := o.services(RoleCron)
+	crons := o.Platform.Of(RoleCron)
 	if len(crons) == 0 {
 		detail := "there is no cron container yet"
 		return detail, notYet(detail), nil
 	}
-	backendStart := latest(slices.DeleteFunc(o.services(RoleBackend), func(s Service) bool { return s.RestartCount > 0 }))
+	backendStart := latest(slices.DeleteFunc(o.Platform.Of(RoleBackend), func(s Service) bool { return s.RestartCount > 0 }))
 	for _, cron := range crons {
 		failed := cron.State != "running" && cron.State != "created" && !cron.FinishedAt.IsZero() && cron.ExitCode != 0
 		if failed || cron.RestartCount > 0 || cron.State == "restarting" {
-			return "", nil, fault.New(fault.CodeCronFailed, "Read its log (docker logs "+cron.Container+"), fix the cause, start cron again and run this again: it goes on where it was.",
-				"Cron container %s does not stay up: state %s, exit code %d, restarted %d times. Both keys are still in place; records that are re-encrypted stay so, the others open with the previous key.", cron.Container, cron.State, cron.ExitCode, cron.RestartCount)
+			return "", nil, fault.New(fault.CodeCronFailed, "Read its log (docker logs "+cron.Container+"), fix the cause, start cron and run this again. It continues where it stopped.",
+				"Cron container %s does not stay up: state %s, exit code %d, restarted %d times. Both keys are still in place. Re-encrypted records stay re-encrypted, and the others open with the previous key.", cron.Container, cron.State, cron.ExitCode, cron.RestartCount)
 		}
 		if cron.State == "created" || cron.StartedAt.IsZero() {
 			detail := fmt.Sprintf("cron container %s has not started yet", cron.Container)
 			return detail, notYet(detail), nil
 		}
-		// A backend that restarts later comes back with both keys: the order is when they were ready, or else their first starts.
+		// A backend that restarts later still has both keys. So compare with the time when the backends were ready or, if that is not
+		// known, with the starts of the backends that never restarted.
 		early := cron.StartedAt.Before(asked.BackendsReadyAt)
 		if asked.BackendsReadyAt.IsZero() {
 			early = !cron.StartedAt.After(backendStart)
@@ -84,18 +85,18 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 		}
 	}
 	if asked.BackendsReadyAt.IsZero() {
-		return "started after the backends; when these were ready is not known (backends_ready_at)", nil, nil
+		return "started after the backends; it is not known when the backends were ready (backends_ready_at)", nil, nil
 	}
 	return "started after the backends were ready at " + stamp(asked.BackendsReadyAt), nil, nil
 }
 
 func cronTooEarly(cron Service, backendStart, readyAt time.Time) *fault.Fault {
-	earlier := "the last backend started " + stamp(backendStart)
+	earlier := "the last backend started at " + stamp(backendStart)
 	if !readyAt.IsZero() {
-		earlier = "the backends were ready " + stamp(readyAt)
+		earlier = "the backends were ready at " + stamp(readyAt)
 	}
-	return fault.New(fault.CodePlatformOrder, "Both keys are in place: restart cron alone (docker compose restart cron), then run this again. A plain docker compose up starts cron first.",
-		"Cron container %s started %s, but %s: all backends must be ready with both keys before cron starts. Cron may have begun to re-encrypt.", cron.Container, stamp(cron.StartedAt), earlier)
+	return fault.New(fault.CodePlatformOrder, "Both keys are in place. Restart only cron (docker compose restart cron), then run this again. A plain docker compose up starts cron first.",
+		"Cron container %s started at %s, but %s. All backends must be ready with both keys before cron starts. Cron may already re-encrypt records.", cron.Container, stamp(cron.StartedAt), earlier)
 }
 
 func notYet(what string) *fault.Fault {
@@ -107,9 +108,7 @@ func notRunning(s Service) string {
 	return fmt.Sprintf("%s container %s is %s", s.Role, s.Container, s.State)
 }
 
-func (o Observed) services(role Role) []Service { return o.Platform.Of(role) }
-
-// Of are the containers of a role, whatever their state.
+// Of returns the containers of a role, in any state.
 func (p Platform) Of(role Role) []Service {
 	return slices.DeleteFunc(slices.Clone(p.Services), func(s Service) bool { return s.Role != role })
 }
@@ -124,23 +123,19 @@ func latest(services []Service) time.Time {
 	return last
 }
 
-// clockGrain is how exactly SSM's clock is known: its answers tell it in whole seconds.
+// clockGrain is the precision of SSM's clock: its responses contain whole seconds.
 const clockGrain = time.Second
 
-// changed is when a parameter that a backend reads last changed, by this machine's clock, as the Engine's times are.
+// changed returns when a parameter that a backend reads last changed, by this machine's clock, like the Engine's times.
 func (o Observed) changed() time.Time {
-	var last time.Time
-	for _, parameter := range []Parameter{o.Parameters.Current, o.Parameters.Previous, o.Parameters.Switch} {
-		if parameter.Modified.After(last) {
-			last = parameter.Modified
-		}
-	}
-	return last.Add(-o.Parameters.Ahead)
+	p := o.Parameters
+	last := slices.MaxFunc([]time.Time{p.Current.Modified, p.Previous.Modified, p.Switch.Modified}, time.Time.Compare)
+	return last.Add(-p.Ahead)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // CronStarted reports whether the newest cron container started after the parameters changed.
 func (o Observed) CronStarted() bool {
-	return o.Platform != nil && latest(o.services(RoleCron)).After(o.changed())
+	return o.Platform != nil && latest(o.Platform.Of(RoleCron)).After(o.changed())
 }

@@ -1,6 +1,6 @@
-// Package proof is the judge: what the VM shows (Observed) and what is asked (Asked) become a Verdict: is every record under the
-// new key, and how is that known. It makes the proof document and checks one that comes back. It is pure, and must not know how
-// containers and records are read, nor what is planned.
+// Package proof decides whether a rotation is complete. Judge turns what was observed on the VM (Observed) and the options (Asked) into
+// a Verdict, which says whether every record is under the new key and how that is known. The package makes the proof document, and
+// checks a proof that a playbook passes back. It is pure, and must not know how containers and records are read, or what is planned.
 package proof
 
 import (
@@ -21,10 +21,10 @@ import (
 // Format is the version of the proof document.
 const Format = 1
 
-// Proof says that every record of one installation is under the new key, and how that is known. It holds no secret. MAC binds
-// the rest to somebody who has the new key: HMAC-SHA256 over the document with an empty mac, under Fingerprinter.MACKey(new key, app).
+// Proof says that every record of one installation is under the new key, and how that is known. It contains no secret. MAC shows that
+// its maker had the new key: it is the HMAC-SHA256 of the document with an empty mac, with Fingerprinter.MACKey(new key, app) as key.
 //
-// With the way "database": Total = Proved + Rewritten + the number of Exceptions, and, where there was a baseline,
+// With "database" in Verify: Total = Proved + Rewritten + the number of Exceptions, and, if there was a baseline,
 // Total = Before.Total + Before.Created - Before.Removed.
 type Proof struct {
 	Format      int                `json:"format"`
@@ -37,14 +37,14 @@ type Proof struct {
 	Database    string             `json:"database,omitempty"`
 	Total       int                `json:"total"`
 	Proved      int                `json:"proved"`    // opened by the new key
-	Rewritten   int                `json:"rewritten"` // nobody can open them, but they differ from the baseline
-	Orphaned    int                `json:"orphaned"`  // of no credential; the same as Rewritten in a complete proof
-	Deleted     int                `json:"deleted"`   // of credentials that are marked deleted; also in Proved or Exceptions
+	Rewritten   int                `json:"rewritten"` // records that nobody can open but that differ from the baseline
+	Orphaned    int                `json:"orphaned"`  // records without a credential; equals Rewritten in a complete proof
+	Deleted     int                `json:"deleted"`   // records of credentials that are marked as deleted; also counted in Proved or Exceptions
 	Exceptions  []Exception        `json:"exceptions,omitempty"`
 	Before      *Before            `json:"before,omitempty"`
-	Stopped     bool               `json:"stopped,omitempty"` // no backend and no cron ran while the records were read; of untouched
+	Stopped     bool               `json:"stopped,omitempty"` // for Untouched: no backend and no cron ran while the records were read
 	NotLookedAt []string           `json:"not_looked_at,omitempty"`
-	AttestedBy  string             `json:"attested_by,omitempty"` // of the way attested
+	AttestedBy  string             `json:"attested_by,omitempty"` // for VerifyAttested
 	MadeAt      time.Time          `json:"made_at"`
 	Tool        string             `json:"tool"`
 	MAC         string             `json:"mac"`
@@ -56,11 +56,11 @@ type Kind string
 // The kinds of proofs.
 const (
 	Complete  Kind = ""          // every record is under the new key
-	Untouched Kind = "untouched" // none is; Proved counts those under the previous one, and that key signs
-	Explained Kind = "explained" // each is under one of the two keys; Proved counts those under the current one, and that key signs
+	Untouched Kind = "untouched" // no record is under the new key; Proved counts records under the previous key, which signs the proof
+	Explained Kind = "explained" // each record is under one of the two keys; Proved counts records under the current key, which signs the proof
 )
 
-// Exception is a record that is not under the new key, and why the rotation is complete all the same.
+// Exception is a record that is not under the new key, and the reason why the rotation is complete anyway.
 type Exception struct {
 	ID     string `json:"id"` // tw_secret.id
 	Reason string `json:"reason"`
@@ -77,17 +77,17 @@ func (p Proof) mac(prints Fingerprinter, key secret.Secret) string {
 	p.MAC, p.MadeAt = "", p.MadeAt.UTC()
 	text, err := json.Marshal(p)
 	if err != nil {
-		return "" // strings, integers and a time of this century always encode
+		return "" // unreachable: strings, integers and times of this century always encode
 	}
 	mac := hmac.New(sha256.New, prints.MACKey(key, p.App))
 	_, _ = mac.Write(text)
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// Parse reads what rotating returned and a playbook passed.
+// Parse decodes the option proof, or returns nil if it is not set. Its error is a fault.
 func Parse(document map[string]any) (*Proof, error) {
 	if document == nil {
-		return nil, nil //nolint:nilnil // no proof given is not an error here: whether one is needed, the plan decides
+		return nil, nil //nolint:nilnil // the planner decides whether a proof is required
 	}
 	text, err := json.Marshal(document)
 	if err == nil {
@@ -102,7 +102,7 @@ func Parse(document map[string]any) (*Proof, error) {
 		"The option proof is not what state rotating returned.")
 }
 
-// Digest is the SHA-256 of the whole document, in hexadecimal.
+// Digest returns the SHA-256 of the whole document, in hexadecimal.
 func (p Proof) Digest() string {
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -112,7 +112,7 @@ func (p Proof) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Brief is the proof without the parts that could outgrow a ledger entry; their number stays, and the digest of the whole.
+// Brief returns the proof without the lists that may be too long for a ledger entry. It keeps their lengths.
 func (p Proof) Brief() Proof {
 	if most := 10; len(p.Exceptions) > most {
 		p.Exceptions = []Exception{{ID: "", Reason: fmt.Sprintf("%d records, unreadable before the rotation, were skipped; their ids are in the proof that the run returned", len(p.Exceptions))}}
@@ -123,15 +123,15 @@ func (p Proof) Brief() Proof {
 	return p
 }
 
-// Says is the proof in a line.
+// Says summarizes the proof in one line.
 func (p Proof) Says() string {
 	if weaker := p.Weaker(); weaker != "" {
 		return weaker
 	}
-	return fmt.Sprintf("%d of %d records are proved to be under the new key, %d are skipped", p.Proved+p.Rewritten, p.Total, len(p.Exceptions))
+	return fmt.Sprintf("%d of %d records are proved to be under the new key, and %d are skipped", p.Proved+p.Rewritten, p.Total, len(p.Exceptions))
 }
 
-// Weaker says what the proof does not rest on, or nothing.
+// Weaker returns a warning if the proof does not rest on the database, or "".
 func (p Proof) Weaker() string {
 	if slices.Contains(p.Verify, VerifyDatabase) {
 		return ""

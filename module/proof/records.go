@@ -8,7 +8,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-// provedByRecords judges the scan.
+// provedByRecords judges the scan of the records.
 func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string, error) {
 	r := o.Records
 	if r == nil {
@@ -28,7 +28,7 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 	v.Progress = ProgressOf(*r, len(exceptions))
 	left := r.Total - r.Current - r.Rewritten - len(exceptions)
 	v.Evidence = append(v.Evidence, Evidence{Check: "records", OK: left == 0, Detail: counted(*r, len(exceptions))})
-	// Where neither is the case, nothing that cron could still do is left.
+	// If not busy, cron has nothing left to do.
 	busy := r.Previous > 0 || r.Unseen > 0
 	switch {
 	case left == 0 && !r.Exact:
@@ -46,7 +46,7 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 	if r.Unreadable > 0 {
 		keys = "Both keys are still in place."
 	}
-	v.pend(fault.New(fault.CodeWaitTimeout, "Look at cron's log; run this again, with a longer wait_timeout if it is still working.",
+	v.pend(fault.New(fault.CodeWaitTimeout, "Read cron's log, then run this again. If cron is still working, set a longer wait_timeout.",
 		"The rotation is not complete: %s.", counted(*r, len(exceptions))), keys)
 	return "", nil
 }
@@ -54,22 +54,23 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 func but(rewritten, exceptions int) string {
 	text := ""
 	if rewritten > 0 {
-		text += fmt.Sprintf("; of %d that nobody can open it is proved that they were rewritten", rewritten)
+		text = fmt.Sprintf("; %d that nobody can open are proved rewritten", rewritten)
 	}
 	if exceptions > 0 {
-		text += fmt.Sprintf("; %d, unreadable before the rotation, are skipped as the operator asked", exceptions)
+		text += fmt.Sprintf("; %d that were unreadable before the rotation are skipped, as the operator asked", exceptions)
 	}
 	return text
 }
 
-// sift tells the unreadable records that the operator skips, which must have been so before, from those that block.
+// sift separates the unreadable records that may be skipped (already unreadable in the baseline, and accepted by the operator) from
+// the records that block the rotation.
 func sift(r Records, accept []string) (exceptions []Exception, blocked []Unread) {
 	for _, one := range r.Unread {
 		if !one.Before || !slices.Contains(accept, one.ID) {
 			blocked = append(blocked, one)
 			continue
 		}
-		reason := "unreadable before the rotation, and unchanged since; skipped by accept_unreadable"
+		reason := "unreadable before the rotation and unchanged since; skipped by accept_unreadable"
 		if one.Changed {
 			reason = "unreadable before the rotation, changed since and still unreadable; skipped by accept_unreadable"
 		}
@@ -78,15 +79,14 @@ func sift(r Records, accept []string) (exceptions []Exception, blocked []Unread)
 	return exceptions, blocked
 }
 
-const keysStay = " Both keys stay in place; the other records are under the new key."
+const keysStay = " Both keys stay in place, and the other records are under the new key."
 
 func unreadableRecords(r Records, blocked []Unread, accept []string) *fault.Fault {
 	var before, since []string
 	for _, one := range blocked {
-		switch {
-		case one.Before:
+		if one.Before {
 			before = append(before, one.ID)
-		default:
+		} else {
 			since = append(since, one.ID)
 		}
 	}
@@ -94,19 +94,19 @@ func unreadableRecords(r Records, blocked []Unread, accept []string) *fault.Faul
 		Code: fault.CodeRecordsUnreadable, What: fmt.Sprintf("%d of %d records open with neither key.", r.Unreadable, r.Total),
 	}
 	if len(since) > 0 {
-		known := "were readable before the rotation, or did not exist"
+		known := "were readable before the rotation or did not exist"
 		if r.Before == nil {
-			known = "may have been readable before the rotation: there is no baseline that tells"
+			known = "may have been readable before the rotation (there is no baseline)"
 		}
 		f.What += fmt.Sprintf(" These %s: %s.", known, listed(since))
-		f.Next = "See the Encryption tab of the Admin panel for them; repair or remove these credentials, then run this again."
+		f.Next = "Find them on the Encryption tab of the Admin panel. Repair or remove their credentials, then run this again."
 		if slices.ContainsFunc(since, func(id string) bool { return slices.Contains(accept, id) }) {
-			f.Next += " accept_unreadable skips no record that was not unreadable in the baseline."
+			f.Next += " accept_unreadable skips only records that were already unreadable in the baseline."
 		}
 	}
 	if len(before) > 0 {
-		f.What += fmt.Sprintf(" These were unreadable before the rotation already: %s.", listed(before))
-		f.Next = strings.TrimSpace(f.Next + " Name those that were lost before in accept_unreadable, or remove their credentials; then run this again.")
+		f.What += fmt.Sprintf(" These were already unreadable before the rotation: %s.", listed(before))
+		f.Next = strings.TrimSpace(f.Next + " List the records that were already lost in accept_unreadable, or remove their credentials. Then run this again.")
 	}
 	f.What += keysStay
 	return f
@@ -116,8 +116,8 @@ func withoutBaseline(r Records, lost string) *fault.Fault {
 	if lost == "" {
 		lost = "No baseline was given."
 	}
-	return fault.New(fault.CodeBaselineMissing, "Pass the baseline that was taken before. Where it is lost, look at the Encryption tab of the Admin panel: if it shows Success or Orphaned for each of them, run this again with verify: [attested] and attested_by.",
-		"%s", fmt.Sprintf("%d of %d records are of no credential, so that nobody can open them, and nothing says what they were before the rotation: %s. %s", r.Orphaned, r.Total, listed(r.NotRewritten), lost)+keysStay)
+	return fault.New(fault.CodeBaselineMissing, "Pass the baseline that was taken before the rotation. If it is lost, check the Encryption tab of the Admin panel. If the tab shows Success or Orphaned for each of these records, run this again with verify: [attested] and attested_by.",
+		"%s", fmt.Sprintf("%d of %d records have no credential, so nobody can open them, and it is not known what they were before the rotation: %s. %s", r.Orphaned, r.Total, listed(r.NotRewritten), lost)+keysStay)
 }
 
 func listed(ids []string) string {
@@ -129,23 +129,23 @@ func listed(ids []string) string {
 	return text
 }
 
-// ProgressOf counts the records of a scan, of which some are skipped.
-func ProgressOf(r Records, passedOver int) *Progress {
+// ProgressOf returns the progress after a scan. skipped is the number of skipped records, which count as done.
+func ProgressOf(r Records, skipped int) *Progress {
 	percent := 100.0
 	if r.Total > 0 {
-		percent = float64((r.Current+r.Rewritten+passedOver)*1000/r.Total) / 10
+		percent = float64((r.Current+r.Rewritten+skipped)*1000/r.Total) / 10
 	}
 	return &Progress{Total: r.Total, Current: r.Current, Previous: r.Previous, Unreadable: r.Unreadable, Orphaned: r.Orphaned, Rewritten: r.Rewritten, Percent: percent}
 }
 
-func counted(r Records, passedOver int) string {
+func counted(r Records, skipped int) string {
 	text := fmt.Sprintf("%d records: %d under the current key, %d under the previous one, %d unreadable (%d of them skipped), %d orphaned (%d of them rewritten)",
-		r.Total, r.Current, r.Previous, r.Unreadable, passedOver, r.Orphaned, r.Rewritten)
+		r.Total, r.Current, r.Previous, r.Unreadable, skipped, r.Orphaned, r.Rewritten)
 	if r.Unseen > 0 {
-		text += fmt.Sprintf(", %d that changed while they were read", r.Unseen)
+		text += fmt.Sprintf(", %d changed while they were read", r.Unseen)
 	}
 	if b := r.Before; b != nil {
-		text += fmt.Sprintf("; of %d before the rotation %d were removed, and %d were created", b.Total, b.Removed, b.Created)
+		text += fmt.Sprintf("; of %d records before the rotation, %d were removed, and %d were created since", b.Total, b.Removed, b.Created)
 	}
 	if len(r.UnreadableIDs) > 0 {
 		text += "; unreadable: " + listed(r.UnreadableIDs)
@@ -156,17 +156,17 @@ func counted(r Records, passedOver int) string {
 	return text
 }
 
-// Known is how many records a database had, and by whose word.
+// Known is an earlier number of records, and where that number comes from.
 type Known struct {
 	Total int
 	By    string // "the baseline of 2026-01-02T12:00:00Z", "rotation r1 (finished on 2026-01-02)"
 }
 
-// TooFew says whether a database has no records, or fewer than half of those known before: then it is another one, and proves
-// nothing. The sentence names the database (host:port/name).
+// TooFew reports whether a database has no records, or fewer than half of an earlier number. Such a database is probably the wrong
+// one, and proves nothing. The sentence names the database (host:port/name).
 func TooFew(database string, total int, known ...Known) (sentence string, bad bool) {
 	if total == 0 {
-		sentence = fmt.Sprintf("The database %s has no encrypted records (tw_secret is empty), and of none nothing can be proved", database)
+		sentence = fmt.Sprintf("The database %s has no encrypted records (tw_secret is empty), so nothing can be proved", database)
 	}
 	for _, earlier := range known {
 		if 2*total >= earlier.Total {
@@ -183,13 +183,13 @@ func TooFew(database string, total int, known ...Known) (sentence string, bad bo
 	return "", false
 }
 
-// RecordsMissing is the failure of a look at a database that has too few records.
+// RecordsMissing returns the fault for a database that has too few records (see TooFew).
 func RecordsMissing(sentence string) *fault.Fault {
-	return fault.New(fault.CodeRecordsMissing, "Is it the Platform's own database, on its own data directory? Compare TOWER_DB_URL of the backend, or the option database, and the mounts of the database's container (docker inspect) with what they were; then run this again.",
+	return fault.New(fault.CodeRecordsMissing, "Check that this is the Platform's own database with its own data directory. Compare TOWER_DB_URL of the backend, or the option database, and the mounts of the database container (docker inspect) with their earlier values. Then run this again.",
 		"%s", sentence)
 }
 
-// tooFew compares the scan with all that is known of before.
+// tooFew compares the scan with all earlier numbers of records.
 func (o Observed) tooFew() (string, bool) {
 	known := o.Known
 	if b := o.Records.Before; b != nil {

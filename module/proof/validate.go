@@ -11,42 +11,43 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// clocksApart is how far a VM's clock may be ahead of the control node's.
+// clocksApart is how far the VM's clock may be ahead of the control node's.
 const clocksApart = 5 * time.Minute
 
-// maxAge is how old a proof may be when the previous key is removed: the second outage may be put off by hours.
+// maxAge is how old a proof may be when the previous key is removed. The second outage may be hours later.
 const maxAge = 24 * time.Hour
 
-// lookMaxAge is how old a look may be that a write rests on: at untouched records, or at those of a rotation begun by hand.
+// lookMaxAge is how old an Untouched or Explained proof may be.
 const lookMaxAge = 15 * time.Minute
 
-// ValidateComplete checks that the proof is complete, of this rotation, and at most a day old. Its errors are faults.
+// ValidateComplete checks that the proof is complete, belongs to this rotation and is at most a day old. p may be nil. Its errors are
+// faults.
 func (p *Proof) ValidateComplete(now time.Time, app string, entry custody.Entry, prints Fingerprinter, newKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
 		return fault.New(code, "Run state rotating again on the Platform's VM and pass the proof that it returns.",
 			"%s", what)
 	}
 	if p == nil {
-		return refuse(fault.CodeProofMissing, fmt.Sprintf("There is no proof that every record is under the new key; without one the previous key %s is never removed.", entry.Previous))
+		return refuse(fault.CodeProofMissing, fmt.Sprintf("There is no proof that every record is under the new key. Without one, the previous key %s is never removed.", entry.Previous))
 	}
 	switch {
 	case p.Kind != Complete:
 		return refuse(fault.CodeProofMismatch, "The proof says that no record is under the new key, not that every one is.")
 	case p.App != app:
-		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof is of another installation: %q, not %q.", p.App, app))
+		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof belongs to another installation: %q, not %q.", p.App, app))
 	case p.RotationID != entry.RotationID:
-		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof is of another rotation: %q, not %q.", p.RotationID, entry.RotationID))
+		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof belongs to another rotation: %q, not %q.", p.RotationID, entry.RotationID))
 	case p.Previous != entry.Previous || p.Current != entry.Current:
-		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof is of other keys: from %s to %s, not from %s to %s.", p.Previous, p.Current, entry.Previous, entry.Current))
+		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof is for other keys: from %s to %s, not from %s to %s.", p.Previous, p.Current, entry.Previous, entry.Current))
 	}
 	if gap := p.gap(); gap != "" {
 		return refuse(fault.CodeProofIncomplete, gap)
 	}
 	if !p.signedWith(prints, newKey) {
-		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the new key: its mac does not fit.")
+		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the new key: its mac does not match.")
 	}
 	if b := entry.Baseline; b != nil && p.Before != nil && b.Digest != p.Before.Digest {
-		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof rests on another baseline (%.16s) than the one that the ledger has of this rotation (%.16s).", p.Before.Digest, b.Digest))
+		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof uses a different baseline (%.16s) from the one in the ledger for this rotation (%.16s).", p.Before.Digest, b.Digest))
 	}
 	return p.validateAge(now, maxAge, refuse)
 }
@@ -55,14 +56,14 @@ func (p *Proof) validateAge(now time.Time, most time.Duration, refuse func(fault
 	age := now.Sub(p.MadeAt)
 	switch {
 	case age > most:
-		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made %s, %s ago: longer than %s.", stamp(p.MadeAt), age.Round(time.Second), most))
+		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made at %s, %s ago. That is more than %s.", stamp(p.MadeAt), age.Round(time.Second), most))
 	case age < -clocksApart:
-		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made %s, which is %s in the future: the clocks of the VM and of this machine differ.", stamp(p.MadeAt), (-age).Round(time.Second)))
+		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made at %s, which is %s in the future: the clocks of the VM and of this machine differ.", stamp(p.MadeAt), (-age).Round(time.Second)))
 	}
 	return nil
 }
 
-// gap says what is missing in a proof, or nothing.
+// gap says what is missing in a proof, or returns "".
 func (p *Proof) gap() string {
 	if len(p.Verify) == 0 {
 		return "The proof does not say how it was made."
@@ -70,16 +71,16 @@ func (p *Proof) gap() string {
 	for _, way := range p.Verify {
 		switch {
 		case way == VerifyAttested && p.AttestedBy == "":
-			return "The proof rests on somebody's word and does not name them."
+			return "The proof rests on a person's word but does not name the person."
 		case way != VerifyAttested && way != VerifyDatabase:
-			return fmt.Sprintf("The proof rests on %q, by which nothing is proved.", way)
+			return fmt.Sprintf("The proof rests on %q, which proves nothing.", way)
 		}
 	}
 	if !slices.Contains(p.Verify, VerifyDatabase) {
 		return ""
 	}
 	if p.Total < 1 {
-		return fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database)
+		return fmt.Sprintf("The proof covers no records: the database %s had none.", p.Database)
 	}
 	if done := p.Proved + p.Rewritten + len(p.Exceptions); p.Proved < 0 || p.Rewritten < 0 || done != p.Total {
 		return fmt.Sprintf("The proof is not complete: it accounts for %d of %d records (%d under the new key, %d rewritten, %d skipped).", done, p.Total, p.Proved, p.Rewritten, len(p.Exceptions))
@@ -90,32 +91,33 @@ func (p *Proof) gap() string {
 	return ""
 }
 
-// ValidateUntouched checks that the proof is of no record under the new key, so that going back loses none. Its errors are faults.
+// ValidateUntouched checks a proof that no record is under the new key, so that restoring the old key loses no record. p may be nil.
+// Its errors are faults.
 func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry, prints Fingerprinter, oldKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return fault.New(code, "Stop backends and cron, look at the records on the VM (seqera_crypto_rotation_info, gather: records, with the baseline), and pass as proof what it returns as untouched; playbooks/abort-crypto.yml does all of this.",
+		return fault.New(code, "Stop backends and cron, run seqera_crypto_rotation_info on the VM (gather: platform and records, with the baseline), and pass what it returns as untouched as proof. playbooks/abort-crypto.yml does all of this.",
 			"%s", what)
 	}
 	switch {
 	case p == nil:
-		return refuse(fault.CodeProofMissing, "There is no proof that no record is under the new key; going back would lose those that are.")
+		return refuse(fault.CodeProofMissing, "There is no proof that no record is under the new key. Going back to the old key would lose such records.")
 	case p.Kind != Untouched:
-		return refuse(fault.CodeProofMismatch, "The proof says that every record is under the new key, not that none is.")
+		return refuse(fault.CodeProofMismatch, "This is not a proof that no record is under the new key.")
 	case p.App != app || p.RotationID != entry.RotationID || p.Previous != entry.Previous || p.Current != entry.Current:
-		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof is of rotation %q of %q from %s to %s, not of %q of %q from %s to %s.",
+		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof belongs to rotation %q of %q from key %s to %s, not to %q of %q from key %s to %s.",
 			p.RotationID, p.App, p.Previous, p.Current, entry.RotationID, app, entry.Previous, entry.Current))
 	case !p.Stopped:
 		return refuse(fault.CodeProofMismatch, "The proof does not say that backends and cron were stopped while the records were read.")
 	case !p.signedWith(prints, oldKey):
-		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the old key: its mac does not fit.")
+		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the old key: its mac does not match.")
 	case p.Total < 1:
-		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))
+		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof covers no records: the database %s had none.", p.Database))
 	}
 	return p.validateAge(now, lookMaxAge, refuse)
 }
 
-// ProveExplained proves that every record opens with one of the two keys, so that a rotation begun by hand can be taken over; or it
-// says why not. Without a previous key both are empty.
+// ProveExplained returns a proof that every record opens with one of the two keys, so that a rotation that was started by hand can be
+// taken over, or the reason why there is none. If there is no previous key, it returns neither.
 func ProveExplained(o Observed, previous secret.Secret, asked Asked, prints Fingerprinter) (*Proof, string) {
 	r, current := o.Records, o.Parameters.Current.Value
 	if r == nil || previous.IsEmpty() || current.IsEmpty() || current.Equal(previous) {
@@ -130,33 +132,35 @@ func ProveExplained(o Observed, previous secret.Secret, asked Asked, prints Fing
 	case r.Current+r.Previous == 0:
 		return nil, fmt.Sprintf("neither key opens any of the %d records", r.Total)
 	}
-	proof := o.looked(Explained, asked, prints.Of(current), prints.Of(previous))
+	proof := o.unsigned(Explained, asked, prints.Of(current), prints.Of(previous))
 	proof.Proved = r.Current
 	proof.Sign(prints, current)
 	return proof, ""
 }
 
-// ValidateExplained checks that the proof is of these two keys, signed with the one in use. Its errors are faults.
+// ValidateExplained checks a proof that every record opens with one of these two keys, signed with the key in use. p may be nil. Its
+// errors are faults.
 func (p *Proof) ValidateExplained(now time.Time, app string, current, previous secret.Fingerprint, prints Fingerprinter, key secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return fault.New(code, "Look at the records on the VM (seqera_crypto_rotation_info, gather: records), and pass as proof what it returns as explained. Where it returns none, its evidence says why.", "%s", what)
+		return fault.New(code, "Run seqera_crypto_rotation_info on the VM (gather: records), and pass what it returns as explained as proof. If it returns none, its evidence says why.", "%s", what)
 	}
 	switch {
 	case p == nil:
-		return refuse(fault.CodeProofMissing, "There is no proof that the two keys open the records, so this rotation is not taken over (adopt).")
+		return refuse(fault.CodeProofMissing, "There is no proof that the two keys open the records, so this rotation cannot be taken over (adopt).")
 	case p.Kind != Explained:
 		return refuse(fault.CodeProofMismatch, "The proof does not say which keys open the records.")
 	case p.App != app || p.Previous != previous || p.Current != current:
 		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The records of %q were opened with keys %s and %s; the parameters of %q have %s and %s.", p.App, p.Current, p.Previous, app, current, previous))
 	case !p.signedWith(prints, key):
-		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the key in use: its mac does not fit.")
+		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the key in use: its mac does not match.")
 	case p.Total < 1:
-		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof is over no records at all: the database %s had none.", p.Database))
+		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof covers no records: the database %s had none.", p.Database))
 	}
 	return p.validateAge(now, lookMaxAge, refuse)
 }
 
-// ProveUntouched is the proof that no record is under the new key, or nil and the reason why there is none.
+// ProveUntouched returns a proof that no record is under the new key, or the reason why there is none. If there is no previous key, it
+// returns neither.
 func ProveUntouched(o Observed, asked Asked, prints Fingerprinter) (*Proof, string) {
 	r, previous := o.Records, o.Parameters.Previous.Value
 	if r == nil || previous.IsEmpty() {
@@ -175,27 +179,27 @@ func ProveUntouched(o Observed, asked Asked, prints Fingerprinter) (*Proof, stri
 	}
 	switch {
 	case r.Current > 0:
-		return nil, fmt.Sprintf("%d of %d records are under the new key already", r.Current, r.Total)
+		return nil, fmt.Sprintf("%d of %d records are already under the new key", r.Current, r.Total)
 	case !r.Exact || r.Unseen > 0:
 		return nil, "records changed while they were read"
 	case r.Orphaned > 0 && r.Before == nil:
-		return nil, fmt.Sprintf("%d records are of no credential, and without the baseline nothing says whether they were re-encrypted", r.Orphaned)
+		return nil, fmt.Sprintf("%d records have no credential, and without the baseline it is not known whether they were re-encrypted", r.Orphaned)
 	case r.Rewritten > 0:
-		return nil, fmt.Sprintf("%d records of no credential were re-encrypted or created since the baseline", r.Rewritten)
+		return nil, fmt.Sprintf("%d records without a credential were re-encrypted or created since the baseline", r.Rewritten)
 	case lost > 0 || kept != r.Unreadable:
-		return nil, fmt.Sprintf("%d unreadable records were not so, or not these, before the rotation", r.Unreadable-kept)
+		return nil, fmt.Sprintf("%d unreadable records were readable or different before the rotation", r.Unreadable-kept)
 	}
 	if why := o.mayWrite(); why != "" {
 		return nil, why
 	}
-	proof := o.looked(Untouched, asked, prints.Of(o.Parameters.Current.Value), prints.Of(previous))
+	proof := o.unsigned(Untouched, asked, prints.Of(o.Parameters.Current.Value), prints.Of(previous))
 	proof.Proved, proof.Before, proof.Stopped = r.Previous, r.Before, true
 	proof.Sign(prints, previous)
 	return proof, ""
 }
 
-// looked is what a look at the records says, whatever it proves; it is not signed yet.
-func (o Observed) looked(kind Kind, asked Asked, current, previous secret.Fingerprint) *Proof {
+// unsigned returns a proof with what the observation shows, without a signature.
+func (o Observed) unsigned(kind Kind, asked Asked, current, previous secret.Fingerprint) *Proof {
 	r := o.Records
 	return &Proof{
 		Format: Format, Kind: kind, App: asked.App, RotationID: asked.RotationID, Previous: previous, Current: current, Verify: []Verify{VerifyDatabase},
@@ -203,14 +207,14 @@ func (o Observed) looked(kind Kind, asked Asked, current, previous secret.Finger
 	}
 }
 
-// mayWrite says what may write with the new key while the records are read, or nothing.
+// mayWrite says what may have written with the new key while the records were read, or returns "".
 func (o Observed) mayWrite() string {
 	if o.Platform == nil {
-		return "the containers were not looked at (gather: platform), and a backend that runs writes with the new key"
+		return "the containers were not observed (gather: platform), and a running backend writes with the new key"
 	}
-	for _, service := range append(o.services(RoleBackend), o.services(RoleCron)...) {
+	for _, service := range append(o.Platform.Of(RoleBackend), o.Platform.Of(RoleCron)...) {
 		if service.State != "exited" && service.State != "created" && service.State != "dead" {
-			return fmt.Sprintf("%s container %s is %s, and may write with the new key", service.Role, service.Container, service.State)
+			return fmt.Sprintf("%s container %s is %s and may write with the new key", service.Role, service.Container, service.State)
 		}
 	}
 	return ""

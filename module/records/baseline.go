@@ -22,50 +22,50 @@ import (
 const (
 	baselineFormat = 1
 	whoBytes       = 8
-	// Inline is the number of records up to which a baseline carries them in itself.
+	// Inline is the maximum number of records in a baseline that includes its lines (Baseline.Records).
 	Inline = 500
 )
 
-// Baseline is what a scan saw before a rotation: which content each record had, and which opened. It holds neither key nor
-// plaintext. It is bound to what it says by an HMAC under the key that was in use (proof.Fingerprinter.MACKey).
+// Baseline is what a scan saw before a rotation: a hash of the content of each record, and whether the record opened. It contains no
+// key and no plaintext. Its MAC is an HMAC with the key that was in use (proof.Fingerprinter.MACKey), so that a change is noticed.
 //
-// It proves of a record that no credential accounts for that it was rewritten since. That the rewriting was cron's, with
-// the new key, holds only if nobody wrote with the old key after the baseline was taken: take it while no backend runs.
+// For a record without a credential, the baseline proves that it was rewritten since. It does not prove that cron rewrote it with the
+// new key, unless nobody wrote with the old key after the baseline was taken. So take the baseline while no backend runs.
 //
-// Its text, of which Digest is the SHA-256: a line with the fields before Path as a JSON object, then a line a record, in the
-// order of the bytes that the ids stand for: id, version, first 12 hex digits of SHA-256(secure), class (c: opens with the key
-// in use, p: with the previous one, u: with neither, o: no credential accounts for it), what its credential is known by. A record of
-// no credential that is as it was before the rotation that runs is p as well.
+// Digest is the SHA-256 of its text. The first line of the text is a JSON object with the fields before Path. Then there is one line
+// per record, sorted by the bytes that the ID encodes: ID, version, first 12 hex digits of SHA-256(secure), class (c: opens with the
+// key in use, p: opens with the previous key, u: opens with neither, o: has no credential), and the short name of its credential (see
+// whoIs), or "-". A record without a credential that is unchanged since before the running rotation has class p as well.
 type Baseline struct {
 	Format     int                `json:"format"`
 	App        string             `json:"app_name"`
 	Database   string             `json:"database"` // host:port/name
 	TakenAt    time.Time          `json:"taken_at"`
-	Key        secret.Fingerprint `json:"key"` // that was in use
+	Key        secret.Fingerprint `json:"key"` // the key that was in use
 	Total      int                `json:"total"`
 	Current    int                `json:"current"`
 	Previous   int                `json:"previous"`
 	Unreadable int                `json:"unreadable"`
 	Orphaned   int                `json:"orphaned"`
 
-	Path    string   `json:"path,omitempty"` // on the VM
+	Path    string   `json:"path,omitempty"` // the file on the VM
 	Digest  string   `json:"digest,omitempty"`
 	MAC     string   `json:"mac,omitempty"`
-	Records []string `json:"records,omitempty"` // the lines, where they are at most Inline
+	Records []string `json:"records,omitempty"` // the lines, if there are at most Inline
 
 	rows  []known
 	links []link
-	under class // what the records that opened then are under now: current, previous, or unseen where that is not known
+	under class // whether Key is now the current or the previous key; unseen if that is not known
 }
 
-// known is a record of the baseline.
+// known is a record in the baseline.
 type known struct {
 	name   name
 	digest digest
 	class  class
 }
 
-// Baseline makes one of the last scan, which must have succeeded. Its text goes to w as well.
+// Baseline returns a baseline of the last scan, which must have succeeded, and writes its text to w.
 func (s *Scanner) Baseline(app string, prints proof.Fingerprinter, takenAt time.Time, w io.Writer) (*Baseline, error) {
 	counted, err := s.count(false)
 	if err != nil {
@@ -101,7 +101,7 @@ func (b *Baseline) header() []byte {
 	only.Path, only.Digest, only.MAC, only.Records = "", "", "", nil
 	text, err := json.Marshal(only)
 	if err != nil {
-		return nil // integers, strings and a time of this century always encode
+		return nil // unreachable: integers, strings and times of this century always encode
 	}
 	return append(text, '\n')
 }
@@ -112,7 +112,7 @@ func (b *Baseline) mac(prints proof.Fingerprinter, key secret.Secret) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// letter is a class in a baseline.
+// letter returns the letter for a class in a baseline.
 func (c class) letter() byte { return "-cpuo"[c] }
 
 func (s *Scanner) line(line []byte, one *record) []byte {
@@ -132,7 +132,7 @@ func (s *Scanner) line(line []byte, one *record) []byte {
 	return append(line, '-')
 }
 
-// read takes in a record's line. The id comes first and may hold spaces.
+// read parses the line of a record and reports whether it is valid. The ID comes first and may contain spaces.
 func (b *Baseline) read(line []byte) bool {
 	fields := make([][]byte, 0, 4)
 	for range 4 {
@@ -169,7 +169,7 @@ func (b *Baseline) read(line []byte) bool {
 	return true
 }
 
-// find gives what the baseline has of a record.
+// find returns a record in the baseline.
 func (b *Baseline) find(n name) (known, bool) {
 	at, ok := slices.BinarySearchFunc(b.rows, n, func(one known, n name) int { return bytes.Compare(one.name[:], n[:]) })
 	if !ok {
@@ -178,19 +178,20 @@ func (b *Baseline) find(n name) (known, bool) {
 	return b.rows[at], true
 }
 
-// class gives the baseline's class of a record whose content is unchanged.
+// class returns the class of a record in the baseline. ok is false if the record is not there or its content has changed.
 func (b *Baseline) class(n name, now digest) (class, bool) {
 	was, ok := b.find(n)
 	return was.class, ok && was.digest == now
 }
 
-// taken says whether there is a baseline at all.
+// taken reports whether there is a baseline.
 func (b *Baseline) taken() bool { return b.Digest != "" }
 
-// proves says whether records that the baseline lacks count as rewritten: created since, with the new key.
+// proves reports whether records that are not in the baseline count as rewritten, because they were created since with the new key.
 func (b *Baseline) proves() bool { return len(b.rows) > 0 }
 
-// validate refuses a baseline of another database. The address may differ: a container gets a new one at each start.
+// validate returns a fault for a baseline of another database. known is the number of its records that the database has. The address
+// may differ, because a container gets a new address at each start.
 func (b *Baseline) validate(known int, db *DB) error {
 	if !b.taken() {
 		return nil
@@ -198,9 +199,9 @@ func (b *Baseline) validate(known int, db *DB) error {
 	switch {
 	case !strings.HasSuffix(b.Database, "/"+db.name):
 		return fault.New(fault.CodeInvalidOptions, "Pass the baseline that seqera_crypto_rotation_info took of this Platform before this rotation.",
-			"The option baseline is not of the database %s: it is of %s.", db.identity, b.Database)
+			"The option baseline does not belong to the database %s: it belongs to %s.", db.identity, b.Database)
 	case len(b.rows) > 0 && known == 0:
-		return proof.RecordsMissing(fmt.Sprintf("The database %s has none of the %d records that the baseline of %s has.", db.identity, len(b.rows), stamp(b.TakenAt)))
+		return proof.RecordsMissing(fmt.Sprintf("The database %s has none of the %d records in the baseline of %s.", db.identity, len(b.rows), stamp(b.TakenAt)))
 	}
 	return nil
 }

@@ -155,7 +155,7 @@ func TestABaselineOfAnotherDatabaseIsRefused(t *testing.T) {
 		code   fault.Code
 		says   string
 	}{
-		"another schema":           {func(b *Baseline) { b.Database = "db:3306/other" }, fault.CodeInvalidOptions, "is not of the database db:3306/tower"},
+		"another schema":           {func(b *Baseline) { b.Database = "db:3306/other" }, fault.CodeInvalidOptions, "does not belong to the database db:3306/tower"},
 		"not one record in common": {func(b *Baseline) { b.rows[0].name[0]++ }, fault.CodeRecordsMissing, "The database db:3306/tower has none of the 1 records"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -294,7 +294,7 @@ func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 				assert.Equal(t, test.total, b.Total)
 			}
 			if test.lost != "" {
-				assert.Contains(t, gone, "all others are proved all the same")
+				assert.Contains(t, gone, "All other records can still be proved")
 			} else {
 				assert.Empty(t, gone)
 			}
@@ -391,14 +391,14 @@ func TestABaselineThatIsLostOrWasChangedIsNoticedAndNotUsed(t *testing.T) {
 	}{
 		"the file is gone":             {map[string]any{"path": dir + "/none"}, "cannot be read: no such file"},
 		"a file of something else":     {file([]byte("hello")), "it is not a baseline"},
-		"a file that was cut off":      {file(packed[:len(packed)-9]), "cannot be read"},
+		"a truncated file":             {file(packed[:len(packed)-9]), "cannot be read"},
 		"another digest than named":    {map[string]any{"path": path, "digest": strings.Repeat("0", 64)}, "its digest is"},
 		"a class changed":              {inline(func(d map[string]any) { change(d, " o ", " u ") }), "was changed"},
 		"a digest changed":             {inline(func(d map[string]any) { change(d, " 6b86", " 6b87") }), "was changed"},
 		"a record left out":            {inline(func(d map[string]any) { d["records"] = d["records"].([]any)[1:] }), "was changed"},
 		"a count changed":              {inline(func(d map[string]any) { d["unreadable"] = 7 }), "was changed"},
 		"records out of order":         {inline(func(d map[string]any) { r := d["records"].([]any); r[0], r[1] = r[1], r[0] }), "was changed"},
-		"changed, with its own digest": {inline(func(d map[string]any) { change(d, " 6b86", " 6b87"); delete(d, "digest") }), "its mac does not fit"},
+		"changed, with its own digest": {inline(func(d map[string]any) { change(d, " 6b86", " 6b87"); delete(d, "digest") }), "its mac does not match"},
 		"under another key":            {handedOn(t, other), "was taken under key ano"},
 		"of another installation":      {handedOn(t, elsewhere), `"elsewhere", not "app"`},
 	} {

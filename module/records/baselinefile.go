@@ -23,10 +23,10 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-const lastLine = "mac " // and the MAC in hexadecimal: what follows a baseline's text in its file
+const lastLine = "mac " // start of the last line in a baseline's file; the MAC in hexadecimal follows
 
-// WriteBaseline writes a baseline of the last scan to a compressed file (mode 0600), replacing an earlier one once it is whole.
-// unkept says why that failed; the baseline is good all the same.
+// WriteBaseline returns a baseline of the last scan and writes it to a gzip file (mode 0600), which atomically replaces an earlier
+// one. If the file cannot be written, unkept is the reason, and the returned baseline is still valid.
 func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
 	file, unkept := createTemp(path)
 	if unkept != nil {
@@ -49,7 +49,7 @@ func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt 
 	return b, nil, nil
 }
 
-// tolerant remembers the first error: a full disk is no reason to have no baseline.
+// tolerant remembers the first error instead of returning it: the baseline is valid even if its file cannot be written.
 type tolerant struct {
 	to     io.Writer
 	failed error
@@ -69,11 +69,11 @@ func createTemp(path string) (*os.File, error) {
 	return os.CreateTemp(filepath.Dir(path), ".baseline-*") // mode 0600
 }
 
-// withoutIt is what a lost baseline means.
-const withoutIt = " Without it no record that nobody can open is proved rewritten, and records that were unreadable before are not told apart; all others are proved all the same."
+// withoutBaseline says what a lost baseline means.
+const withoutBaseline = " Without it, records that nobody can open cannot be proved rewritten, and it is not known which records were already unreadable. All other records can still be proved."
 
-// LoadBaseline reads the option baseline, in every form in which a part of this tool returns one. lost says in a sentence why its
-// records cannot be used; an option that is no baseline at all is a fault.
+// LoadBaseline reads the option baseline, in any form that this tool returns. lost is a sentence that says why the baseline cannot be
+// used. If the option is not a baseline at all, the error is a fault.
 func LoadBaseline(document map[string]any, app string, keys Keys, prints proof.Fingerprinter) (b *Baseline, lost string, err error) {
 	if len(document) == 0 {
 		return nil, "", nil
@@ -85,18 +85,19 @@ func LoadBaseline(document map[string]any, app string, keys Keys, prints proof.F
 	b, lost = given.verify(keys, prints)
 	switch {
 	case lost != "":
-		return nil, lost + withoutIt, nil
+		return nil, lost + withoutBaseline, nil
 	case b.App != app:
-		return nil, fmt.Sprintf("The baseline of %s is of another installation: %q, not %q.", stamp(b.TakenAt), b.App, app) + withoutIt, nil
+		return nil, fmt.Sprintf("The baseline of %s belongs to another installation: %q, not %q.", stamp(b.TakenAt), b.App, app) + withoutBaseline, nil
 	}
 	return b, "", nil
 }
 
-// verify finds the records and checks that the baseline is as it was taken.
+// verify loads the records, from the file if necessary, and checks that the baseline was not changed. The string says why it cannot be
+// used.
 func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, string) {
 	whole, where := b, "The baseline"
 	if b.bare() {
-		return nil, fmt.Sprintf("The records of the baseline of %s are lost: its digest (%.16s) and their number (%d) are all that was passed, and no file of it.", stamp(b.TakenAt), b.Digest, b.Total)
+		return nil, fmt.Sprintf("The records of the baseline of %s are lost: only its digest (%.16s) and the number of its records (%d) were passed, without a file.", stamp(b.TakenAt), b.Digest, b.Total)
 	}
 	if len(b.Records) == 0 && (b.Total > 0 || b.Format == 0) {
 		where += " " + b.Path
@@ -106,7 +107,7 @@ func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, str
 		}
 		whole, whole.Path = file, b.Path
 	} else if !b.unpack() {
-		return nil, where + " was changed after it was taken: its records are not in their form."
+		return nil, where + " was changed after it was taken: its records are malformed."
 	}
 	if b.Digest != "" && b.Digest != whole.Digest {
 		return nil, fmt.Sprintf("%s was changed after it was taken: its digest is %.16s, not %.16s.", where, whole.Digest, b.Digest)
@@ -116,15 +117,15 @@ func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, str
 			continue
 		}
 		if !hmac.Equal([]byte(whole.mac(prints, key)), []byte(whole.MAC)) {
-			return nil, where + " was changed after it was taken: its mac does not fit."
+			return nil, where + " was changed after it was taken: its mac does not match."
 		}
 		whole.under = []class{current, previous}[i]
 		return whole, ""
 	}
-	return nil, fmt.Sprintf("%s was taken under key %s, which is neither the current nor the previous one.", where, whole.Key)
+	return nil, fmt.Sprintf("%s was taken under key %s, which is neither the current nor the previous key.", where, whole.Key)
 }
 
-// unpack reads the records that a baseline carries in itself, and computes the digest of what it is now.
+// unpack parses the records that are included in a baseline and checks their digest. It reports whether they are valid.
 func (b *Baseline) unpack() bool {
 	sum := sha256.New()
 	_, _ = sum.Write(b.header())
@@ -141,7 +142,7 @@ func (b *Baseline) unpack() bool {
 	return b.sound() && b.Digest == now
 }
 
-// sound says whether the records are as many as the header says, and in their order.
+// sound reports whether the number of records matches the header, and the records are sorted.
 func (b *Baseline) sound() bool {
 	return len(b.rows) == b.Total && slices.IsSortedFunc(b.rows, func(x, y known) int { return strings.Compare(string(x.name[:]), string(y.name[:])) })
 }
@@ -164,14 +165,14 @@ func load(path string) (*Baseline, error) {
 		line := lines.Bytes()
 		switch {
 		case b.MAC != "":
-			return nil, errors.New("something follows its end")
+			return nil, errors.New("there is text after its end")
 		case number > 0 && strings.HasPrefix(string(line[:min(len(line), len(lastLine))]), lastLine) && strings.Count(string(line), " ") == 1:
 			b.MAC = string(line[len(lastLine):])
 			continue
 		case number == 0 && (json.Unmarshal(line, b) != nil || b.Format != baselineFormat || b.MAC != ""):
 			return nil, errors.New("it is not a baseline of this format")
 		case number > 0 && !b.read(line):
-			return nil, fmt.Errorf("line %d is not in its form", number+1)
+			return nil, fmt.Errorf("line %d is malformed", number+1)
 		}
 		_, _ = sum.Write(append(line, '\n'))
 	}
@@ -185,12 +186,13 @@ func load(path string) (*Baseline, error) {
 	return b, nil
 }
 
-// bare says whether all that is left of a baseline is what the ledger keeps of one that was passed with its records in it.
+// bare reports whether the baseline has neither records nor a file. The ledger keeps only that much of a baseline that was passed with
+// its records.
 func (b *Baseline) bare() bool {
 	return len(b.Records) == 0 && b.Path == "" && (b.Total > 0 || b.Format == 0)
 }
 
-// parse reads the option. Of a baseline in a file no more is wanted than its name; what else is told of it is kept.
+// parse parses the option baseline. If the records are in a file, only its path is required.
 func parse(document map[string]any) (*Baseline, error) {
 	invalid := func(why string) error {
 		return fault.New(fault.CodeInvalidOptions, "Pass the value that it returned as baseline, unchanged, or the path of the file that it wrote.",
@@ -226,14 +228,15 @@ func parse(document map[string]any) (*Baseline, error) {
 	for _, line := range lines {
 		text, ok := line.(string)
 		if !ok {
-			return nil, invalid("a record in it is not a text")
+			return nil, invalid("one of its records is not a string")
 		}
 		b.Records = append(b.Records, text)
 	}
 	return b, nil
 }
 
-// numbers reads the counts, which a template may have made texts, and names one that is none. With records in it all are there.
+// numbers parses the counts, which a template may have turned into strings. It returns the name of a count that is not a number. If
+// all is true, no count may be missing.
 func (b *Baseline) numbers(document map[string]any, all bool) (wrong string) {
 	for name, field := range map[string]*int{"format": &b.Format, "total": &b.Total, "current": &b.Current, "previous": &b.Previous, "unreadable": &b.Unreadable, "orphaned": &b.Orphaned} {
 		value, given := document[name]
@@ -246,14 +249,14 @@ func (b *Baseline) numbers(document map[string]any, all bool) (wrong string) {
 	return wrong
 }
 
-// Named is what the ledger keeps of an option baseline; nil where it does not say its digest. Its error is a fault.
+// Named returns what the ledger keeps of the option baseline, or nil if the option has no digest. Its error is a fault.
 func Named(document map[string]any) (*custody.Baseline, error) {
 	if len(document) == 0 {
 		return nil, nil //nolint:nilnil // no baseline is a valid choice
 	}
 	b, err := parse(document)
 	if err != nil || b.Digest == "" {
-		return nil, err // a path alone: what it holds, the VM knows
+		return nil, err // only a path: the VM reads the file
 	}
 	provisional, _ := document["provisional"].(bool)
 	return &custody.Baseline{Path: b.Path, Digest: b.Digest, Total: b.Total, TakenAt: b.TakenAt, Provisional: provisional}, nil

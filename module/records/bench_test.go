@@ -39,12 +39,12 @@ const (
 // python derives the same ids and keys with OpenSSL's PBKDF2, on one core.
 const python = `
 import hashlib, sys, time
-begun = time.perf_counter()
+start = time.perf_counter()
 for n in range(int(sys.argv[1])):
     salt = n.to_bytes(16, "big")
     hashlib.pbkdf2_hmac("sha1", b"/user/1/creds/%022d" % n, salt, 65536, 16)
     hashlib.pbkdf2_hmac("sha256", b"NEWcanaryNEWcanaryNEWcanary02", salt, 65536, 32)
-print(int(sys.argv[1]) / (time.perf_counter() - begun))
+print(int(sys.argv[1]) / (time.perf_counter() - start))
 `
 
 func openssl(t *testing.T) float64 {
@@ -63,11 +63,11 @@ func TestHowFastRecordsAreOpened(t *testing.T) {
 	p.credentials(t, few, 7)
 	rate := func(keys Keys, workers int) (float64, float64) {
 		scanner := NewScanner(p.open(t), keys, Options{Workers: workers})
-		begun := time.Now()
+		start := time.Now()
 		got, err := scanner.Scan(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, few, got.Total)
-		return few / time.Since(begun).Seconds(), float64(scanner.derived.Load()) / few
+		return few / time.Since(start).Seconds(), float64(scanner.derived.Load()) / few
 	}
 	reference := (openssl(t) + openssl(t)) / 2
 	one, derivations := rate(Keys{Current: keys().Previous}, 1)
@@ -80,8 +80,8 @@ func TestHowFastRecordsAreOpened(t *testing.T) {
 	fmt.Printf("worst case, each record tried with both keys: %.1f a second and core (%.2f derivations a record)\n", worst, most)
 }
 
-// TestHowMuchMemoryIsHeldAndWhatAPollCosts measures in a process of its own, whose rows all open, with derivations that cost nothing: two
-// hundred thousand real ones last an hour and hold no more memory.
+// TestHowMuchMemoryIsHeldAndWhatAPollCosts measures in a separate process in which all rows open and key derivations are free: two hundred
+// thousand real derivations would take an hour and use no more memory.
 func TestHowMuchMemoryIsHeldAndWhatAPollCosts(t *testing.T) {
 	measured(t)
 	s := start(t, dbserver.MariaDB)
@@ -138,11 +138,11 @@ func TestMeasured(t *testing.T) {
 	scanner := NewScanner(db, keys(), Options{})
 	scanner.identify = identified
 	scanner.deriveKey = func([]byte, []byte) (sealed.Key, error) { return sameKey(), nil }
-	begun := time.Now()
+	start := time.Now()
 	got, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []int{rows, rows}, []int{got.Total, got.Current})
-	took := time.Since(begun)
+	took := time.Since(start)
 	var bare, poll time.Duration
 	for range 3 {
 		bare += timed(t, func() error { return bareSQL(t.Context(), db.pool) })
@@ -158,9 +158,9 @@ func TestMeasured(t *testing.T) {
 
 func timed(t *testing.T, do func() error) time.Duration {
 	t.Helper()
-	begun := time.Now()
+	start := time.Now()
 	require.NoError(t, do())
-	return time.Since(begun)
+	return time.Since(start)
 }
 
 // bareSQL reads id and version of every record, and does nothing with them.

@@ -10,20 +10,20 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/sealed"
 )
 
-// class is what a record is; each is exactly one.
+// class says what a record is. Every record has exactly one class.
 type class uint8
 
 const (
 	unseen     class = iota // not judged yet
 	current                 // opens with the current key
 	previous                // opens with the previous key
-	unreadable              // a credential accounts for it, and it opens with neither
-	orphaned                // no credential accounts for it
+	unreadable              // has a credential but opens with neither key
+	orphaned                // has no credential
 )
 
-const leanMost = 4 // records in a row that open with the other key turn the guess round
+const leanMost = 4 // this many records in a row that open with the other key change which key is tried first
 
-// digest is the beginning of the SHA-256 of a record's ciphertext: two contents that differ look alike once in 2^48.
+// digest is the start of the SHA-256 of a record's ciphertext. Two different contents have the same digest with probability 2^-48.
 type digest [6]byte
 
 func digestOf(secure []byte) digest {
@@ -31,18 +31,19 @@ func digestOf(secure []byte) digest {
 	return digest(sum[:])
 }
 
-// record is what is remembered of a row of tw_secret.
+// record is what the scanner remembers of a row of tw_secret.
 type record struct {
 	head
 	version int64
 	digest  digest
 	class   class
-	stale   bool // what is remembered is not what the database has, or was never judged
-	deleted bool // its credential is marked deleted
-	carried bool // its class is the baseline's, and it was not opened
+	stale   bool // the row has changed since, or was never judged
+	deleted bool // its credential is marked as deleted
+	carried bool // it keeps its class from the baseline and was not opened
 }
 
-// judgeStale judges the stale records, page by page, on all workers. It holds no snapshot: a derivation costs some 13 ms.
+// judgeStale judges the stale records, page by page, on all workers. It holds no snapshot, because each key derivation takes about
+// 13 ms.
 func (s *Scanner) judgeStale(ctx context.Context) error {
 	s.looked.Store(0)
 	s.toLook.Store(int64(s.unseenOrStale()))
@@ -67,12 +68,12 @@ func (s *Scanner) judgeStale(ctx context.Context) error {
 		}
 		s.looked.Add(int64(len(found)))
 		if !more {
-			at = next // what is still stale is gone from the database
+			at = next // records of this page that are still stale are gone from the database
 		}
 	}
 }
 
-// stale gives the names of a page of stale records from a place in the list on, and the place after them.
+// stale returns the names of a page of stale records, searching from index at on, and the index after them.
 func (s *Scanner) stale(at int) (names []name, next int) {
 	for ; at < len(s.records.rows) && len(names) < s.options.Page; at++ {
 		if s.records.rows[at].stale {
@@ -82,22 +83,22 @@ func (s *Scanner) stale(at int) (names []name, next int) {
 	return names, at
 }
 
-// classify judges rows on all workers and remembers what it found, also when it was interrupted.
+// classify judges rows on all workers. If it is interrupted, it keeps what it has found so far.
 func (s *Scanner) classify(ctx context.Context, rows []row) error {
 	return s.onAllWorkers(ctx, len(rows), func(i int) error {
 		one, _ := s.records.find(rows[i].name)
 		if one == nil {
-			return nil // its id changed its form under us: the next pass meets it
+			return nil // its ID changed its spelling meanwhile: the next pass finds it
 		}
 		now, err := s.judge(*one, &rows[i])
 		if err == nil {
-			*one = now // each worker has rows of its own
+			*one = now // no two workers judge the same row
 		}
 		return err
 	})
 }
 
-// judge gives a row its class. A row whose content did not change since it was last judged keeps it.
+// judge returns the record with its class. If the content did not change since it was last judged, the class stays.
 func (s *Scanner) judge(before record, now *row) (record, error) {
 	one := before
 	one.version, one.digest, one.stale = now.version, digestOf(now.secure), false
@@ -115,7 +116,7 @@ func (s *Scanner) judge(before record, now *row) (record, error) {
 		}
 		return one, nil
 	}
-	// What was rewritten is under the current key.
+	// Try the current key first: a record that was rewritten is under it.
 	order := [2]class{current, previous}
 	if before.class == unseen && s.lean.Load() < 0 {
 		order = [2]class{previous, current}
@@ -125,7 +126,7 @@ func (s *Scanner) judge(before record, now *row) (record, error) {
 	return one, err
 }
 
-// tells says whether the baseline's class of an unchanged record counts without opening it: under the previous key, or with Carry.
+// tells reports whether an unchanged record may keep its class from the baseline without being opened.
 func (s *Scanner) tells(was class) bool {
 	switch s.options.Baseline.under {
 	case previous:
@@ -137,7 +138,7 @@ func (s *Scanner) tells(was class) bool {
 	}
 }
 
-// open tries the keys in turn.
+// open tries the keys in order and sets the class of r.
 func (s *Scanner) open(r *record, secure, salt []byte, order [2]class) error {
 	r.class = unreadable
 	for _, try := range order {
@@ -155,7 +156,7 @@ func (s *Scanner) open(r *record, secure, salt []byte, order [2]class) error {
 	return nil
 }
 
-// opens says whether a record is under one of the keys.
+// opens reports whether a record opens with the key that class try stands for.
 func (s *Scanner) opens(try class, secure, salt []byte) (bool, error) {
 	from := s.keys.Current
 	if try == previous {
@@ -175,17 +176,17 @@ func (s *Scanner) opens(try class, secure, salt []byte) (bool, error) {
 	return err == nil, nil
 }
 
-// learn leans towards the key that opened a record, so that the next new one is tried with it first.
+// learn counts which key opened a record, so that the likelier key is tried first for the next new record.
 func (s *Scanner) learn(found class) {
 	step := int32(1)
 	if found == previous {
 		step = -1
 	}
-	// Two workers may lose a step to each other: a guess need not be exact.
+	// Two workers may overwrite each other's step, which does not matter for a guess.
 	s.lean.Store(max(-leanMost, min(leanMost, s.lean.Load()+step)))
 }
 
-// unseenOrStale counts the records of which nothing is known, or not the last.
+// unseenOrStale counts the stale records.
 func (s *Scanner) unseenOrStale() int {
 	left := 0
 	for i := range s.records.rows {
@@ -197,11 +198,11 @@ func (s *Scanner) unseenOrStale() int {
 }
 
 const (
-	shown = 100    // ids that a result lists at most
-	kept  = 10_000 // unreadable records that are judged one by one; with more of them the key is wrong, or the database lost
+	shown = 100    // maximum number of IDs in a result
+	kept  = 10_000 // maximum number of unreadable records that are judged one by one; if there are more, the key is wrong or the database is lost
 )
 
-// count adds up what is known of the records. Its error is a fault for a baseline of another database.
+// count counts the records by class. exact goes into the result. Its error is a fault for a baseline of another database.
 func (s *Scanner) count(exact bool) (proof.Records, error) {
 	s.records.sort()
 	s.settle()
@@ -257,7 +258,7 @@ func (s *Scanner) tally(r *proof.Records, one *record, was known, before bool) {
 	case orphaned:
 		r.Orphaned++
 		same := before && was.digest == one.digest
-		// On the way back it is as it was before the rotation began: under the key that is the current one again.
+		// While a rotation is reversed, an unchanged record of class previous is under the old key, which is current again.
 		untouched := same && was.class == previous && b.under == previous
 		if before && !same || !before && b.proves() || untouched {
 			r.Rewritten++
@@ -267,15 +268,15 @@ func (s *Scanner) tally(r *proof.Records, one *record, was known, before bool) {
 	}
 }
 
-// notes says what the numbers do not.
+// notes returns what a reader of the counts must know.
 func (s *Scanner) notes(r proof.Records) []string {
 	list := slices.Clone(s.db.schema.notes)
 	b := s.options.Baseline
 	if b.taken() && !b.proves() {
-		list = append(list, fmt.Sprintf("the baseline of %s is empty: records that no credential accounts for are not counted as rewritten", stamp(b.TakenAt)))
+		list = append(list, fmt.Sprintf("the baseline of %s is empty, so records without a credential are not counted as rewritten", stamp(b.TakenAt)))
 	}
 	if strays := s.strays(); r.Orphaned > 0 && strays > 0 {
-		list = append(list, fmt.Sprintf("%d records have no credential, and %d credentials have no record: perhaps they belong together in a way that is not published", r.Orphaned, strays))
+		list = append(list, fmt.Sprintf("%d records have no credential, and %d credentials have no record; perhaps they belong together in a way that is not published", r.Orphaned, strays))
 	}
 	if r.Unseen > 0 {
 		list = append(list, fmt.Sprintf("%d records changed while they were read", r.Unseen))
@@ -283,9 +284,9 @@ func (s *Scanner) notes(r proof.Records) []string {
 	return list
 }
 
-// strays counts the credentials, not deleted, whose record is not there.
+// strays counts the credentials that are not deleted and have no record.
 func (s *Scanner) strays() int {
-	strays := s.strangers
+	strays := s.incomplete
 	for i := range s.links.rows {
 		one := &s.links.rows[i]
 		if record, _ := s.records.find(one.record); record == nil && !one.deleted && one.length > 0 {

@@ -1,5 +1,5 @@
-// Package records reads the Platform's encrypted records, tells for each under which key it is, and counts. It only
-// reads. How one record is encrypted is in package sealed; what the counts mean for a rotation is in package rotation.
+// Package records scans the Platform's encrypted records, finds out under which key each record is, and counts them. It only reads
+// the database. Package sealed knows how a record is encrypted, and package proof decides what the counts mean for a rotation.
 package records
 
 import (
@@ -22,18 +22,19 @@ import (
 )
 
 const (
-	openTimeout  = 45 * time.Second // a server without a name server looks up who comes for 10 s and more, before it says a word
+	openTimeout  = 45 * time.Second // a server whose name server is down may spend 10 s and more on looking up the client
 	dialTimeout  = 10 * time.Second
-	readTimeout  = 2 * time.Minute // of one answer of the server
+	readTimeout  = 2 * time.Minute // for one response
 	writeTimeout = 30 * time.Second
 
 	readOnly = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-	// A minute for a statement, on the server itself, and ten seconds for a table that a migration holds. MariaDB and MySQL call
-	// the first by different names; each takes the other's comment for one.
+	// The server limits a statement to one minute, and the wait for a table that a migration has locked to ten seconds. MariaDB and
+	// MySQL have different names for the first limit; each treats the other's version comment as a comment.
 	sessionLimits = "SET SESSION lock_wait_timeout = 10 /*M!100101 , max_statement_time = 60 */ /*!50708 , max_execution_time = 60000 */"
 )
 
-// DB is the database, read only, on one connection: it is kept, since a server that resolves names is slow to let another in.
+// DB is the database, read only, over one connection. The connection stays open, because a server that resolves names is slow to accept
+// another.
 type DB struct {
 	pool     *sql.DB
 	identity string // host:port/name
@@ -43,7 +44,8 @@ type DB struct {
 	schema   schema
 }
 
-// Open connects and looks the schema up; SELECT is enough. Its errors are faults (database_*, interrupted) without the password.
+// Open connects and reads the schema. The user needs only SELECT. Its errors are faults (database_*, interrupted) that do not contain
+// the password.
 func Open(ctx context.Context, where proof.Database) (*DB, error) {
 	settings, err := settingsFor(where)
 	if err != nil {
@@ -68,15 +70,15 @@ func Open(ctx context.Context, where proof.Database) (*DB, error) {
 // Close ends the connection.
 func (d *DB) Close() error { return d.pool.Close() }
 
-// Identity names the database for people: host:port/name.
+// Identity returns host:port/name, for messages.
 func (d *DB) Identity() string { return d.identity }
 
-// asker is the database, or one transaction's connection. The database itself connects again after a break.
+// asker is the database (which reconnects if the connection breaks) or the connection of a transaction.
 type asker interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// snapshot reads in one consistent view of the database. Within read nothing else may ask: there is one connection.
+// snapshot calls read within one consistent snapshot of the database. read must not use the pool, which has only this connection.
 func (d *DB) snapshot(ctx context.Context, read func(*sql.Conn) error) (err error) {
 	connection, err := d.pool.Conn(ctx)
 	if err != nil {
@@ -87,7 +89,7 @@ func (d *DB) snapshot(ctx context.Context, read func(*sql.Conn) error) (err erro
 		return err
 	}
 	defer func() {
-		// Whose end fails must not be used again: the next look would see this one's view.
+		// If the rollback fails, discard the connection: otherwise the next read would still see this snapshot.
 		if _, failed := connection.ExecContext(ctx, "ROLLBACK"); failed != nil {
 			_ = connection.Raw(func(any) error { return driver.ErrBadConn })
 		}
@@ -100,12 +102,12 @@ func settingsFor(where proof.Database) (*mysql.Config, error) {
 	settings.Net, settings.Addr = "tcp", net.JoinHostPort(where.Host, strconv.Itoa(where.Port))
 	settings.User, settings.Passwd, settings.DBName = where.User, where.Password.Reveal(), where.Name
 	settings.Timeout, settings.ReadTimeout, settings.WriteTimeout = dialTimeout, readTimeout, writeTimeout
-	settings.Logger = &mysql.NopLogger{} // its own writes to stderr, which a terminal joins with Ansible's stdout
+	settings.Logger = &mysql.NopLogger{} // the default logger writes to stderr, which may be merged into Ansible's stdout
 	return settings, encrypt(settings, where)
 }
 
-// reading makes connections on which nothing can be written, whatever the user may do, and on which a snapshot holds:
-// under READ COMMITTED, which a server may have as its default, WITH CONSISTENT SNAPSHOT is ignored.
+// reading makes connections that cannot write, whatever the user may do, and that support snapshots: with READ COMMITTED, which a
+// server may have as its default, WITH CONSISTENT SNAPSHOT is ignored.
 type reading struct{ driver.Connector }
 
 func (r reading) Connect(ctx context.Context) (driver.Conn, error) {
@@ -127,10 +129,10 @@ func (r reading) Connect(ctx context.Context) (driver.Conn, error) {
 	return connection, nil
 }
 
-// encrypt says how the connection is encrypted. Its error is a fault, about ca_file.
+// encrypt sets how the connection is encrypted. Its error is a fault about ca_file.
 func encrypt(settings *mysql.Config, where proof.Database) error {
 	if where.CAFile != "" && where.TLS != "verify-ca" {
-		return caFault(where.CAFile, "it is used with tls: verify-ca alone, and tls is "+where.TLS)
+		return caFault(where.CAFile, "it is used only with tls: verify-ca, but tls is "+where.TLS)
 	}
 	switch where.TLS {
 	case "verify-ca":
@@ -140,7 +142,7 @@ func encrypt(settings *mysql.Config, where proof.Database) error {
 		}
 		settings.TLS = &tls.Config{InsecureSkipVerify: true, VerifyConnection: signedBy(roots), MinVersion: tls.VersionTLS12} //nolint:gosec // VerifyConnection does it
 	case "required":
-		settings.TLS = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // encrypted, whoever it is: what required means
+		settings.TLS = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // required means encrypted, with any certificate
 	case "disabled":
 		settings.TLSConfig = "false"
 	default:
@@ -149,7 +151,7 @@ func encrypt(settings *mysql.Config, where proof.Database) error {
 	return nil
 }
 
-// signedBy is MySQL's VERIFY_CA: the chain counts, the name does not. A container's address is in no certificate.
+// signedBy verifies as MySQL's VERIFY_CA does: it checks the chain but not the name. No certificate contains a container's address.
 func signedBy(roots *x509.CertPool) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {
 		options := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
@@ -161,10 +163,10 @@ func signedBy(roots *x509.CertPool) func(tls.ConnectionState) error {
 	}
 }
 
-// authorities reads a PEM file; nil, which means the system's, where none is named.
+// authorities reads a PEM file. Without a path it returns nil, which means the system's authorities.
 func authorities(path string) (*x509.CertPool, error) {
 	if path == "" {
-		return nil, nil //nolint:nilnil // x509's own meaning of no pool
+		return nil, nil //nolint:nilnil // for x509, nil means the system's pool
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // the operator's own
 	if err != nil {
@@ -172,27 +174,27 @@ func authorities(path string) (*x509.CertPool, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(text) {
-		return nil, caFault(path, "there is no certificate in it")
+		return nil, caFault(path, "it contains no certificate")
 	}
 	return roots, nil
 }
 
 func caFault(path, why string) *fault.Fault {
 	return fault.New(fault.CodeInvalidOptions, "Name a PEM file on the VM with the certificate authorities of the database, together with tls: verify-ca.",
-		"The option database.ca_file (%s) is of no use: %s.", path, why)
+		"The option database.ca_file (%s) cannot be used: %s.", path, why)
 }
 
-// distrusted says why a certificate was not taken, or nothing.
+// distrusted says why a certificate was refused, or returns "".
 func distrusted(err error) string {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "has expired, or is not valid yet"
+		return "has expired or is not valid yet"
 	case errors.As(err, &invalid):
 		return "is not valid: " + invalid.Error()
 	case errors.As(err, &unknown):
-		return "is signed by nobody in ca_file (or, without it, in this machine's list)"
+		return "is not signed by an authority in ca_file (or, without ca_file, in this machine's list)"
 	}
 	return ""
 }

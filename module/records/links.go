@@ -17,36 +17,37 @@ const (
 	credentialPage = 1000
 )
 
-// link is what a credential says of its record.
+// link connects a credential with its record.
 type link struct {
-	head    // named by whoIs
+	head    // its name comes from whoIs
 	record  name
 	salt    [saltBytes]byte
-	length  uint8 // of the salt; 0 of one that a baseline tells of and no pass has seen
+	length  uint8 // of the salt; 0 if the link comes from a baseline and no pass has seen the credential yet
 	deleted bool
 }
 
-// credential is a row of tw_credentials that no link is known for.
+// credential is a row of tw_credentials without a link.
 type credential struct {
 	who     name
 	id      string
 	user    int64
 	salt    []byte
 	deleted bool
-	record  name // once it is derived
+	record  name // set once it is derived
 }
 
-// link derives what the records of new credentials are called, some 13 ms each, and forgets credentials that are gone.
+// link derives the record IDs of new credentials, which takes about 13 ms each, and forgets credentials that are gone.
 func (s *Scanner) link(ctx context.Context) error {
 	_, err := s.credentials(ctx, s.db.pool, true)
 	s.settle()
 	return err
 }
 
-// credentials reads all credentials and counts those without a link; where it derives, none. Without user or salt one is skipped.
+// credentials reads all credentials. With derives, it links the new ones; otherwise it returns their number. It skips credentials
+// without a user or salt.
 func (s *Scanner) credentials(ctx context.Context, connection asker, derives bool) (unlinked int, err error) {
 	s.links.begin()
-	s.strangers = 0
+	s.incomplete = 0
 	var after *string
 	for {
 		fresh, last, more, err := s.readCredentials(ctx, connection, after)
@@ -71,7 +72,7 @@ func (s *Scanner) credentials(ctx context.Context, connection asker, derives boo
 	return unlinked, nil
 }
 
-// readCredentials reads a page and gives those without a link.
+// readCredentials reads a page of credentials and returns those without a link.
 func (s *Scanner) readCredentials(ctx context.Context, connection asker, after *string) (fresh []credential, last string, more bool, err error) {
 	deletion := "NULL"
 	if s.db.schema.deleted {
@@ -89,7 +90,7 @@ func (s *Scanner) readCredentials(ctx context.Context, connection asker, after *
 			last = string(id)
 		}
 		if !user.Valid || len(salt) == 0 {
-			s.strangers++
+			s.incomplete++
 			return false, nil
 		}
 		who := whoIs(id, user.Int64, salt)
@@ -110,7 +111,7 @@ func (s *Scanner) refresh(known *link, salt []byte, deleted bool) {
 	}
 }
 
-// derive computes what the records of credentials are called, on all workers, and links them.
+// derive computes the record IDs of credentials on all workers, and links them.
 func (s *Scanner) derive(ctx context.Context, fresh []credential) error {
 	err := s.onAllWorkers(ctx, len(fresh), func(i int) error {
 		id, err := s.identify(sealed.Path(fresh[i].user, fresh[i].id), fresh[i].salt)
@@ -122,7 +123,7 @@ func (s *Scanner) derive(ctx context.Context, fresh []credential) error {
 	})
 	for _, one := range fresh {
 		if one.record == (name{}) {
-			continue // interrupted: the next pass derives it
+			continue // interrupted; the next pass derives it
 		}
 		added := s.links.add(one.who)
 		added.record, added.deleted, s.unsettled = one.record, one.deleted, true
@@ -134,7 +135,7 @@ func (s *Scanner) derive(ctx context.Context, fresh []credential) error {
 func (s *Scanner) keepSalt(l *link, salt []byte) {
 	l.length = uint8(min(len(salt), saltBytes+1))
 	if copy(l.salt[:], salt) < len(salt) {
-		s.longSalts[l.name] = bytes.Clone(salt) // of a schema that is not published
+		s.longSalts[l.name] = bytes.Clone(salt) // longer than in the published schema
 	}
 }
 
@@ -145,7 +146,7 @@ func (s *Scanner) saltOf(l *link) []byte {
 	return l.salt[:l.length]
 }
 
-// ownerOf gives the credential that accounts for a record; nil for one that none does. It needs settle.
+// ownerOf returns the credential of a record, or nil. Call settle first.
 func (s *Scanner) ownerOf(record name) *link {
 	i, ok := slices.BinarySearchFunc(s.owners, record, func(at int32, record name) int {
 		return bytes.Compare(s.links.rows[at].record[:], record[:])
@@ -156,7 +157,7 @@ func (s *Scanner) ownerOf(record name) *link {
 	return &s.links.rows[s.owners[i]]
 }
 
-// settle tells records and credentials apart that belong together and that do not, after either changed.
+// settle matches records and credentials again after either changed.
 func (s *Scanner) settle() {
 	if !s.unsettled {
 		return
@@ -184,17 +185,18 @@ func (s *Scanner) settle() {
 	s.unsettled = false
 }
 
-// isSet says whether the column deleted means deleted: a boolean, a bit or a time, depending on the version.
+// isSet reports whether the column deleted means deleted. It is a boolean, a bit or a time, depending on the version.
 func isSet(value []byte) bool {
 	return len(value) > 0 && !slices.Contains([]string{"0", "\x00", "false"}, string(value))
 }
 
-// name is a row in memory: of a record the 16 bytes of tw_secret.id, or the beginning of an odd id's SHA-256.
+// name identifies a row in memory. For a record it is the 16 bytes of tw_secret.id or, if the ID has another form, the start of its
+// SHA-256. For a credential see whoIs.
 type name [16]byte
 
 const idLength = 24 // of the base64 of 16 bytes
 
-// nameOf gives the name of tw_secret.id, and whether the id can be made from it again.
+// nameOf returns the name for a tw_secret.id. plain says whether the ID can be restored from the name.
 func nameOf(id []byte) (n name, plain bool) {
 	var decoded [18]byte
 	if len(id) == idLength {
@@ -206,7 +208,7 @@ func nameOf(id []byte) (n name, plain bool) {
 	return name(sum[:]), false
 }
 
-// whoIs gives the name of a credential as far as its record's id and key hang on it: its id, its user and its salt.
+// whoIs returns the name of a credential: a hash of ID, user and salt, which determine the ID and the key of its record.
 func whoIs(id []byte, user int64, salt []byte) name {
 	text := make([]byte, 0, 64)
 	text = binary.BigEndian.AppendUint64(text, uint64(user))    //nolint:gosec // any bits will do
@@ -214,11 +216,11 @@ func whoIs(id []byte, user int64, salt []byte) name {
 	text = append(append(text, id...), salt...)
 	sum := sha256.Sum256(text)
 	var n name
-	copy(n[:whoBytes], sum[:]) // a baseline keeps no more of it
+	copy(n[:whoBytes], sum[:]) // a baseline stores only this many bytes
 	return n
 }
 
-// id gives tw_secret.id back.
+// id returns the tw_secret.id for a name.
 func (s *Scanner) id(n name) string {
 	if text, ok := s.odd[n]; ok {
 		return text

@@ -37,12 +37,12 @@ func testLogins(t *testing.T, s *server) {
 		{"an unknown user", none, func(d *proof.Database) { d.User = "nobody" }, fault.CodeDatabaseLoginRefused, `refused user "nobody"`, none},
 		{"somebody else's schema", none, func(d *proof.Database) { d.Name = "mysql" }, fault.CodeDatabaseLoginRefused, "SELECT on this schema is enough", none},
 		{"a locked account", "ALTER USER reader@'%' ACCOUNT LOCK", nil, fault.CodeDatabaseLoginRefused, `refused user "reader"`, "ALTER USER reader@'%' ACCOUNT UNLOCK"},
-		{"too many connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 1; FLUSH USER_RESOURCES", nil, fault.CodeDatabaseUnavailable, "takes no more connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 0; FLUSH USER_RESOURCES"},
-		{"a server without TLS", none, func(d *proof.Database) { d.TLS = "required" }, fault.CodeDatabaseUnavailable, "does not speak TLS", none},
+		{"too many connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 1; FLUSH USER_RESOURCES", nil, fault.CodeDatabaseUnavailable, "accepts no more connections", "ALTER USER reader@'%' WITH MAX_CONNECTIONS_PER_HOUR 0; FLUSH USER_RESOURCES"},
+		{"a server without TLS", none, func(d *proof.Database) { d.TLS = "required" }, fault.CodeDatabaseUnavailable, "does not support TLS", none},
 		{"a closed port", none, func(d *proof.Database) { d.Host, d.Port = "127.0.0.1", 1 }, fault.CodeDatabaseUnavailable, "nothing listens there", none},
-		{"an unknown host", none, func(d *proof.Database) { d.Host = "no-such-host.invalid" }, fault.CodeDatabaseUnavailable, "does not know the host", none},
+		{"an unknown host", none, func(d *proof.Database) { d.Host = "no-such-host.invalid" }, fault.CodeDatabaseUnavailable, "cannot resolve the host name", none},
 		{"a schema that is not there", "GRANT SELECT ON nowhere.* TO reader@'%'", func(d *proof.Database) { d.Name = "nowhere" }, fault.CodeDatabaseSchema, "no database of that name", "REVOKE SELECT ON nowhere.* FROM reader@'%'"},
-		{"a user without rights on the tables", "REVOKE SELECT ON SCHEMA.* FROM reader@'%'; GRANT SELECT ON SCHEMA.tw_secret TO reader@'%'", nil, fault.CodeDatabaseSchema, "may the user SELECT from it", "GRANT SELECT ON SCHEMA.* TO reader@'%'"},
+		{"a user without rights on the tables", "REVOKE SELECT ON SCHEMA.* FROM reader@'%'; GRANT SELECT ON SCHEMA.tw_secret TO reader@'%'", nil, fault.CodeDatabaseSchema, "the user must have SELECT on it", "GRANT SELECT ON SCHEMA.* TO reader@'%'"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -73,7 +73,7 @@ func testLogins(t *testing.T, s *server) {
 		defer cancel()
 		_, err := Open(ctx, where)
 		assert.Equal(t, fault.CodeDatabaseUnavailable, faultOf(t, err).Code)
-		assert.ErrorContains(t, err, "does not answer in time")
+		assert.ErrorContains(t, err, "did not answer in time")
 	})
 }
 

@@ -98,8 +98,8 @@ func (a *answer) Next(into []driver.Value) error {
 	return nil
 }
 
-// A look that is cancelled while it leaves a page early must end, too. Asked in the wrong order database/sql waits for itself,
-// about once in a thousand times.
+// A scan that is canceled while it leaves a page early must end. With Err and Close in the wrong order, database/sql deadlocks about once
+// in a thousand times.
 func TestRowsThatAreLeftEarlyEndWhenTheLookIsCancelled(t *testing.T) {
 	db := inMemory(seeds(t, 3, 1))
 	for i := range 10_000 {

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	pageBytes = 4 << 20 // of ciphertext are held at a time, and one record more
-	listPage  = 5000    // rows of id and version
+	pageBytes = 4 << 20 // bytes of ciphertext after which a page ends
+	listPage  = 5000    // rows per page when only ID and version are read
 )
 
-// expect makes room for as many rows as there are, so that the lists need not grow, which takes as much memory once more.
+// expect allocates memory for all rows at once: growing the lists would need twice the memory.
 func (s *Scanner) expect(ctx context.Context, connection *sql.Conn) error {
 	var credentials, records int
 	row := connection.QueryRowContext(ctx, "SELECT (SELECT COUNT(*) FROM tw_credentials), (SELECT COUNT(*) FROM tw_secret)")
@@ -27,7 +27,8 @@ func (s *Scanner) expect(ctx context.Context, connection *sql.Conn) error {
 	return nil
 }
 
-// list reads id and version of every record and marks what is new or changed. It is what a poll costs when nothing is.
+// list reads ID and version of every record, and marks new and changed records as stale. If nothing changed, this is all that a poll
+// does.
 func (s *Scanner) list(ctx context.Context, connection asker) error {
 	return s.records.each(func(after *string) (last string, more bool, err error) {
 		query, args := page("SELECT id, version FROM tw_secret", after, listPage)
@@ -50,7 +51,7 @@ func (s *Scanner) list(ctx context.Context, connection asker) error {
 	})
 }
 
-// confirm reads every record whole and marks those that are not as they were judged.
+// confirm reads every record completely, and marks records that differ from what was judged as stale.
 func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 	return s.records.each(func(after *string) (last string, more bool, err error) {
 		query, args := page("SELECT id, version, secure FROM tw_secret", after, s.options.Page)
@@ -64,7 +65,7 @@ func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 			one := s.upsert(id)
 			one.stale = one.stale || one.version != version.Int64 || one.digest != digestOf(secure)
 			count, size = count+1, size+len(secure)
-			// The driver reads what is left of a page; a page of large records is left early.
+			// End a page of large records early; the driver discards the rest of it.
 			if more = count == s.options.Page || size > pageBytes; more {
 				last = string(id)
 			}
@@ -77,7 +78,7 @@ func (s *Scanner) confirm(ctx context.Context, connection asker) error {
 	})
 }
 
-// each gives the rows of a query to scan until that has enough of them.
+// each passes the rows of a query to scan until scan has enough.
 func each(ctx context.Context, from asker, scan func(*sql.Rows) (enough bool, err error), query string, args ...any) error {
 	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -90,7 +91,7 @@ func each(ctx context.Context, from asker, scan func(*sql.Rows) (enough bool, er
 	return cmp.Or(err, ended(rows))
 }
 
-// ended closes rows that may be left early. Err before Close would wait forever if ctx ends while RawBytes are held.
+// ended closes rows and returns their error. Calling Err before Close would block forever if ctx ends while RawBytes are in use.
 func ended(rows *sql.Rows) error {
 	err := rows.Close()
 	return cmp.Or(rows.Err(), err)
@@ -111,7 +112,7 @@ func (s *Scanner) upsert(id []byte) *record {
 	return added
 }
 
-// each makes one pass over a table: read reads the page after a key and gives the page's last key and whether there is more.
+// each makes one pass over a table. read reads the page after a key, and returns the last key of the page and whether there is more.
 func (r *table[T]) each(read func(after *string) (last string, more bool, err error)) error {
 	r.begin()
 	var after *string
@@ -129,7 +130,7 @@ func (r *table[T]) each(read func(after *string) (last string, more bool, err er
 	return nil
 }
 
-// page is the query for the rows after a key, in the order of the column's own collation.
+// page returns the query for the rows after a key, in the order of the column's collation.
 func page(query string, after *string, limit int) (string, []any) {
 	if after == nil {
 		return query + " ORDER BY id LIMIT ?", []any{limit}
@@ -137,14 +138,14 @@ func page(query string, after *string, limit int) (string, []any) {
 	return query + " WHERE id > ? ORDER BY id LIMIT ?", []any{*after, limit}
 }
 
-// row is one of tw_secret.
+// row is a row of tw_secret.
 type row struct {
 	name    name
 	version int64
 	secure  []byte
 }
 
-// fetch reads the records of these names, without those that are gone. more: large records were left for another call.
+// fetch reads the records with these names, except those that are gone. more means that it stopped early because of large records.
 func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bool, err error) {
 	args := make([]any, len(names))
 	for i, n := range names {
@@ -170,45 +171,42 @@ func (s *Scanner) fetch(ctx context.Context, names []name) (found []row, more bo
 	return found, more, err
 }
 
-// pace waits as long as the limit of records a second wants.
+// pace waits as long as the limit of records per second requires.
 func (s *Scanner) pace(ctx context.Context, records int) error {
 	if s.options.PerSecond < 1 || records == 0 {
 		return nil
 	}
-	timer := time.NewTimer(time.Duration(records) * time.Second / time.Duration(s.options.PerSecond))
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-time.After(time.Duration(records) * time.Second / time.Duration(s.options.PerSecond)):
 		return nil
 	}
 }
 
-// head is what a row is found again by, and the last pass that saw it.
+// head is the name of a row, and the number of the last pass that saw it.
 type head struct {
 	name name
 	seen uint32
 }
 
-// table is a table's rows in memory, in the database's order: a pass that finds them unchanged searches for none. It holds no
-// pointers, so that the collector skips it.
+// table holds the rows of a database table, in the order of the database, so a pass over unchanged rows needs no search. It contains
+// no pointers, so the garbage collector skips it.
 type table[T any] struct {
 	head  func(*T) *head
 	rows  []T
-	index []int32 // of rows, by name, as they were when the pass began; nil when rows were added or dropped since
+	index []int32 // indexes of rows, sorted by name, as of the start of the pass; nil after rows were dropped
 	pass  uint32
 	next  int
 }
 
-// begin starts a pass over the table.
 func (r *table[T]) begin() {
 	r.sort()
 	r.pass++
 	r.next = 0
 }
 
-// sort makes the index of all rows by name.
+// sort updates the index.
 func (r *table[T]) sort() {
 	if r.index != nil && len(r.index) == len(r.rows) {
 		return
@@ -223,39 +221,31 @@ func (r *table[T]) sort() {
 	})
 }
 
-// see finds a row that the pass came to; nil for one that was not known when it began.
+// see returns a row that the pass has found, and marks it as seen. It returns nil if the row is new since the pass began.
 func (r *table[T]) see(n name) *T {
-	row := r.at(n)
-	if row != nil {
-		r.head(row).seen = r.pass
+	at := r.next
+	if at >= len(r.rows) || r.head(&r.rows[at]).name != n {
+		if _, at = r.find(n); at < 0 {
+			return nil
+		}
 	}
-	return row
+	r.next = at + 1
+	r.head(&r.rows[at]).seen = r.pass
+	return &r.rows[at]
 }
 
-func (r *table[T]) at(n name) *T {
-	if r.next < len(r.rows) && r.head(&r.rows[r.next]).name == n {
-		r.next++
-		return &r.rows[r.next-1]
-	}
-	row, at := r.find(n)
-	if row != nil {
-		r.next = at + 1
-	}
-	return row
-}
-
-// find searches; it needs the index of begin or sort.
+// find returns a row and its index, or nil and -1. It requires an index: call begin or sort first.
 func (r *table[T]) find(n name) (*T, int) {
 	i, ok := slices.BinarySearchFunc(r.index, n, func(at int32, n name) int {
 		return bytes.Compare(r.head(&r.rows[at]).name[:], n[:])
 	})
 	if !ok {
-		return nil, 0
+		return nil, -1
 	}
 	return &r.rows[r.index[i]], int(r.index[i])
 }
 
-// add appends a row that the pass came to. It is valid until the next add.
+// add appends a row that the pass has found. The pointer is valid until the next add.
 func (r *table[T]) add(n name) *T {
 	var row T
 	r.rows = append(r.rows, row)
@@ -264,7 +254,7 @@ func (r *table[T]) add(n name) *T {
 	return added
 }
 
-// sweep drops the rows that the pass, which came to its end, did not see, and says how many.
+// sweep drops the rows that the completed pass did not see, and returns their number.
 func (r *table[T]) sweep() int {
 	before := len(r.rows)
 	r.rows = slices.DeleteFunc(r.rows, func(row T) bool { return r.head(&row).seen != r.pass })

@@ -15,55 +15,55 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// maxScans is how often a scan begins again because the database changed while it was read.
+// maxScans is how often a scan starts over because the database changed while it was read.
 const maxScans = 10
 
 // Keys are the keys that a record may be under. Previous is empty outside a rotation.
 type Keys struct{ Current, Previous secret.Secret }
 
-// Options of a scan; zero values mean all cores, pages of at least 100 rows, no limit and no baseline.
+// Options of a scanner. The zero value means all cores, pages of at least 100 rows, no limit and no baseline.
 type Options struct {
 	Workers   int
-	Page      int // rows
-	PerSecond int // records whose content is read
+	Page      int // rows per page
+	PerSecond int // maximum number of records to read per second
 	Baseline  *Baseline
-	// An unchanged record keeps the class of a baseline that was taken under the current key. Never for a proof.
+	// Carry lets an unchanged record keep its class from a baseline that was taken under the current key. Never use it for a proof.
 	Carry bool
 }
 
-// Scanner looks again and again, and derives a key (some 13 ms) only for what changed. It holds about 100 bytes a record, and no key.
-// It is for one goroutine, but for Looked.
+// Scanner scans the records repeatedly, and derives keys (about 13 ms each) only for changed records. It holds about 100 bytes per
+// record, and no derived key. Except for Looked, it is not safe for concurrent use.
 type Scanner struct {
 	db      *DB
 	keys    Keys
 	options Options
 
-	links     table[link]
-	owners    []int32 // of links.rows, by the record that they account for
-	longSalts map[name][]byte
-	records   table[record]
-	odd       map[name]string // ids that are not made from their names
-	strangers int             // credentials that cannot account for a record
-	fresh     int             // records met that were not known
-	unsettled bool            // links changed since owners was made
+	links      table[link]
+	owners     []int32 // indexes of links.rows, sorted by record
+	longSalts  map[name][]byte
+	records    table[record]
+	odd        map[name]string // IDs that cannot be restored from their names
+	incomplete int             // number of credentials without a user or salt, which cannot have a record
+	fresh      int             // number of new records in this poll
+	unsettled  bool            // links changed since the last settle
 
-	lean    atomic.Int32 // which key is likelier: positive for the current one
-	derived atomic.Int64 // key derivations so far
+	lean    atomic.Int32 // which key is likelier to open a new record: negative for the previous key
+	derived atomic.Int64 // number of key derivations so far
 	looked  atomic.Int64
 	toLook  atomic.Int64
-	changes int // records judged since the scanner was made
+	changes int // number of records judged since the scanner was made
 
 	deriveKey func(secretKey, salt []byte) (sealed.Key, error)
 	identify  func(path string, salt []byte) (string, error)
 }
 
-// NewScanner makes a scanner over an open database.
+// NewScanner returns a scanner for an open database.
 func NewScanner(db *DB, keys Keys, options Options) *Scanner {
 	if options.Workers < 1 {
 		options.Workers = runtime.GOMAXPROCS(0)
 	}
 	if options.Page < 1 {
-		options.Page = max(100, 8*options.Workers) // enough for each worker, little to hold
+		options.Page = max(100, 8*options.Workers) // enough rows for each worker, but little memory
 	}
 	if options.PerSecond > 0 {
 		options.Page = max(1, min(options.Page, options.PerSecond))
@@ -79,8 +79,8 @@ func NewScanner(db *DB, keys Keys, options Options) *Scanner {
 	return s
 }
 
-// Poll judges and counts what is new or has another version. Its counts are not of one instant: Scan before a rotation is called
-// complete. Its errors are those of Scan.
+// Poll judges records that are new or have another version, and counts all records. Its counts are not from a single snapshot: call
+// Scan before you call a rotation complete. Its errors are faults, as for Scan.
 func (s *Scanner) Poll(ctx context.Context) (proof.Records, error) {
 	err := s.poll(ctx)
 	if err != nil {
@@ -117,9 +117,9 @@ func (s *Scanner) judgeAndCount(ctx context.Context) error {
 	return err
 }
 
-// Scan reads every record and credential in one consistent snapshot and counts by class. A record opens if the padding is right and
-// the plaintext is a JSON object, since AES-CBC authenticates nothing. What the snapshot shows as unknown is judged outside it, then
-// all is read again. Its errors are faults, those of Open; after one, what was learnt is kept.
+// Scan reads every record and credential in one consistent snapshot and counts the records by class. A record opens if the padding is
+// right and the plaintext is a JSON object, because AES-CBC has no authentication. Scan judges unknown records outside the snapshot,
+// then reads everything again. Its errors are faults, as for Open; after an error, the scanner keeps what it has found.
 func (s *Scanner) Scan(ctx context.Context) (proof.Records, error) {
 	exact, err := s.scan(ctx)
 	if err != nil {
@@ -161,16 +161,16 @@ func (s *Scanner) scan(ctx context.Context) (exact bool, err error) {
 	return false, nil
 }
 
-// Use goes on over another connection to the same database, after the first broke.
+// Use makes the scanner use another connection to the same database, after the first one broke.
 func (s *Scanner) Use(db *DB) { s.db = db }
 
-// Looked says how many of the records that are to be judged now are, and how many these are. Any goroutine may ask.
+// Looked returns how many of the stale records are judged so far, and how many there are. It is safe for concurrent use.
 func (s *Scanner) Looked() (done, of int) { return int(s.looked.Load()), int(s.toLook.Load()) }
 
-// Changes counts the records that were found new or changed since the scanner was made.
+// Changes returns how many new or changed records were found since the scanner was made.
 func (s *Scanner) Changes() int { return s.changes }
 
-// onAllWorkers runs work for 0…n-1 until one fails or ctx ends. A panic becomes an error: nobody else recovers it.
+// onAllWorkers calls work for 0 to n-1 on all workers, until a call fails or ctx ends. It turns a panic into an error.
 func (s *Scanner) onAllWorkers(ctx context.Context, n int, work func(i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
@@ -197,6 +197,6 @@ func (s *Scanner) onAllWorkers(ctx context.Context, n int, work func(i int) erro
 }
 
 func internal(what string) *fault.Fault {
-	return fault.New(fault.CodeInternal, "This is a mistake of this tool or of its build; please report it with this message.",
+	return fault.New(fault.CodeInternal, "This is a bug in this tool or its build. Please report it with this message.",
 		"%s", "Reading the records failed: "+what+".")
 }

@@ -36,7 +36,7 @@ func testRecords(t *testing.T, s *server) {
 		{"an empty database is read like any other", testEmpty},
 		{"what is missing is named, and what was not looked at is said", testSchema},
 		{"refused logins are told apart from servers that do not answer", testLogins},
-		{"a connection that is cut in the middle is a clear fault, and the next scan goes on", testCut},
+		{"a connection that is cut in the middle is a clear fault, and the next scan continues", testCut},
 		{"an interrupted scan says so and blames nobody", testInterrupted},
 		{"the reader sends nothing but reads, and the server would refuse more", testReadsOnly},
 		{"the server's own log shows nothing but reads", testLog},
@@ -53,7 +53,7 @@ func testRecords(t *testing.T, s *server) {
 	}
 }
 
-// oneIsEnough leaves out on MariaDB what takes long and hangs on the scanner alone.
+// oneIsEnough skips, on MariaDB, slow tests that depend only on the scanner.
 func oneIsEnough(t *testing.T, s *server) {
 	t.Helper()
 	if s.Kind == dbserver.MariaDB {
@@ -131,7 +131,7 @@ func testClasses(t *testing.T, s *server) {
 	}
 	p.exec(t, "INSERT INTO tw_credentials (id, user_id, salt) VALUES ('a', 1, NULL), ('b', 1, '')")
 	got := p.scan(t, keys(), Options{})
-	assert.Equal(t, []string{"2 records have no credential, and 2 credentials have no record: perhaps they belong together in a way that is not published"}, got.Notes)
+	assert.Equal(t, []string{"2 records have no credential, and 2 credentials have no record; perhaps they belong together in a way that is not published"}, got.Notes)
 }
 
 func testPolls(t *testing.T, s *server) {
@@ -216,17 +216,17 @@ func testSchema(t *testing.T, s *server) {
 	p.exec(t, "CREATE TABLE tw_encryption_task (id INT, Path TEXT, status TEXT)")
 	p.exec(t, "CREATE TABLE tw_user (id INT, name TEXT)")
 	assert.Equal(t, []string{
-		"table tw_encryption_task (id, path, status; about 0 rows) was not looked at: the published schema does not have it",
-		"table tw_pipeline_secret (id; about 0 rows) was not looked at: the published schema does not have it",
-		"column tw_secret.more was not looked at: the published schema does not have it",
-		"table tw_vault (id, secure; about 0 rows) was not looked at: the published schema does not have it",
+		"table tw_encryption_task (id, path, status; about 0 rows) was not read: it is not in the published schema",
+		"table tw_pipeline_secret (id; about 0 rows) was not read: it is not in the published schema",
+		"column tw_secret.more was not read: it is not in the published schema",
+		"table tw_vault (id, secure; about 0 rows) was not read: it is not in the published schema",
 	}, p.scan(t, keys(), Options{}).Notes)
 	p.exec(t, "ALTER TABLE tw_credentials DROP COLUMN deleted")
 	p.scan(t, keys(), Options{}) // may be absent
 	for _, change := range []struct{ statement, missing string }{
-		{"ALTER TABLE tw_secret DROP COLUMN secure", "does not show column tw_secret.secure."},
-		{"ALTER TABLE tw_credentials DROP COLUMN salt", "does not show column tw_credentials.salt, column tw_secret.secure."},
-		{"DROP TABLE tw_secret", "does not show column tw_credentials.salt, table tw_secret."},
+		{"ALTER TABLE tw_secret DROP COLUMN secure", "cannot see column tw_secret.secure."},
+		{"ALTER TABLE tw_credentials DROP COLUMN salt", "cannot see column tw_credentials.salt, column tw_secret.secure."},
+		{"DROP TABLE tw_secret", "cannot see column tw_credentials.salt, table tw_secret."},
 	} {
 		p.exec(t, change.statement)
 		_, err := Open(t.Context(), s.Reader(p.schema))

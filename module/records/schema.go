@@ -17,19 +17,19 @@ const (
 	tableCredentials = "tw_credentials"
 )
 
-// schema is what differs between versions of the Platform.
+// schema says how the database differs from the published schema.
 type schema struct {
 	deleted bool     // tw_credentials has the column deleted
-	notes   []string // what the scan does not look at
+	notes   []string // what the scan does not read
 }
 
-// table is what the server says of one without opening it.
+// tableInfo is what information_schema has about a table.
 type tableInfo struct {
 	columns []string
-	rows    sql.NullInt64 // estimated
+	rows    sql.NullInt64 // an estimate
 }
 
-// lookAt wants the published tables and columns, and notes what else looks as if it held secrets.
+// readSchema checks that the published tables and columns exist, and notes what else may contain secrets.
 func readSchema(ctx context.Context, connection asker, identity string) (schema, error) {
 	tables, err := readTables(ctx, connection)
 	if err != nil {
@@ -38,13 +38,13 @@ func readSchema(ctx context.Context, connection asker, identity string) (schema,
 	missing := absent(tables, tableCredentials, "id", "user_id", "salt")
 	missing = append(missing, absent(tables, tableSecrets, "id", "secure", "version")...)
 	if len(missing) > 0 {
-		return schema{}, fault.New(fault.CodeDatabaseSchema, "Check the option database: is this the Platform's schema, migrated, and may the user SELECT from it? Only records of the published schema can be proved.",
-			"The database %s does not show %s.", identity, strings.Join(missing, ", "))
+		return schema{}, fault.New(fault.CodeDatabaseSchema, "Check the option database. It must name the Platform's migrated schema, and the user must have SELECT on it. Only records of the published schema can be proved.",
+			"In the database %s, this user cannot see %s.", identity, strings.Join(missing, ", "))
 	}
 	return schema{deleted: slices.Contains(tables[tableCredentials].columns, "deleted"), notes: notes(tables)}, nil
 }
 
-// readTables gives the tables whose names or columns speak of secrets, as far as the user has rights on them.
+// readTables returns the tables whose names or columns suggest secrets, if the user has rights on them.
 func readTables(ctx context.Context, connection asker) (map[string]tableInfo, error) {
 	tables := map[string]tableInfo{}
 	err := each(ctx, connection, func(rows *sql.Rows) (bool, error) {
@@ -77,34 +77,34 @@ func absent(tables map[string]tableInfo, name string, columns ...string) []strin
 	return missing
 }
 
-// notes names what the scan does not look at: the Platform's own users can tell what is kept there.
+// notes lists what the scan does not read, for people who know what is stored there.
 func notes(tables map[string]tableInfo) []string {
 	published := []string{"id", "secure", "version", "date_created", "last_updated"}
 	var list []string
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		one := tables[name]
 		if name != tableSecrets && name != tableCredentials {
-			list = append(list, fmt.Sprintf("table %s (%s; about %d rows) was not looked at: the published schema does not have it", name, strings.Join(one.columns, ", "), one.rows.Int64))
+			list = append(list, fmt.Sprintf("table %s (%s; about %d rows) was not read: it is not in the published schema", name, strings.Join(one.columns, ", "), one.rows.Int64))
 			continue
 		}
 		for _, column := range one.columns {
 			if name == tableSecrets && !slices.Contains(published, column) {
-				list = append(list, fmt.Sprintf("column %s.%s was not looked at: the published schema does not have it", name, column))
+				list = append(list, fmt.Sprintf("column %s.%s was not read: it is not in the published schema", name, column))
 			}
 		}
 	}
 	return list
 }
 
-// Sessions is who is connected to the schema. A host is an address, or a name where the server resolves names.
+// Sessions says who is connected to the schema. A host is an address, or a name if the server resolves names.
 type Sessions struct {
 	Own    string   // this connection's host
-	Others []string // the distinct hosts of all other sessions that use this schema, sorted; Own may be among them
-	// The sessions of every user were seen, which takes the privilege PROCESS; else those of the Platform's user.
+	Others []string // the hosts of all other sessions that use this schema, sorted, without duplicates; Own may be among them
+	// All: the sessions of all users were visible, which requires the privilege PROCESS. Otherwise only the user's own sessions were.
 	All bool
 }
 
-// Sessions asks who else uses this schema now. It reads where sessions come from, never what they do. Its errors are faults.
+// Sessions returns who uses this schema now. It reads the hosts of the sessions, never their statements. Its errors are faults.
 func (d *DB) Sessions(ctx context.Context) (seen Sessions, err error) {
 	var privileges int
 	err = d.pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type = 'PROCESS'").Scan(&privileges)
@@ -130,7 +130,7 @@ func (d *DB) Sessions(ctx context.Context) (seen Sessions, err error) {
 	return seen, nil
 }
 
-// withoutPort takes the port off what a process list calls a host: name:port, address:port, also of IPv6, or localhost.
+// withoutPort removes the port from a host in the process list, such as name:port, address:port (also IPv6) or localhost.
 func withoutPort(host string) string {
 	if at := strings.LastIndexByte(host, ':'); at >= 0 {
 		return strings.Trim(host[:at], "[]")
@@ -138,7 +138,7 @@ func withoutPort(host string) string {
 	return host
 }
 
-// Count is the number of records, none of which is read. Its errors are faults.
+// Count returns the number of records without reading them. Its errors are faults.
 func (d *DB) Count(ctx context.Context) (int, error) {
 	var n int
 	if err := d.pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM tw_secret").Scan(&n); err != nil {

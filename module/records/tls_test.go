@@ -86,11 +86,11 @@ func testTLS(t *testing.T, kind dbserver.Kind) {
 		"preferred":                           {"preferred", "", "", ""},
 		"disabled":                            {"disabled", "", fault.CodeDatabaseLoginRefused, "refused user"},
 		"verify-ca, signed by it":             {"verify-ca", ours.file("ours.pem"), "", ""},
-		"verify-ca, signed by another":        {"verify-ca", other.file("other.pem"), fault.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
-		"verify-ca, by the system's list":     {"verify-ca", "", fault.CodeDatabaseUnavailable, "is signed by nobody in ca_file"},
+		"verify-ca, signed by another":        {"verify-ca", other.file("other.pem"), fault.CodeDatabaseUnavailable, "is not signed by an authority in ca_file"},
+		"verify-ca, by the system's list":     {"verify-ca", "", fault.CodeDatabaseUnavailable, "is not signed by an authority in ca_file"},
 		"verify-ca, a file that is not there": {"verify-ca", ours.file("none.pem"), fault.CodeInvalidOptions, "cannot be read: no such file"},
-		"verify-ca, a file without any":       {"verify-ca", ours.file("empty.pem"), fault.CodeInvalidOptions, "no certificate in it"},
-		"a file that is not used":             {"required", ours.file("ours.pem"), fault.CodeInvalidOptions, "with tls: verify-ca alone"},
+		"verify-ca, a file without any":       {"verify-ca", ours.file("empty.pem"), fault.CodeInvalidOptions, "it contains no certificate"},
+		"a file that is not used":             {"required", ours.file("ours.pem"), fault.CodeInvalidOptions, "only with tls: verify-ca"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			where := s.Reader("tower")

@@ -11,17 +11,17 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// abort plans the state aborted: the old key is back and the entries are gone. A signed look must have found no record under the
-// new key; or, with Reverse, see reverse.
+// abort plans the state aborted: the old key is restored and the rotation entries are removed. It requires a proof that no record is
+// under the new key. With Reverse, see reverse.
 func abort(o Observed, desired Desired, v view) (Plan, error) {
-	entry, answer, err := begun(o, v, desired.RotationID, "abort")
+	entry, answer, err := started(o, v, desired.RotationID, "abort")
 	if err != nil || answer != nil {
 		return *answer, err
 	}
 	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole() && entry.Stage != custody.StageAborting
 	if back && !entry.Stage.Over() {
 		if entry.Reversed() && entry.Stage == custody.StageProved {
-			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be back; state finalized is next", v), nil
+			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be reversed; state finalized is next", v), nil
 		}
 		if need := o.unread(); need != NeedNothing {
 			return Plan{Needs: need}, nil
@@ -32,7 +32,7 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	case custody.StageAborted:
 		return tidy(o, entry, desired, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), v))
 	case custody.StageProved, custody.StageFinished:
-		return Plan{}, fault.New(fault.CodeTooLateToAbort, fmt.Sprintf("Finish it (state finalized), or go back with reverse: true while both keys are in the parameters. To go back later, rotate once more with new_secret_from_escrow: %s.", entry.Previous),
+		return Plan{}, fault.New(fault.CodeTooLateToAbort, fmt.Sprintf("Finish it (state finalized), or go back with reverse: true while both keys are in the parameters. To go back later, rotate again with new_secret_from_escrow: %s.", entry.Previous),
 			"Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current)
 	case custody.StageOpen, custody.StagePrepared, custody.StageAborting:
 	}
@@ -52,10 +52,10 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	}
 	old, held := o.Custody.Find(entry.Previous)
 	if !held {
-		return Plan{}, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it (CloudTrail, DeleteParameter) and put it back before anything else.",
+		return Plan{}, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it (CloudTrail, DeleteParameter). Restore it before you do anything else.",
 			"The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID)
 	}
-	// The new key was never in use: the omnibus did not change, and the standalone parameters change after it.
+	// The new key was never in use: the omnibus is unchanged, and the standalone parameters are written after it.
 	unused := entry.Stage == custody.StageOpen && !v.traced() && v.standaloneCurrent.Equal(old.Key) && !o.SSM.Switch.Exists
 	proved := entry.Stage == custody.StageAborting
 	if !unused && !proved {
@@ -77,20 +77,20 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	}
 	entry.Lock = nextLock(o)
 	if !unused && !proved {
-		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old one", desired.Proof.Proved))
+		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old key", desired.Proof.Proved))
 		if err != nil {
 			return Plan{}, err
 		}
 		before = append(before, step)
 	}
 	entry.Stage, entry.AbortedAt = custody.StageAborted, o.Now
-	record := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is back, no trace of the rotation is left in the parameters")
+	record := ledgerPut(o, desired, entry, ActRecordAborted, "the old key is restored, no trace of the rotation is left in the parameters")
 	plan.Steps = slices.Concat(before, back, []Step{record})
 	return plan, nil
 }
 
-// begun finds the rotation that is to be ended. Without one there is an answer, or an error.
-func begun(o Observed, v view, rotationID, to string) (entry custody.Entry, answer *Plan, err error) {
+// started finds the rotation to end. If there is none, it returns an answer or an error.
+func started(o Observed, v view, rotationID, to string) (entry custody.Entry, answer *Plan, err error) {
 	entry, known := o.Custody.Entry(rotationID)
 	open, ok := o.Custody.Open()
 	switch {
@@ -109,8 +109,8 @@ func begun(o Observed, v view, rotationID, to string) (entry custody.Entry, answ
 	return open, nil, nil
 }
 
-// backSteps undo prepared: the omnibus first, then the standalone key, so that nothing that starts writes with the new one, then the
-// switch before its key.
+// backSteps returns the steps that undo the state prepared. The omnibus comes first, then the standalone current key, so that no service
+// that starts writes with the new key, then the switch, then the previous key.
 func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
 	if v.traced() {
@@ -121,20 +121,20 @@ func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]St
 		steps = append(steps, step)
 	}
 	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
-		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key from its next start on"})
+		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key after its next start"})
 	}
 	return append(steps, removeStandalones(o, entry)...), nil
 }
 
-// reverse plans the way back once records are under the new key: the keys change places, and the Platform re-encrypts. From then on
-// it is a rotation like any other that ends as aborted. The ledger says so before the omnibus changes.
+// reverse plans how to return to the old key once records are under the new key: it swaps the keys, and the Platform re-encrypts. From
+// then on it is a normal rotation that ends as aborted. The ledger records this before the omnibus changes.
 func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
-	desired.ChunkSize = nil // of prepared alone
+	desired.ChunkSize = nil // applies only to prepared
 	turned := entry.Reversed()
 	if !turned {
 		entry.Previous, entry.Current = entry.Current, entry.Previous
 	}
-	there := v.current.fingerprint == entry.Current && v.previous.fingerprint == entry.Previous // the omnibus says so already
+	there := v.current.fingerprint == entry.Current && v.previous.fingerprint == entry.Previous // the omnibus is already written
 	if !v.whole() || !there && (v.current.fingerprint != entry.Previous || v.previous.fingerprint != entry.Current || turned && entry.Stage != custody.StageOpen) {
 		return Plan{}, unexplained(o, v, entry, true)
 	}
@@ -144,29 +144,29 @@ func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 	}
 	chunk := v.chunkSize
 	if entry.ChunkSize == nil {
-		chunk = nil // not of this rotation
+		chunk = nil // not set by this rotation
 	}
 	standalone := standaloneSteps(o, desired, c.current, c.previous, chunk)
 	if turned && there && len(standalone) == 0 && entry.Stage != custody.StageOpen {
-		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "rotation "+entry.RotationID+" goes back already: omnibus and standalone parameters hold both keys, the old one as the current one", v)
+		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already being reversed: omnibus and standalone parameters hold both keys, with the old key as the current one", v)
 		plan.Evidence, plan.Baseline, plan.Platform = agreement(o, desired, c.current, c.previous), entry.Baseline, entry.Platform
 		return tidy(o, entry, desired, plan)
 	}
 	return turn(o, desired, c, standalone, turned)
 }
 
-// turn puts the steps of going back into the order of prepared.
+// turn returns the plan of reverse, with the steps in the same order as for prepared.
 func turn(o Observed, desired Desired, c change, standalone []Step, turned bool) (Plan, error) {
 	entry := c.entry
 	plan := Plan{
 		Phase: PhasePrepared, Before: PhasePrepared, RotationID: entry.RotationID, Current: entry.Current, Previous: entry.Previous, Platform: entry.Platform,
 		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
-		Msg:    fmt.Sprintf("Rotation %s goes back: key %s is to be replaced by the old one, %s.", entry.RotationID, entry.Previous, entry.Current),
+		Msg:    fmt.Sprintf("Rotation %s is being reversed: key %s will be replaced by the old key %s.", entry.RotationID, entry.Previous, entry.Current),
 	}
 	entry.Lock = nextLock(o)
 	var steps []Step
 	if c.omnibus {
-		step, err := rewriteOmnibus(o, desired, c, "the two keys change places in one put: the Platform re-encrypts every record under the old one")
+		step, err := rewriteOmnibus(o, desired, c, "swaps the two keys in one put: the Platform re-encrypts every record under the old key")
 		if err != nil {
 			return Plan{}, err
 		}
@@ -177,13 +177,14 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 	if err != nil {
 		return Plan{}, err
 	}
-	// The baseline of the way there says nothing of the way back. One of the way back counts until the Platform starts to re-encrypt.
+	// The baseline from before the rotation does not apply to the reversal. A new baseline is accepted until the Platform starts to
+	// re-encrypt.
 	if !turned || entry.Stage == custody.StageOpen && desired.Baseline != nil {
 		entry.Baseline = desired.Baseline
 	}
 	if !turned {
 		entry.Stage, entry.ReversedAt, entry.Proof, entry.ProofDigest = custody.StageOpen, o.Now, nil, ""
-		before = append(before, ledgerPut(o, desired, entry, ActRecordReversed, "from here on the rotation goes back to the old key"))
+		before = append(before, ledgerPut(o, desired, entry, ActRecordReversed, "from here on the rotation returns to the old key"))
 		entry.Version++
 	}
 	entry.Stage, entry.PreparedAt = custody.StagePrepared, o.Now
@@ -193,22 +194,22 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 }
 
 func aborting(entry custody.Entry) *fault.Fault {
-	return fault.New(fault.CodeRotationOpen, "Run state aborted again (playbooks/abort-crypto.yml); it goes on from there.",
-		"Rotation %s is being aborted, and that was cut off.", entry.RotationID)
+	return fault.New(fault.CodeRotationOpen, "Run state aborted again (playbooks/abort-crypto.yml). It continues where it stopped.",
+		"The abort of rotation %s was interrupted.", entry.RotationID)
 }
 
-func rotationOpen(open custody.Entry, wished string) *fault.Fault {
+func rotationOpen(open custody.Entry, rotationID string) *fault.Fault {
 	return fault.New(fault.CodeRotationOpen, fmt.Sprintf("Finish it first: run the same playbook with rotation_id %s.", open.RotationID),
-		"Rotation %s (begun %s by %s) is not finished; rotation %q cannot begin.", open.RotationID, open.OpenedAt.UTC().Format(time.RFC3339), open.By.Who(), wished)
+		"Rotation %s (started at %s by %s) is not finished, so rotation %q cannot start.", open.RotationID, open.OpenedAt.UTC().Format(time.RFC3339), open.By.Who(), rotationID)
 }
 
-// unexplained tells of parameters that neither the ledger nor a cut-off run explains.
+// unexplained is the fault for parameters that neither the ledger nor an interrupted run explains.
 func unexplained(o Observed, v view, entry custody.Entry, known bool) *fault.Fault {
 	found := fmt.Sprintf("The omnibus %s has current key %s, previous key %s, switch %t", o.SSM.Omnibus.Name, v.current.fingerprint, cmp.Or(v.previous.fingerprint, "none"), v.enabled)
 	ledger := "the ledger has no rotation that explains it"
 	if known {
 		ledger = fmt.Sprintf("the ledger's rotation %s (%s) goes from %s to %s", entry.RotationID, entry.Stage, entry.Previous, entry.Current)
 	}
-	return fault.New(fault.CodeInconsistent, "If somebody began a rotation by hand, take it over with adopt: true. Else somebody else changed it: see who with aws ssm get-parameter-history, and docs/errors.md (inconsistent) for how to go on.",
+	return fault.New(fault.CodeInconsistent, "If somebody started a rotation by hand, take it over with adopt: true. Otherwise find out who changed the parameter (aws ssm get-parameter-history), and see docs/errors.md (inconsistent).",
 		"%s", found+"; "+ledger+".")
 }

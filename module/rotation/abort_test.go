@@ -94,7 +94,7 @@ func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 		words string
 	}{
 		"none":                  {func(*proof.Proof) *proof.Proof { return nil }, fault.CodeProofMissing, "no proof"},
-		"of completion":         {func(*proof.Proof) *proof.Proof { return proofOf() }, fault.CodeProofMismatch, "every record"},
+		"of completion":         {func(*proof.Proof) *proof.Proof { return proofOf() }, fault.CodeProofMismatch, "not a proof that no record"},
 		"of another rotation":   {func(p *proof.Proof) *proof.Proof { p.RotationID = "r0"; p.Sign(quick{}, key); return p }, fault.CodeProofMismatch, `"r0"`},
 		"edited":                {func(p *proof.Proof) *proof.Proof { p.Proved++; return p }, fault.CodeProofMismatch, "mac"},
 		"made with the new key": {func(p *proof.Proof) *proof.Proof { p.Sign(quick{}, secret.New(newKeyed)); return p }, fault.CodeProofMismatch, "mac"},
@@ -102,7 +102,7 @@ func TestAbortedIsRefusedWithoutAFittingProof(t *testing.T) {
 			p.MadeAt = noon.Add(-16 * time.Minute)
 			p.Sign(quick{}, key)
 			return p
-		}, fault.CodeProofTooOld, "longer than 15m0s"},
+		}, fault.CodeProofTooOld, "more than 15m0s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := prepared(t)
@@ -174,7 +174,7 @@ func TestARotationGoesBackToAKeyOfEscrowAndOnWithItAfterACut(t *testing.T) {
 		}
 		s.carry(t, step)
 	}
-	desired.FromEscrow = "" // a run that goes on need not be told again
+	desired.FromEscrow = "" // a run that continues need not be told again
 	plan, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	for _, step := range plan.Steps {

@@ -107,14 +107,14 @@ func TestARotationThatTheRecordsDoNotExplainIsNotTakenOver(t *testing.T) {
 		"of other keys":       {another(func(p *proof.Proof) { p.Previous = printOf(thirdKey) }, newKeyed), nil, fault.CodeProofMismatch, "were opened with keys"},
 		"of another":          {another(func(p *proof.Proof) { p.App = "other" }, newKeyed), nil, fault.CodeProofMismatch, `"other"`},
 		"signed with the old": {another(func(*proof.Proof) {}, oldKey), nil, fault.CodeProofMismatch, "mac"},
-		"old":                 {another(func(p *proof.Proof) { p.MadeAt = noon.Add(-time.Hour) }, newKeyed), nil, fault.CodeProofTooOld, "longer than"},
+		"old":                 {another(func(p *proof.Proof) { p.MadeAt = noon.Add(-time.Hour) }, newKeyed), nil, fault.CodeProofTooOld, "That is more than"},
 		"another new_secret":  {func(d *Desired) { d.NewKey = secret.New(thirdKey) }, nil, fault.CodeRotationOpen, "goes to key " + string(printOf(newKeyed))},
 		"no previous key there": {func(*Desired) {}, func() store {
 			s := byHand(names().Previous)
 			s.put("/omnibus", strings.Replace(s.get("/omnibus").Value.Reveal(), oldKey, "", 1))
 			delete(s, names().Previous)
 			return s
-		}, fault.CodeInconsistent, "no parameter has its previous key"},
+		}, fault.CodeInconsistent, "no parameter has the previous key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, desired := byHand(names().Previous), adoption(t)

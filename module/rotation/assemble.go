@@ -11,20 +11,20 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// change is what prepare has decided: from which key to which, under which ledger entry, and what is left to write.
+// change is what the planner has decided: the two keys, the ledger entry and what is left to write.
 type change struct {
 	view       view
 	entry      custody.Entry
 	opened     bool // the ledger has the entry already
-	fresh      bool // the new key was made by this run, so its name is known only to a run that writes
+	fresh      bool // this run made the new key, so a dry run must not show its fingerprint
 	current    key
 	previous   key
-	omnibus    bool   // the omnibus is still to be changed
-	standalone []Step // the standalone parameters that are still to be written
-	adopted    bool   // somebody began it by hand
+	omnibus    bool   // the omnibus must still be changed
+	standalone []Step // writes of the standalone parameters that are still missing
+	adopted    bool   // somebody started the rotation by hand
 }
 
-// assemble puts the steps of prepared into the contract's order of writes.
+// assemble returns the plan of prepared, with its steps in the right order.
 func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	if need := o.unread(); need != NeedNothing {
 		return Plan{Needs: need}, nil
@@ -41,7 +41,7 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 		plan.Before = PhasePrepared
 	}
 	if c.adopted {
-		plan.Msg = fmt.Sprintf("Took over the rotation from key %s to %s that was begun by hand, as %s.", c.previous.fingerprint, c.current.fingerprint, c.entry.RotationID)
+		plan.Msg = fmt.Sprintf("Took over the rotation from key %s to %s, which was started by hand, as %s.", c.previous.fingerprint, c.current.fingerprint, c.entry.RotationID)
 	}
 	escrow, err := escrowSteps(o, desired, c)
 	if err != nil {
@@ -77,19 +77,20 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 	return plan, nil
 }
 
-// platformSteps are the writes to the Platform's own parameters.
+// platformSteps returns the writes to the Platform's own parameters.
 func platformSteps(o Observed, desired Desired, c change, entry *custody.Entry) ([]Step, error) {
 	if !c.omnibus || desired.CaptureOnly {
 		return c.standalone, nil
 	}
 	if desired.Baseline != nil {
-		entry.Baseline = desired.Baseline // nothing was re-encrypted yet: the last look before is the one that counts
+		entry.Baseline = desired.Baseline // nothing is re-encrypted yet, so the latest baseline counts
 	}
-	step, err := rewriteOmnibus(o, desired, c, "new key, previous key and switch in one put, so that terraform never finds half of it (page 2.1)")
+	step, err := rewriteOmnibus(o, desired, c, "new key, previous key and switch in one put, so that terraform never sees only a part of them (page 2.1)")
 	return append([]Step{step}, c.standalone...), err
 }
 
-// captured ends prepared once both keys are in escrow and the ledger is open (page step 1.3): the Platform's parameters are as before.
+// captured returns the plan of prepared with capture_only: it ends once both keys are in escrow and the ledger entry is open (page step
+// 1.3). The Platform's parameters do not change.
 func captured(c change, plan Plan, capture []Step) (Plan, error) {
 	plan.Phase, plan.Before = PhaseDue, PhaseDue
 	if !c.omnibus {
@@ -97,11 +98,11 @@ func captured(c change, plan Plan, capture []Step) (Plan, error) {
 	}
 	plan.Current, plan.Previous, plan.Made = c.view.current.fingerprint, c.view.previous.fingerprint, ""
 	if len(capture) == 0 {
-		plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow already.", plan.RotationID)
-		plan.Steps = []Step{{Action: ActNothing, Target: custodyTarget(c.entry), Reason: "both keys are in escrow and the ledger is open", Done: true}}
+		plan.Msg = fmt.Sprintf("Both keys of rotation %s are already in escrow.", plan.RotationID)
+		plan.Steps = []Step{{Action: ActNothing, Target: custodyTarget(c.entry), Reason: "both keys are in escrow and the ledger entry is open", Done: true}}
 		return plan, nil
 	}
-	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow and the ledger is open; the Platform's parameters are as before.", plan.RotationID)
+	plan.Msg = fmt.Sprintf("Both keys of rotation %s are in escrow, and the ledger entry is open. The Platform's parameters are unchanged.", plan.RotationID)
 	plan.Steps = capture
 	return plan, nil
 }
@@ -113,12 +114,12 @@ func shown(c change) string {
 	return string(c.current.fingerprint)
 }
 
-// create writes a document of custody for the first time, under escrow_kms_key_id, else the KMS key that protects the omnibus.
+// create returns the write that creates a custody document, with the KMS key escrow_kms_key_id or else that of the omnibus.
 func create(o Observed, desired Desired, name string, document any) *Write {
 	return newParameter(name, custody.Encode(document), cmp.Or(desired.EscrowKeyID, o.SSM.Omnibus.KeyID))
 }
 
-// update writes onto a document of custody. One that this plan created has no attributes yet.
+// update returns the write that overwrites a custody document. kept is empty if this plan created the document.
 func update(o Observed, desired Desired, name string, document any, kept custody.Attributes, after int64) *Write {
 	write := create(o, desired, name, document)
 	write.Kind, write.After = Put, after
@@ -132,7 +133,7 @@ func newParameter(name string, value secret.Secret, keyID string) *Write {
 	return &Write{Kind: Create, Name: name, Value: value, Type: "SecureString", Attributes: custody.Attributes{KeyID: keyID}}
 }
 
-// putOmnibus edits the document and writes it. The edit's errors are those of package omnibus.
+// putOmnibus returns the step that writes the edited omnibus. edit returns errors of package omnibus.
 func putOmnibus(o Observed, reason string, edit func(*omnibus.Document) error) (Step, error) {
 	document, err := omnibus.Parse([]byte(o.SSM.Omnibus.Value.Reveal()))
 	if err == nil {
@@ -144,7 +145,8 @@ func putOmnibus(o Observed, reason string, edit func(*omnibus.Document) error) (
 	return Step{Action: ActPutOmnibus, Target: o.SSM.Omnibus.Name, Write: overwrite(o.SSM.Omnibus, secret.New(string(document.Bytes())), ""), Reason: reason}, nil
 }
 
-// overwrite keeps a parameter's KMS key, tier and policies. A missing parameter is created under newKeyID.
+// overwrite returns the write that changes a parameter's value and keeps its KMS key, tier and policies. A missing parameter is created
+// with the KMS key newKeyID.
 func overwrite(p Parameter, value secret.Secret, newKeyID string) *Write {
 	if !p.Exists {
 		return newParameter(p.Name, value, newKeyID)
@@ -152,8 +154,8 @@ func overwrite(p Parameter, value secret.Secret, newKeyID string) *Write {
 	return &Write{Kind: Put, Name: p.Name, Value: value, Type: p.Type, Attributes: p.Attributes, After: p.Version}
 }
 
-// adopt takes over a rotation that somebody began by hand: both keys go into escrow, the ledger gets its entry, what is missing is
-// written. A signed look must have found that the two keys open the records.
+// adopt plans to take over a rotation that somebody started by hand: it puts both keys into escrow, opens the ledger entry and writes
+// what is missing. It requires a proof that the two keys open the records.
 func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool) (Plan, error) {
 	previous := v.previous
 	for _, other := range []key{v.standalonePrevious, keyOf(o.SSM.LegacyPrevious.Value, v.prints)} {
@@ -163,13 +165,13 @@ func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool)
 	}
 	switch {
 	case previous.IsEmpty() || previous.Equal(v.current.Secret):
-		return Plan{}, fault.New(fault.CodeInconsistent, "Find the previous key (aws ssm get-parameter-history of the omnibus and of the standalone parameters) and put it there, or switch the rotation off; docs/errors.md (inconsistent) has the commands.",
-			"The omnibus %s has the switch of a rotation, but no parameter has its previous key (the current one is %s).", o.SSM.Omnibus.Name, v.current.fingerprint)
+		return Plan{}, fault.New(fault.CodeInconsistent, "Find the previous key (aws ssm get-parameter-history of the omnibus and of the standalone parameters) and restore it, or switch the rotation off; docs/errors.md (inconsistent) has the commands.",
+			"The omnibus %s has the switch of a rotation, but no parameter has the previous key (the current key is %s).", o.SSM.Omnibus.Name, v.current.fingerprint)
 	case known && (entry.Previous != previous.fingerprint || entry.Current != v.current.fingerprint):
 		return Plan{}, unexplained(o, v, entry, known)
 	case !desired.NewKey.IsEmpty() && !desired.NewKey.Equal(v.current.Secret) || desired.FromEscrow != "" && desired.FromEscrow != v.current.fingerprint:
 		return Plan{}, fault.New(fault.CodeRotationOpen, "Leave both out and finish this rotation first.",
-			"The rotation that was begun by hand goes to key %s; new_secret or new_secret_from_escrow is another one.", v.current.fingerprint)
+			"The rotation that was started by hand goes to key %s, but new_secret or new_secret_from_escrow is a different key.", v.current.fingerprint)
 	}
 	if err := desired.Proof.ValidateExplained(o.Now, desired.App, v.current.fingerprint, previous.fingerprint, v.prints, v.current.Secret); err != nil {
 		return Plan{}, err

@@ -6,8 +6,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 )
 
-// renew puts the baseline that was taken once the old backend had stopped in the place of a provisional one. Any other stays:
-// records may have been re-encrypted since.
+// renew replaces a provisional baseline with one that was taken after the old backend had stopped, and reports whether it did. It
+// never replaces any other baseline: records may have been re-encrypted since.
 func renew(entry *custody.Entry, desired Desired) bool {
 	if entry.Baseline == nil || !entry.Baseline.Provisional || desired.Baseline == nil || desired.Baseline.Provisional {
 		return false
@@ -16,7 +16,7 @@ func renew(entry *custody.Entry, desired Desired) bool {
 	return true
 }
 
-// recordBaseline writes the ledger alone: omnibus and standalone parameters are as they should be.
+// recordBaseline returns a plan that only writes the ledger entry: omnibus and standalone parameters are already as desired.
 func recordBaseline(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
 	if need := o.unread(); need != NeedNothing {
 		return Plan{Needs: need}, nil
@@ -25,9 +25,9 @@ func recordBaseline(o Observed, desired Desired, v view, entry custody.Entry) (P
 		Phase: PhasePrepared, Before: PhasePrepared, RotationID: entry.RotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint,
 		Evidence: agreement(o, desired, v.current, v.previous), Escrow: custody.EscrowName(desired.Names.Custody, v.previous.fingerprint),
 		Baseline: entry.Baseline, Platform: entry.Platform,
-		Msg: fmt.Sprintf("Recorded the baseline of rotation %s that was taken once the old backend had stopped.", entry.RotationID),
+		Msg: fmt.Sprintf("Recorded the baseline of rotation %s that was taken after the old backend had stopped.", entry.RotationID),
 	}
 	entry.Lock = nextLock(o)
-	plan.Steps = []Step{ledgerPut(o, desired, entry, ActUpdateLedger, "the earlier baseline was taken while a backend wrote")}
+	plan.Steps = []Step{ledgerPut(o, desired, entry, ActUpdateLedger, "the earlier baseline was taken while a backend was writing")}
 	return plan, nil
 }

@@ -62,7 +62,7 @@ func TestCaptureOnly(t *testing.T) {
 	over, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, PhaseFinalized, over.Phase)
-	assert.Equal(t, toCapture().Platform, over.Platform, "a run that was cut off after finalized may have left it down")
+	assert.Equal(t, toCapture().Platform, over.Platform, "a run that was interrupted after finalized may have left it down")
 }
 
 func TestCaptureOnly_anotherPlatform(t *testing.T) {

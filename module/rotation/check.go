@@ -10,10 +10,10 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Check plays the plan through and refuses it if a step overwrites, deletes or writes a key that is not in escrow (promises 1, 7 and
-// 10), touches escrow, or turns the switch on without its key. A plan that fails here is a mistake of ours.
+// Check simulates the plan. It refuses a plan in which a step overwrites, deletes or writes a key that is not in escrow (promises 1, 7
+// and 10), changes escrow, or turns the switch on without its key. A plan that fails here is a bug in the planner.
 func (p Plan) Check(o Observed, desired Desired) error {
-	o.Custody.Locks, o.Custody.Ledger, o.Custody.Escrow = slices.Clone(o.Custody.Locks), slices.Clone(o.Custody.Ledger), slices.Clone(o.Custody.Escrow)
+	o = o.clone()
 	blindBefore := blindSwitch(o, desired)
 	for i, step := range p.Steps {
 		if step.Write == nil {
@@ -31,14 +31,14 @@ func (p Plan) Check(o Observed, desired Desired) error {
 			wrong = "the switch would be on without a previous key"
 		}
 		if wrong != "" {
-			return fault.New(fault.CodeInternal, "This is a mistake of this tool; please report it with this message.",
+			return fault.New(fault.CodeInternal, "This is a bug in this tool. Please report it with this message.",
 				"The plan is wrong at step %d (%s %s): %s.", i+1, step.Action, step.Target, wrong)
 		}
 	}
 	return nil
 }
 
-// unlawful says what is wrong with a write, or nothing.
+// unlawful says what is wrong with a write, or returns "".
 func unlawful(o Observed, desired Desired, write Write) string {
 	for _, name := range write.Targets() {
 		if strings.HasPrefix(name, desired.Names.Custody+"/escrow/") && write.Kind != Create {
@@ -59,7 +59,7 @@ func unlawful(o Observed, desired Desired, write Write) string {
 	return ""
 }
 
-// keysIn are the keys that one of the Platform's parameters holds.
+// keysIn returns the keys that one of the Platform's parameters contains.
 func keysIn(p Parameter, desired Desired) []secret.Secret {
 	switch {
 	case p.Value.IsEmpty() || p.Name == desired.Names.Switch || p.Name == desired.Names.ChunkSize:
@@ -69,7 +69,7 @@ func keysIn(p Parameter, desired Desired) []secret.Secret {
 	}
 	document, err := omnibus.Parse([]byte(p.Value.Reveal()))
 	if err != nil {
-		return nil // newView refused it already
+		return nil // unreachable: newView has refused it
 	}
 	var keys []secret.Secret
 	for _, name := range []string{EntryCurrent, EntryPrevious} {
@@ -84,7 +84,7 @@ func escrowed(inventory custody.Inventory, k secret.Secret) bool {
 	return slices.ContainsFunc(inventory.Escrow, func(d custody.EscrowedKey) bool { return d.Held && d.Key.Equal(k) })
 }
 
-// blindSwitch says whether the switch is on without a previous key.
+// blindSwitch reports whether the switch is on without a previous key.
 func blindSwitch(o Observed, desired Desired) bool {
 	return o.SSM.Switch.On() && !o.SSM.Previous.Exists && desired.Names.Omnibus != ""
 }

@@ -10,30 +10,30 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// escrow is the step that puts a key where nothing overwrites it; what is not said of the key here is filled in.
+// escrow returns the step that puts a key into escrow. It fills in app, time and caller.
 func escrow(o Observed, desired Desired, action Action, held custody.EscrowedKey, reason string) Step {
 	held.App, held.CapturedAt, held.By = desired.App, o.Now, o.Caller
 	write := create(o, desired, custody.EscrowName(desired.Names.Custody, held.Fingerprint), held)
 	return Step{Action: action, Target: write.Name, Write: write, Reason: reason}
 }
 
-// retire is escrow of the key that the rotation retires, bound to its backups.
+// retire returns the step that puts the retiring key into escrow, tied to its backups.
 func retire(o Observed, desired Desired, held custody.EscrowedKey) Step {
 	held.Origin = custody.OriginCaptured
-	return escrow(o, desired, ActEscrowRetiring, held, "backups made before the rotation open with this key only"+tied(held.Backups))
+	return escrow(o, desired, ActEscrowRetiring, held, "backups made before the rotation open only with this key"+tied(held.Backups))
 }
 
-// findKey looks a key up in escrow. What is there under its name must be that key.
+// findKey looks up a key in escrow. Its error is a fault if escrow holds a different key under its name.
 func findKey(o Observed, desired Desired, k key) (custody.EscrowedKey, bool, error) {
 	found, held := o.Custody.Find(k.fingerprint)
 	if held && !found.Key.Equal(k.Secret) {
-		return found, held, fault.New(fault.CodeEscrowConflict, "Escrow is never overwritten. Find out who wrote there; move the parameter aside under another name, then run again.",
-			"%s holds another key than its name says.", custody.EscrowName(desired.Names.Custody, k.fingerprint))
+		return found, held, fault.New(fault.CodeEscrowConflict, "Escrow is never overwritten. Find out who wrote the parameter and move its value to another name. Then run again.",
+			"%s contains a different key than its name says.", custody.EscrowName(desired.Names.Custody, k.fingerprint))
 	}
 	return found, held, nil
 }
 
-// escrowSteps put the old key, then the new one, into escrow.
+// escrowSteps returns the steps that put the old key, then the new key, into escrow.
 func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
 	retiring, held, err := findKey(o, desired, c.previous)
 	if err != nil {
@@ -53,19 +53,19 @@ func escrowSteps(o Observed, desired Desired, c change) ([]Step, error) {
 	if c.fresh {
 		fresh.Origin = custody.OriginMade
 	}
-	step := escrow(o, desired, ActEscrowNew, fresh, "the new key is in escrow before it is anywhere else, so that a run that is cut off goes on with it")
+	step := escrow(o, desired, ActEscrowNew, fresh, "the new key is in escrow before it is anywhere else, so that the next run continues with it if this one is interrupted")
 	if c.fresh {
-		// Check mode and the run that follows make different keys; the plan is the same.
+		// Check mode and the run after it make different keys, but the plan must be the same.
 		step.Target = custody.EscrowName(desired.Names.Custody, "<fingerprint of the new key>")
 	}
 	if c.adopted {
-		step.Reason = "the rotation that was begun by hand goes to this key"
+		step.Reason = "the rotation that was started by hand goes to this key"
 	}
 	return append(steps, step), nil
 }
 
-// captures put every key into escrow that one of the steps overwrites or deletes, whatever put it there. This is the one place that
-// sees to it, and Check verifies it. planned are escrow steps that come before anyway.
+// captures returns the steps that put every key into escrow that one of the steps overwrites or deletes, whoever wrote it. Only this
+// function does so, and Check verifies it. planned are the escrow steps that come earlier in the plan.
 func captures(o Observed, desired Desired, v view, entry custody.Entry, planned, steps []Step) ([]Step, error) {
 	names := map[string]bool{}
 	for _, step := range planned {
@@ -75,7 +75,7 @@ func captures(o Observed, desired Desired, v view, entry custody.Entry, planned,
 	for _, step := range steps {
 		targets := step.Write.Targets()
 		if step.Action == ActPutOmnibus {
-			targets = append(slices.Clone(targets), o.SSM.Current.Name, o.SSM.Previous.Name) // terraform makes them as the omnibus says
+			targets = append(slices.Clone(targets), o.SSM.Current.Name, o.SSM.Previous.Name) // terraform writes them from the omnibus
 		}
 		for _, target := range targets {
 			parameter, _ := o.SSM.byName(target)
@@ -97,7 +97,7 @@ func captures(o Observed, desired Desired, v view, entry custody.Entry, planned,
 					held.Backups = entry.Backups
 					found = append(found, retire(o, desired, held))
 				} else {
-					found = append(found, escrow(o, desired, ActEscrowFound, held, "no other parameter may hold this key: it is in escrow before this one changes"))
+					found = append(found, escrow(o, desired, ActEscrowFound, held, "this may be the only copy of the key, so it goes into escrow before the parameter changes"))
 				}
 			}
 		}
@@ -105,7 +105,7 @@ func captures(o Observed, desired Desired, v view, entry custody.Entry, planned,
 	return found, nil
 }
 
-// linkStep binds the backups that are named to a key that is in escrow, where nothing does yet.
+// linkStep returns the step that ties the named backups to a key in escrow, or nil if they are already tied to it.
 func linkStep(o Observed, desired Desired, rotationID string, retiring custody.EscrowedKey) []Step {
 	unlinked := retiring.Unlinked(desired.Backups)
 	if !retiring.Held || len(unlinked) == 0 {
@@ -113,15 +113,16 @@ func linkStep(o Observed, desired Desired, rotationID string, retiring custody.E
 	}
 	name := custody.BackupRefName(desired.Names.Custody, retiring.Fingerprint, fmt.Sprintf("%s.%d", rotationID, len(retiring.BackupRefs)+1))
 	write := create(o, desired, name, custody.BackupRef{Fingerprint: retiring.Fingerprint, RotationID: rotationID, Backups: unlinked, At: o.Now, By: o.Caller})
-	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is in escrow already" + tied(unlinked)}}
+	return []Step{{Action: ActTieBackups, Target: name, Write: write, Reason: "the key is already in escrow" + tied(unlinked)}}
 }
 
-// later says whether a backup is named that was not when the rotation was begun.
+// later reports whether the options name a backup that the ledger entry does not.
 func later(desired Desired, entry custody.Entry) bool {
 	return slices.ContainsFunc(desired.Backups, func(backup string) bool { return !slices.Contains(entry.Backups, backup) })
 }
 
-// linkLater binds backups that were named after the rotation was begun to the key that it retires. Nothing else is to be done.
+// linkLater ties backups that were named after the start of the rotation to the key that it retires. Otherwise it returns plan, in
+// which there is nothing to do.
 func linkLater(o Observed, desired Desired, entry custody.Entry, plan Plan) (Plan, error) {
 	if !later(desired, entry) {
 		return tidy(o, entry, desired, plan)
@@ -146,7 +147,8 @@ func tied(backups []string) string {
 	return fmt.Sprintf("; tied to %q", backups)
 }
 
-// standaloneSteps make the standalone parameters agree with a prepared omnibus: the switch is never on without its key.
+// standaloneSteps returns the steps that bring the standalone parameters in line with a prepared omnibus. The switch is never on
+// without its key.
 func standaloneSteps(o Observed, desired Desired, current, previous key, chunk *string) []Step {
 	if desired.Standalone == StandaloneDelete {
 		return deleteStale(o, current)
@@ -156,19 +158,19 @@ func standaloneSteps(o Observed, desired Desired, current, previous key, chunk *
 		if parameter.Exists && parameter.Value.Equal(value) {
 			return
 		}
-		// A new parameter goes under the KMS key of the standalone key, which the VM's instance role can use.
+		// A new parameter gets the KMS key of the standalone current key, which the VM's instance role may use.
 		steps = append(steps, Step{Action: action, Target: parameter.Name, Reason: reason, Write: overwrite(parameter, value, o.SSM.Current.KeyID)})
 	}
-	put(ActPutPrevious, o.SSM.Previous, previous.Secret, "the Platform opens records that are not re-encrypted yet with it")
-	put(ActPutCurrent, o.SSM.Current, current.Secret, "the Platform writes with the new key from its next start on (page 2.2)")
+	put(ActPutPrevious, o.SSM.Previous, previous.Secret, "the Platform needs it to open records that are not re-encrypted yet")
+	put(ActPutCurrent, o.SSM.Current, current.Secret, "the Platform writes with the new key after its next start (page 2.2)")
 	if chunk != nil {
 		put(ActPutChunkSize, o.SSM.ChunkSize, secret.New(*chunk), "records per chunk, as chunk_size says")
 	}
-	put(ActPutSwitch, o.SSM.Switch, secret.New("true"), "cron re-encrypts at its next start; written last, so that it is never on without its key")
+	put(ActPutSwitch, o.SSM.Switch, secret.New("true"), "cron re-encrypts at its next start; written last, so that the switch is never on without its key")
 	return steps
 }
 
-// deleteStale is page step 2.2 to the letter: the current key is deleted and terraform creates all three.
+// deleteStale follows page step 2.2 exactly: it deletes the current key, and terraform creates all three parameters.
 func deleteStale(o Observed, current key) []Step {
 	if !o.SSM.Current.Exists || o.SSM.Current.Value.Equal(current.Secret) {
 		return nil
@@ -181,22 +183,22 @@ func deleteStale(o Observed, current key) []Step {
 
 func remove(names ...string) *Write { return &Write{Kind: Delete, Name: names[0], Names: names} }
 
-// agreement is the evidence that the standalone parameters say what a prepared omnibus says.
+// agreement returns the evidence whether the standalone parameters match a prepared omnibus.
 func agreement(o Observed, desired Desired, current, previous key) []proof.Evidence {
 	left := standaloneSteps(o, Desired{Standalone: StandaloneWrite, Names: desired.Names}, current, previous, nil)
-	evidence := proof.Evidence{Check: "standalone_agrees", OK: len(left) == 0, Detail: "current key, previous key and switch are as the omnibus has them"}
+	evidence := proof.Evidence{Check: "standalone_agrees", OK: len(left) == 0, Detail: "current key, previous key and switch match the omnibus"}
 	if len(left) > 0 {
-		evidence.Detail = fmt.Sprintf("not as the omnibus has it: %s", left[0].Target)
+		evidence.Detail = fmt.Sprintf("does not match the omnibus: %s", left[0].Target)
 	}
 	return []proof.Evidence{evidence}
 }
 
 const (
-	standardLimit = 4096 // bytes of a Standard parameter's value (AWS: Parameter Store limits)
-	advancedLimit = 8192 // bytes of an Advanced one
+	standardLimit = 4096 // maximum bytes in the value of a Standard parameter
+	advancedLimit = 8192 // maximum bytes in the value of an Advanced parameter
 )
 
-// chooseTiers checks every value against the limit of its tier, and raises a tier only where the operator allows it.
+// chooseTiers checks every value against the limit of its tier. It raises a tier only if the operator allows it. Its error is a fault.
 func chooseTiers(steps []Step, desired Desired) error {
 	for _, step := range steps {
 		write := step.Write
@@ -214,12 +216,12 @@ func chooseTiers(steps []Step, desired Desired) error {
 			continue
 		}
 		limit := standardLimit
-		next := "Shorten descriptions in it, or set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back)."
+		next := "Shorten the descriptions in it, or set allow_advanced_tier: true (Advanced parameters are billed and cannot be downgraded)."
 		if write.Tier == "Advanced" || desired.AllowAdvanced {
 			limit, next = advancedLimit, "Shorten it: there is no larger tier."
 		}
 		return fault.New(fault.CodeTooLarge, next,
-			"%s would have %d bytes; its tier holds %d.", write.Name, size, limit)
+			"%s would have %d bytes, but its tier allows only %d.", write.Name, size, limit)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// A key that nobody told us of, in a parameter that a rotation removes or overwrites, is in escrow first.
+// An unknown key in a parameter that a rotation removes or overwrites is put into escrow first.
 func TestEscrow_everyKey(t *testing.T) {
 	third := custody.EscrowName("/custody/app", printOf(thirdKey))
 	legacy := names().LegacyPrevious

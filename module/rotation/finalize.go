@@ -11,7 +11,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// finalize plans the state finalized: with a proof that fits, the omnibus first, then the switch, then the previous key.
+// finalize plans the state finalized. Given a valid proof, it changes the omnibus first, then the switch, then the previous key.
 func finalize(o Observed, desired Desired, v view) (Plan, error) {
 	id := desired.RotationID
 	if id == "" && desired.Proof != nil {
@@ -25,7 +25,7 @@ func finalize(o Observed, desired Desired, v view) (Plan, error) {
 		}
 		return tidy(o, entry, desired, plan)
 	}
-	entry, answer, err := begun(o, v, id, "finalize")
+	entry, answer, err := started(o, v, id, "finalize")
 	if err != nil || answer != nil {
 		return *answer, err
 	}
@@ -38,12 +38,12 @@ func finalize(o Observed, desired Desired, v view) (Plan, error) {
 	return removal(o, desired, v, entry)
 }
 
-// leftovers says whether the standalone parameters still show what a finished rotation should have removed.
+// leftovers reports whether standalone parameters are left that a finished rotation should have removed.
 func leftovers(o Observed, v view, entry custody.Entry) bool {
 	return !v.traced() && v.current.fingerprint == entry.Current && (o.SSM.Previous.Exists || o.SSM.LegacyPrevious.Exists || o.SSM.Switch.Exists)
 }
 
-// mayFinalize is promise 4: without proof the previous key stays.
+// mayFinalize returns a fault unless the rotation is proved: without proof the previous key stays (promise 4).
 func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error {
 	if entry.GoingBack() {
 		return aborting(entry)
@@ -53,8 +53,8 @@ func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error
 	}
 	if !v.traced() && v.current.fingerprint != entry.Current {
 		if v.current.fingerprint == entry.Previous && entry.Stage == custody.StageOpen {
-			return fault.New(fault.CodeNotPrepared, "Run state prepared again; it goes on with the same new key.",
-				"Rotation %s was begun but the omnibus still has the old key %s: it was cut off before anything changed.", entry.RotationID, entry.Previous)
+			return fault.New(fault.CodeNotPrepared, "Run state prepared again. It continues with the same new key.",
+				"Rotation %s was started, but it was interrupted before anything changed: the omnibus still has the old key %s.", entry.RotationID, entry.Previous)
 		}
 		return unexplained(o, v, entry, true)
 	}
@@ -71,7 +71,7 @@ func mayFinalize(o Observed, desired Desired, v view, entry custody.Entry) error
 	return desired.Proof.ValidateComplete(o.Now, desired.App, entry, v.prints, v.current.Secret)
 }
 
-// removal puts the steps of finalized into the contract's order of writes.
+// removal returns the plan of finalized, with its steps in the right order.
 func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
 	plan := Plan{
 		Phase: PhaseFinalized, Before: PhaseRotated, RotationID: entry.RotationID, Current: entry.Current, Previous: "", Proof: desired.Proof, Platform: entry.Platform,
@@ -81,7 +81,7 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 	entry.Lock = nextLock(o)
 	var change []Step
 	if v.traced() {
-		step, err := clearOmnibus(o, entry, nil, "the rotation entries go in one put, so that terraform does not create their parameters again (page 4.2)")
+		step, err := clearOmnibus(o, entry, nil, "removes the rotation entries in one put, so that terraform does not create their parameters again (page 4.2)")
 		if err != nil {
 			return Plan{}, err
 		}
@@ -119,7 +119,7 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 	return plan, nil
 }
 
-// clearOmnibus gives back the document of before, with only the key changed (page step 4.2), or with the old key as well.
+// clearOmnibus removes the rotation entries from the omnibus (page step 4.2). If old is not nil, it also restores the old key.
 func clearOmnibus(o Observed, entry custody.Entry, old *secret.Secret, reason string) (Step, error) {
 	return putOmnibus(o, reason, func(document *omnibus.Document) error {
 		names := []string{EntrySwitch, EntryPrevious}
@@ -146,7 +146,8 @@ func clearOmnibus(o Observed, entry custody.Entry, old *secret.Secret, reason st
 	})
 }
 
-// removeStandalones is page step 4.3: the switch first, so that it is never on without its key.
+// removeStandalones removes the standalone parameters of a rotation (page step 4.3). The switch comes first, so that it is never on
+// without its key.
 func removeStandalones(o Observed, entry custody.Entry) []Step {
 	var steps []Step
 	gone := func(action Action, parameter Parameter, reason string) {
@@ -154,7 +155,7 @@ func removeStandalones(o Observed, entry custody.Entry) []Step {
 			steps = append(steps, Step{Action: action, Target: parameter.Name, Reason: reason, Write: remove(parameter.Name)})
 		}
 	}
-	gone(ActDeleteSwitch, o.SSM.Switch, "cron rotates no more; first, so that it is never on without its key (page 4.3)")
+	gone(ActDeleteSwitch, o.SSM.Switch, "cron stops rotating; removed first, so that the switch is never on without its key (page 4.3)")
 	if entry.ChunkSize != nil {
 		if was := entry.ChunkSize.Standalone; was == nil {
 			gone(ActDeleteChunkSize, o.SSM.ChunkSize, "it was added for this rotation")
@@ -162,7 +163,7 @@ func removeStandalones(o Observed, entry custody.Entry) []Step {
 			steps = append(steps, Step{Action: ActPutChunkSize, Target: o.SSM.ChunkSize.Name, Reason: "as it was before the rotation", Write: overwrite(o.SSM.ChunkSize, secret.New(*was), o.SSM.Current.KeyID)})
 		}
 	}
-	gone(ActDeletePrevious, o.SSM.Previous, "no record needs it any more; escrow keeps it (page 4.3)")
-	gone(ActDeleteLegacy, o.SSM.LegacyPrevious, "the name that the page's older revision used")
+	gone(ActDeletePrevious, o.SSM.Previous, "no record needs this key any more; escrow keeps it (page 4.3)")
+	gone(ActDeleteLegacy, o.SSM.LegacyPrevious, "the older revision of the page used this name")
 	return steps
 }

@@ -107,7 +107,7 @@ func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
 		{"another rotation", func(p *proof.Proof) { p.RotationID = "r0"; p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofMismatch, "another rotation"},
 		{"other keys", func(p *proof.Proof) { p.Previous = printOf(thirdKey); p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofMismatch, "other keys"},
 		{"a record left", func(p *proof.Proof) { p.Proved--; p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofIncomplete, "9 of 10"},
-		{"over no records", func(p *proof.Proof) { p.Total, p.Proved = 0, 0; p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofIncomplete, "no records at all"},
+		{"over no records", func(p *proof.Proof) { p.Total, p.Proved = 0, 0; p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofIncomplete, "covers no records"},
 		{"edited afterwards", func(p *proof.Proof) { p.Total, p.Proved = 1, 0; p.Rewritten = 1 }, fault.CodeProofMismatch, "mac"},
 		{"signed with another key", func(p *proof.Proof) { p.Sign(quick{}, secret.New(oldKey)) }, fault.CodeProofMismatch, "mac"},
 	}
@@ -132,7 +132,7 @@ func TestTheLedgerNamesTheBaselineThatWasTakenLastBeforeTheOmnibusChanged(t *tes
 	require.NoError(t, err)
 	for _, step := range plan.Steps {
 		if step.Action == ActPutOmnibus {
-			break // cut off
+			break // interrupted
 		}
 		s.carry(t, step)
 	}
@@ -147,5 +147,5 @@ func TestTheLedgerNamesTheBaselineThatWasTakenLastBeforeTheOmnibusChanged(t *tes
 	plan, err = Make(s.observed(t), desired, quick{})
 	require.NoError(t, err)
 	assert.False(t, plan.Writes())
-	assert.Equal(t, "second", plan.Baseline.Digest, "it is told to a run that goes on")
+	assert.Equal(t, "second", plan.Baseline.Digest, "it is told to a run that continues")
 }

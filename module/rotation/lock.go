@@ -11,24 +11,25 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-// nextLock is the number that the ledger's entry keeps of the lock under which it is written.
+// nextLock returns the number of the lock that this run will take, which a ledger entry records.
 func nextLock(o Observed) int { return custody.Decide(o.Custody.Locks, o.Now).Number }
 
-// underLock puts the writes between taking and releasing the lock, each in its tier, or tells who holds the lock.
+// underLock adds the steps that take and release the lock, and sets the tiers of all writes. Its error is a fault, for example if
+// another run holds the lock.
 func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 	if !p.Writes() || p.Steps[len(p.Steps)-1].Action == ActUnlock {
 		return p, nil
 	}
 	claim := custody.Decide(o.Custody.Locks, o.Now)
 	if held := claim.HeldBy; held != nil {
-		return Plan{}, fault.New(fault.CodeLocked, "Wait for it to end; if it died, run again after that time.",
-			"%s holds the lock of %s since %s (rotation %s, state %s), until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), cmp.Or(held.RotationID, "none"), held.State, held.Expiry().UTC().Format(time.RFC3339))
+		return Plan{}, fault.New(fault.CodeLocked, "Wait until it ends. If it died, run again after that time.",
+			"%s has held the lock of %s since %s (rotation %s, state %s), and holds it until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), cmp.Or(held.RotationID, "none"), held.State, held.Expiry().UTC().Format(time.RFC3339))
 	}
 	lock := custody.Lock{Number: claim.Number, Version: 1, Holder: o.Caller, RotationID: p.RotationID, State: string(desired.State), AcquiredAt: o.Now, ExpiresAt: o.Now.Add(custody.Lease)}
 	name := custody.LockName(desired.Names.Custody, claim.Number)
-	take := []Step{{Action: ActLock, Target: name, Write: create(o, desired, name, lock), Reason: "one rotation of an installation at a time; " + claim.Reason}}
+	take := []Step{{Action: ActLock, Target: name, Write: create(o, desired, name, lock), Reason: "only one run may write at a time; " + claim.Reason}}
 	if claim.TakenFrom != nil {
-		p.Warnings = slices.Insert(p.Warnings, 0, fmt.Sprintf("The lock was taken over from %s, who held it since %s: %s.",
+		p.Warnings = slices.Insert(p.Warnings, 0, fmt.Sprintf("The lock was taken over from %s, which had held it since %s: %s.",
 			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason))
 	}
 	if len(claim.Clear) > 0 {
@@ -36,9 +37,9 @@ func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 		for _, number := range claim.Clear {
 			names = append(names, custody.LockName(desired.Names.Custody, number))
 		}
-		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are not used twice; only the last one stays"})
+		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are never reused; only the last lock stays"})
 	}
-	p.Steps = append(append(take, p.Steps...), release(o, desired, lock, "marked released; it stays as the last number"))
+	p.Steps = append(append(take, p.Steps...), release(o, desired, lock, "marks the lock as released; it stays as the last number"))
 	return p, chooseTiers(p.Steps, desired)
 }
 
@@ -48,7 +49,7 @@ func release(o Observed, desired Desired, lock custody.Lock, reason string) Step
 	return Step{Action: ActUnlock, Target: name, Reason: reason, Write: update(o, desired, name, lock, lock.Attributes, lock.Version)}
 }
 
-// unread is what must be observed before anything is written.
+// unread returns what must still be observed before anything is written.
 func (o Observed) unread() Need {
 	switch {
 	case !o.Custody.Complete:
@@ -59,7 +60,8 @@ func (o Observed) unread() Need {
 	return NeedNothing
 }
 
-// tidy releases the lock of a run that died after its last record. The ledger's entry says which: they are not all listed.
+// tidy adds a step to plan that releases the lock of a run that died after its last ledger write. The ledger entry has the number of
+// the lock, because the locks may not all be listed.
 func tidy(o Observed, entry custody.Entry, desired Desired, plan Plan) (Plan, error) {
 	if entry.Lock == 0 {
 		return plan, nil
@@ -72,14 +74,14 @@ func tidy(o Observed, entry custody.Entry, desired Desired, plan Plan) (Plan, er
 		return plan, nil
 	}
 	if !o.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil // or the lock would lose its KMS key
+		return Plan{Needs: NeedDescription}, nil // otherwise the lock would lose its KMS key
 	}
-	plan.Msg += " The lock of a run that died is released."
-	plan.Steps = append(plan.Steps, release(o, desired, lock, lock.Holder.Who()+" died before it could"))
+	plan.Msg += " The lock of a run that died was released."
+	plan.Steps = append(plan.Steps, release(o, desired, lock, lock.Holder.Who()+" died before it could release the lock"))
 	return plan, nil
 }
 
-// ledgerOpen gives the entry of the rotation and the step that opens it, if it is not open yet.
+// ledgerOpen returns the ledger entry of the rotation, and the steps that open or update it.
 func ledgerOpen(o Observed, desired Desired, c change) (custody.Entry, []Step, error) {
 	if c.opened {
 		return reopened(o, desired, c)
@@ -94,10 +96,10 @@ func ledgerOpen(o Observed, desired Desired, c change) (custody.Entry, []Step, e
 	}
 	write := create(o, desired, custody.LedgerName(desired.Names.Custody, entry.RotationID), entry)
 	entry.Version = 1
-	return entry, []Step{{Action: ActOpenLedger, Target: write.Name, Write: write, Reason: "no other rotation of this installation can begin until this one is over"}}, nil
+	return entry, []Step{{Action: ActOpenLedger, Target: write.Name, Write: write, Reason: "no other rotation of this installation can start until this one is over"}}, nil
 }
 
-// chunkBefore is what the end gives back where this rotation sets a chunk size.
+// chunkBefore returns the chunk size that the end of the rotation must restore, or nil if this rotation sets none.
 func chunkBefore(o Observed, desired Desired, v view) *custody.ChunkSize {
 	if desired.ChunkSize == nil {
 		return nil
@@ -110,7 +112,8 @@ func chunkBefore(o Observed, desired Desired, v view) *custody.ChunkSize {
 	return before
 }
 
-// reopened is the entry of a rotation that is open. Before the omnibus changes, the options of the last run count.
+// reopened returns the entry of an open rotation, and the step that updates it. Until the omnibus changes, the options of the latest run
+// count.
 func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, error) {
 	entry := c.entry
 	if !c.omnibus {
@@ -128,12 +131,12 @@ func reopened(o Observed, desired Desired, c change) (custody.Entry, []Step, err
 	if err := validatePlatformSize(desired); err != nil {
 		return entry, nil, err
 	}
-	step := ledgerPut(o, desired, entry, ActUpdateLedger, "this run names another platform or chunk_size than the one that was cut off")
+	step := ledgerPut(o, desired, entry, ActUpdateLedger, "this run has a different platform or chunk_size than the interrupted run")
 	entry.Version++
 	return entry, []Step{step}, nil
 }
 
-// platformLimit is the room for the option platform in a ledger entry, in bytes: the rest needs at most some 1700.
+// platformLimit is the space for the option platform in a ledger entry, in bytes. The rest needs at most about 1700 bytes.
 const platformLimit = 2400
 
 func validatePlatformSize(desired Desired) error {
@@ -144,11 +147,11 @@ func validatePlatformSize(desired Desired) error {
 	if err == nil && len(text) <= platformLimit {
 		return nil
 	}
-	return fault.New(fault.CodeTooLarge, "Set allow_advanced_tier: true (an Advanced parameter costs money and cannot go back), or leave out mounts.",
-		"The option platform has %d bytes; the ledger has room for %d.", len(text), platformLimit).From(err)
+	return fault.New(fault.CodeTooLarge, "Set allow_advanced_tier: true (Advanced parameters are billed and cannot be downgraded), or leave out mounts.",
+		"The option platform has %d bytes, but the ledger has space for only %d.", len(text), platformLimit).From(err)
 }
 
-// ledgerPut records an entry. Where both do not fit, the proof goes and its digest stays.
+// ledgerPut returns the step that writes a ledger entry. If the entry is too large, it omits the proof and keeps the proof's digest.
 func ledgerPut(o Observed, desired Desired, entry custody.Entry, action Action, reason string) Step {
 	if entry.Proof != nil && custody.Encode(entry).Len() > standardLimit {
 		entry.Proof = nil
@@ -157,7 +160,7 @@ func ledgerPut(o Observed, desired Desired, entry custody.Entry, action Action, 
 	return Step{Action: action, Target: name, Reason: reason, Write: update(o, desired, name, entry, entry.Attributes, entry.Version)}
 }
 
-// recordProof records the proof, before what it allows is done.
+// recordProof returns the step that writes the proof to the ledger. It must come before the steps that the proof allows.
 func recordProof(o Observed, desired Desired, entry *custody.Entry, stage custody.Stage, reason string) (Step, error) {
 	brief, err := json.Marshal(desired.Proof.Brief())
 	entry.Stage, entry.Proof, entry.ProofDigest = stage, brief, desired.Proof.Digest()

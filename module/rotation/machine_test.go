@@ -15,7 +15,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// machine is one installation whose operators do anything, with any options, cut off anywhere, now and then with terraform
+// machine is one installation whose operators do anything, with any options, interrupted anywhere, now and then with terraform
 // in between and keys that somebody left; rapid shrinks a history that breaks a promise.
 type machine struct {
 	t     *testing.T
@@ -133,7 +133,7 @@ func (m *machine) end(rt *rapid.T, state State, kind proof.Kind) {
 		}
 	}
 	plan, done := m.carryOut(rt, desired)
-	if !done || !plan.Writes() || !ok || plan.RotationID != open.RotationID || plan.Phase == PhasePrepared { // it goes on to go back
+	if !done || !plan.Writes() || !ok || plan.RotationID != open.RotationID || plan.Phase == PhasePrepared { // it continues to go back
 		return
 	}
 	for _, entry := range []string{EntryPrevious, EntrySwitch, EntryChunkSize} {

@@ -1,6 +1,6 @@
-// Package rotation is the planner: what is observed (Observed) and what is desired (Desired) become a Plan, an ordered list of
-// writes to SSM with their reasons. It is pure: no clock, no log, no network, no file, no map order. It must not know how
-// parameters are read, where containers run or how records are encrypted.
+// Package rotation is the planner. It turns what was observed (Observed) and what is desired (Desired) into a Plan: an ordered list of
+// writes to SSM, each with a reason. It is pure: it uses no clock, log, network or file, and does not depend on map order. It must not
+// know how parameters are read, where containers run or how records are encrypted.
 package rotation
 
 import (
@@ -12,14 +12,14 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Observed is what was observed. Parts that nobody looked at are nil or zero, and the plan says so rather than guessing.
+// Observed is what was observed. Parts that were not observed are nil or zero; the plan says so and does not guess.
 type Observed struct {
 	Now     time.Time
 	Caller  custody.Holder
 	SSM     Parameters
-	Custody custody.Inventory // lock, ledger, escrow, as far as they were read
+	Custody custody.Inventory // locks, ledger and escrow, as far as they were read
 
-	// What the VM shows, for the phase alone; zero where nobody looked.
+	// What was observed on the VM; used only for the phase.
 	Platform *proof.Platform
 	Records  *proof.Records
 }
@@ -29,20 +29,20 @@ type Parameters struct {
 	Omnibus        Parameter
 	Current        Parameter
 	Previous       Parameter
-	LegacyPrevious Parameter // under the page's older name
+	LegacyPrevious Parameter // the previous key under the page's older name
 	Switch         Parameter
 	ChunkSize      Parameter
-	Described      bool // KMS keys, tiers and policies were asked for
+	Described      bool // KMS keys, tiers and policies were read
 
-	Ahead time.Duration // how far SSM's clock is ahead of this machine's, to a second; see Modified
+	Ahead time.Duration // how far SSM's clock is ahead of this machine's, within a second; it applies to Modified
 }
 
-// All gives each of them, there or not, to be read or changed in place.
+// All returns pointers to all parameters, whether they exist or not.
 func (p *Parameters) All() []*Parameter {
 	return []*Parameter{&p.Omnibus, &p.Current, &p.Previous, &p.LegacyPrevious, &p.Switch, &p.ChunkSize}
 }
 
-// Standalone gives those that the VM sees.
+// Standalone returns the parameters that the VM may read.
 func (p Parameters) Standalone() proof.Parameters {
 	return proof.Parameters{Current: p.Current.Parameter, Previous: p.Previous.Parameter, Switch: p.Switch.Parameter, Ahead: p.Ahead}
 }
@@ -56,26 +56,26 @@ type Parameter struct {
 // State is the desired state of one Platform installation.
 type State string
 
-// The states that a plan leads to.
+// The states for which there is a plan.
 const (
 	StatePrepared  State = "prepared"
 	StateFinalized State = "finalized"
 	StateAborted   State = "aborted"
-	StateObserved  State = "" // seqera_crypto_rotation_info changes nothing: its plan is the phase alone
+	StateObserved  State = "" // for seqera_crypto_rotation_info: a plan with only the phase and no writes
 )
 
-// Phase is how far a rotation is, as one word.
+// Phase is how far a rotation has come.
 type Phase string
 
 // The phases of the contract.
 const (
 	PhaseIdle         Phase = "idle"         // no rotation, none due
-	PhaseDue          Phase = "due"          // the key is to be rotated
+	PhaseDue          Phase = "due"          // the key is old enough to rotate
 	PhasePrepared     Phase = "prepared"     // omnibus and standalone parameters hold both keys and the switch
 	PhaseRotating     Phase = "rotating"     // cron re-encrypts
-	PhaseRotated      Phase = "rotated"      // every record is proved, the entries are still there
+	PhaseRotated      Phase = "rotated"      // every record is proved, the rotation entries still exist
 	PhaseFinalized    Phase = "finalized"    // this rotation is over
-	PhaseAborted      Phase = "aborted"      // this rotation was taken back
+	PhaseAborted      Phase = "aborted"      // this rotation was undone
 	PhaseInconsistent Phase = "inconsistent" // nothing explains what was found
 )
 
@@ -83,10 +83,10 @@ const (
 type Names struct {
 	proof.Names
 	Omnibus string
-	Custody string // a prefix
+	Custody string // custody_prefix
 }
 
-// The omnibus's entries of a rotation (platform facts: "Parameters").
+// The entries in the omnibus that a rotation uses.
 const (
 	EntryCurrent   = "TOWER_CRYPTO_SECRET"
 	EntryPrevious  = "TOWER_CRYPTO_PREVIOUS_SECRET"
@@ -94,26 +94,26 @@ const (
 	EntryChunkSize = "TOWER_CRYPTO_ROTATE_CHUNK_SIZE"
 )
 
-// Standalone says who makes the standalone parameters agree with the omnibus.
+// Standalone says how the standalone parameters are brought in line with the omnibus.
 type Standalone string
 
 // The choices of the option standalone.
 const (
-	StandaloneWrite  Standalone = "write"  // we do
-	StandaloneDelete Standalone = "delete" // we delete the current key, terraform apply creates all three
+	StandaloneWrite  Standalone = "write"  // this tool writes them
+	StandaloneDelete Standalone = "delete" // this tool deletes the current key, and terraform apply creates all three
 )
 
-// Desired is what is wanted, from the options.
+// Desired is the desired state, from the options.
 type Desired struct {
 	State         State
 	App           string
 	Names         Names
-	RotationID    string // empty: the open rotation's, else MadeID
-	MadeID        string // the id to use when a rotation begins without a name
+	RotationID    string // empty: the ID of the open rotation, or else MadeID
+	MadeID        string // the ID for a rotation that starts without a name
 	NewKey        secret.Secret
-	FromEscrow    secret.Fingerprint // of an escrowed key to rotate to
-	EscrowKeyID   string             // KMS key of what is new under custody_prefix; empty: the omnibus's
-	MadeKey       secret.Secret      // a fresh key, used only where NewKey is empty and escrow holds none for this rotation
+	FromEscrow    secret.Fingerprint // the escrowed key to rotate to
+	EscrowKeyID   string             // KMS key for new parameters under custody_prefix; empty: the KMS key of the omnibus
+	MadeKey       secret.Secret      // a new key, used only if NewKey is empty and escrow has no key for this rotation
 	MaxAgeDays    *int
 	Backups       []string
 	BackupsWaived bool
@@ -121,16 +121,16 @@ type Desired struct {
 	AllowAdvanced bool
 	Standalone    Standalone
 	Proof         *proof.Proof
-	Baseline      *custody.Baseline // prepared, and aborted with Reverse: what was taken before anything was written
-	Platform      *custody.Platform // prepared: the compose project that is rotated
-	CaptureOnly   bool              // prepared: end when the ledger is open
-	Reverse       bool              // aborted: go back by re-encrypting, where some record may be under the new key
-	Adopt         bool              // prepared: take over a rotation that somebody began by hand
-	Tool          string            // prepared: what the ledger says of the binary
-	ApprovedBy    string            // prepared: for the ledger
+	Baseline      *custody.Baseline // prepared, and aborted with Reverse: the baseline from before the first write
+	Platform      *custody.Platform // prepared: the compose project
+	CaptureOnly   bool              // prepared: stop when the ledger entry is open
+	Reverse       bool              // aborted: return to the old key by re-encrypting, if records may be under the new key
+	Adopt         bool              // prepared: take over a rotation that somebody started by hand
+	Tool          string            // prepared: identifies the binary, for the ledger
+	ApprovedBy    string            // prepared: who approved the rotation, for the ledger
 }
 
-// namedEntry is the ledger's entry of a rotation that begins, with its name alone: the one asked for, else the one made for it.
+// namedEntry returns the ledger entry of a new rotation, with only its name: RotationID or else MadeID.
 func (d Desired) namedEntry() custody.Entry {
 	return custody.Entry{RotationID: cmp.Or(d.RotationID, d.MadeID)}
 }

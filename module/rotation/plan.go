@@ -11,13 +11,13 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Plan is what is to be done and why. Steps without a Write are checks or say why nothing is to be done.
+// Plan says what to do and why. A step without a Write is a check, or says why there is nothing to do.
 type Plan struct {
 	Phase      Phase // the phase once the plan is carried out
 	Before     Phase // the phase that was found
 	RotationID string
-	Current    secret.Fingerprint // of the key in use once the plan is carried out; empty while that key is only in Made
-	Made       secret.Fingerprint // of a key that this plan puts into escrow and that exists nowhere yet
+	Current    secret.Fingerprint // the key in use once the plan is carried out; empty if that key is Made
+	Made       secret.Fingerprint // a new key that does not exist anywhere until this plan puts it into escrow
 	Previous   secret.Fingerprint
 	Steps      []Step
 	Msg        string
@@ -25,32 +25,32 @@ type Plan struct {
 	Evidence   []proof.Evidence
 	Progress   *proof.Progress
 	Proof      *proof.Proof
-	Then       []Step            // what finalized would do after this one; see PreviewFinalize
+	Then       []Step            // the steps of finalized after this plan; see PreviewFinalize
 	Escrow     string            // the parameter that holds the old key
-	Baseline   *custody.Baseline // what the ledger's entry of this rotation names
+	Baseline   *custody.Baseline // from the ledger entry of this rotation
 	Platform   *custody.Platform // likewise
 
-	// Needs says what else must be observed before there is an answer; a plan that needs something has no steps.
+	// Needs says what else must be observed. A plan that needs something has no steps.
 	Needs Need
-	Lock  int // for NeedLock
+	Lock  int // the number of the lock, for NeedLock
 
-	Born      time.Time // since when the current key is in use, as far as is known
-	BroughtBy string    // the rotation that brought the current key; empty if none of ours did, or escrow was not read
+	Born      time.Time // since when the current key has been in use; zero if not known
+	BroughtBy string    // the rotation that introduced the current key; empty if none of ours did, or escrow was not read
 }
 
-// Need is an observation that costs something and is made only when the answer depends on it.
+// Need is an observation that costs extra calls, so it is made only if the plan depends on it.
 type Need int
 
 // The needs, in the order of their cost.
 const (
 	NeedNothing     Need = iota
 	NeedEscrow           // escrow/<fingerprint> of the keys in use: one read
-	NeedLock             // the lock that Plan.Lock numbers: one read
-	NeedInventory        // everything under custody_prefix: a read for each ten names
+	NeedLock             // the lock with number Plan.Lock: one read
+	NeedInventory        // everything under custody_prefix: one read per ten names
 	NeedDescription      // DescribeParameters: KMS keys, tiers and policies, which only writes need
 )
 
-// Make turns what is observed and what is desired into a plan, or says why there is none.
+// Make returns the plan, or a fault that says why there is none. If the plan has Needs, observe that and call Make again.
 func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error) {
 	v, err := newView(o, desired, prints)
 	if err != nil {
@@ -67,7 +67,7 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 	case StateObserved:
 		plan = observedPlan(o, desired, v)
 	default:
-		err = &fault.Fault{Code: fault.CodeInvalidOptions, What: fmt.Sprintf("No plan leads to state %q.", desired.State)}
+		err = &fault.Fault{Code: fault.CodeInvalidOptions, What: fmt.Sprintf("There is no plan for state %q.", desired.State)}
 	}
 	if err == nil {
 		plan, err = plan.underLock(o, desired)
@@ -81,7 +81,7 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 	return plan, nil
 }
 
-// Writes says whether carrying out the plan changes anything.
+// Writes reports whether the plan writes anything.
 func (p Plan) Writes() bool {
 	for _, step := range p.Steps {
 		if step.Write != nil {
@@ -98,7 +98,7 @@ func nothing(phase Phase, rotationID, target, reason string, v view) Plan {
 	}
 }
 
-// inUse are the keys that the Platform may be using.
+// inUse returns the keys that the Platform may be using.
 func (v view) inUse() []key {
 	var keys []key
 	for _, k := range []key{v.current, v.previous, v.standaloneCurrent, v.standalonePrevious} {
@@ -109,10 +109,11 @@ func (v view) inUse() []key {
 	return keys
 }
 
-// born tells since when the current key is in use: by escrow, or else by the standalone parameter's last change.
+// born returns since when the current key has been in use, from escrow or else from the last change of the standalone parameter. The
+// string says how that is known.
 func born(o Observed, v view) (time.Time, string) {
 	if kept, ok := o.Custody.Find(v.current.fingerprint); ok && kept.Origin != custody.OriginCaptured {
-		return kept.CapturedAt, "escrow has it since " + day(kept.CapturedAt)
+		return kept.CapturedAt, "in escrow since " + day(kept.CapturedAt)
 	}
 	return o.SSM.Current.Modified, o.SSM.Current.Name + " was last changed on " + day(o.SSM.Current.Modified)
 }
@@ -122,7 +123,7 @@ func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 // Action is what a step does.
 type Action string
 
-// The actions, in the order in which the contract's "Order of writes" has them.
+// The actions, in the order of writes.
 const (
 	ActNothing         Action = "nothing"
 	ActLock            Action = "take_lock"
@@ -151,7 +152,7 @@ const (
 	ActUnlock          Action = "release_lock"
 )
 
-// Step is one line of a plan. What it shows holds no secret; what it writes is in Write.
+// Step is one line of a plan. Only Write may contain a secret; it is never shown.
 type Step struct {
 	Action Action `json:"action"`
 	Target string `json:"target"`
@@ -165,24 +166,24 @@ type Kind int
 
 // The kinds of writes.
 const (
-	Create Kind = iota + 1 // PutParameter with Overwrite=false: atomic, fails when the name exists
-	Put                    // PutParameter with Overwrite=true onto the version that was observed
-	Delete                 // DeleteParameters of Names; absent is success
+	Create Kind = iota + 1 // PutParameter with Overwrite=false: atomic, fails if the name exists
+	Put                    // PutParameter with Overwrite=true, over the observed version
+	Delete                 // DeleteParameters of Names; a missing name is no error
 )
 
-// Write is one write to SSM, complete: carrying it out needs no further decision.
+// Write is one write to SSM. It is complete: carrying it out requires no further decision.
 type Write struct {
 	Kind  Kind
 	Name  string
-	Names []string // for Delete alone
+	Names []string // only for Delete
 	Value secret.Secret
 	Type  string // always SecureString today
-	After int64  // the version observed; the write's own must be After+1. 0 for a name that did not exist
+	After int64  // the observed version; this write must create version After+1. 0 if the name did not exist
 
-	custody.Attributes // as observed; of the tier see allow_advanced_tier
+	custody.Attributes // as observed; the tier may be raised (allow_advanced_tier)
 }
 
-// Targets are the names that a write touches.
+// Targets returns the names that the write changes.
 func (w Write) Targets() []string {
 	if w.Kind == Delete {
 		return w.Names

@@ -17,13 +17,13 @@ import (
 const rotating State = "rotating"
 
 func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
-	half := func(t *testing.T) store { // prepared was cut off after the omnibus
+	half := func(t *testing.T) store { // prepared was interrupted after the omnibus
 		t.Helper()
 		s := idle()
 		s.runUntil(t, desiredFor(StatePrepared), ActPutOmnibus)
 		return s
 	}
-	removing := func(t *testing.T) store { // finalized was cut off after the omnibus
+	removing := func(t *testing.T) store { // finalized was interrupted after the omnibus
 		t.Helper()
 		s := prepared(t)
 		s.runUntil(t, desiredFor(StateFinalized), ActPutOmnibus)
@@ -226,7 +226,7 @@ func TestAnotherRotationWaitsForOneThatWasCutOffBeforeTheOmnibusChanged(t *testi
 	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err))
 	desired.RotationID = ""
 	again := s.run(t, desired)
-	assert.Equal(t, "r1", again.RotationID, "without a name of its own a run goes on with the open rotation")
+	assert.Equal(t, "r1", again.RotationID, "without a name of its own a run continues with the open rotation")
 }
 
 func TestALiveLockIsRespectedAndADeadOneTakenOver(t *testing.T) {

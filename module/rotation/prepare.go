@@ -10,7 +10,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 )
 
-// prepare plans the state prepared. Until the omnibus changes there is nothing that a rotation would have to take back.
+// prepare plans the state prepared.
 func prepare(o Observed, desired Desired, v view) (Plan, error) {
 	entry, known := o.Custody.Entry(desired.RotationID)
 	if known && entry.Stage.Over() {
@@ -38,15 +38,15 @@ func prepare(o Observed, desired Desired, v view) (Plan, error) {
 		return Plan{}, aborting(entry)
 	}
 	if v.traced() {
-		return prepareOn(o, desired, v, entry, known)
+		return continuePrepare(o, desired, v, entry, known)
 	}
-	return prepareAnew(o, desired, v)
+	return startPrepare(o, desired, v)
 }
 
-// alreadyOver answers for a rotation that the ledger says is over, once the parameters say so as well.
+// alreadyOver returns the plan for a rotation that is over. If the parameters do not agree with that, it returns a fault.
 func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 	if v.traced() && v.current.fingerprint == entry.Current {
-		return Plan{}, fault.New(fault.CodeInconsistent, "Somebody put them back, or terraform ran with an old omnibus: find out who wrote it (aws ssm get-parameter-history), then remove the two entries.",
+		return Plan{}, fault.New(fault.CodeInconsistent, "Somebody restored them, or terraform ran with an old omnibus. Find out who wrote the omnibus (aws ssm get-parameter-history), then remove the two entries.",
 			"The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, v.current.fingerprint, v.previous.fingerprint)
 	}
 	left := entry.Left()
@@ -55,8 +55,8 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 			return Plan{Needs: NeedInventory}, nil
 		}
 		if !o.Custody.Leads(left, v.current.fingerprint) {
-			return Plan{}, fault.New(fault.CodeInconsistent, "Somebody put another key there, such as an old one with a restored state of terraform: see who wrote it (aws ssm get-parameter-history). If that was meant, name another rotation_id.",
-				"The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads there.", entry.RotationID, left, v.current.fingerprint)
+			return Plan{}, fault.New(fault.CodeInconsistent, "Somebody changed the key, for example by restoring an old terraform state. Find out who wrote the omnibus (aws ssm get-parameter-history). If the change was intended, use another rotation_id.",
+				"The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads to that key.", entry.RotationID, left, v.current.fingerprint)
 		}
 	}
 	phase, how := PhaseFinalized, "finished on "+day(entry.FinishedAt)
@@ -64,17 +64,17 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 		phase, how = PhaseAborted, "aborted on "+day(entry.AbortedAt)
 	}
 	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s and is not done again", entry.RotationID, how), v)
-	plan.Platform = entry.Platform // a run that was cut off has left it down
+	plan.Platform = entry.Platform // an interrupted run may have left the Platform down
 	if phase == PhaseAborted {
-		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted; to rotate, name another rotation_id.", entry.RotationID)}
+		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted. To rotate, use another rotation_id.", entry.RotationID)}
 	}
 	return plan, nil
 }
 
 func custodyTarget(entry custody.Entry) string { return "ledger/" + entry.RotationID }
 
-// prepareOn goes on where the omnibus already shows a rotation.
-func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known bool) (Plan, error) {
+// continuePrepare plans the state prepared if the omnibus already shows a rotation.
+func continuePrepare(o Observed, desired Desired, v view, entry custody.Entry, known bool) (Plan, error) {
 	if !known && !o.Custody.Complete {
 		return Plan{Needs: NeedInventory}, nil
 	}
@@ -97,7 +97,7 @@ func prepareOn(o Observed, desired Desired, v view, entry custody.Entry, known b
 	}
 	chunk := chunkWanted(desired)
 	if entry.ChunkSize != nil {
-		chunk = v.chunkSize // of this rotation, also where this run does not name it
+		chunk = v.chunkSize // set by this rotation, even if this run does not name it
 	}
 	renewed := renew(&entry, desired)
 	steps := standaloneSteps(o, desired, v.current, v.previous, chunk)
@@ -117,33 +117,33 @@ func alreadyPrepared(o Observed, desired Desired, v view, entry custody.Entry, r
 	return linkLater(o, desired, entry, plan)
 }
 
-// validateSame refuses options that would make another rotation of the one that is prepared.
+// validateSame returns a fault if the options describe another rotation than the prepared one.
 func validateSame(desired Desired, v view, entry custody.Entry) error {
 	if !desired.NewKey.IsEmpty() && !desired.NewKey.Equal(v.current.Secret) {
 		return fault.New(fault.CodeRotationOpen, "Leave new_secret out and finish this rotation first.",
-			"Rotation %s is already prepared with the key %s; new_secret is another one.", entry.RotationID, v.current.fingerprint)
+			"Rotation %s is already prepared with the key %s, but new_secret is a different key.", entry.RotationID, v.current.fingerprint)
 	}
 	if desired.CaptureOnly {
 		return nil
 	}
 	if desired.FromEscrow != "" && desired.FromEscrow != v.current.fingerprint {
 		return fault.New(fault.CodeRotationOpen, "Leave new_secret_from_escrow out and finish this rotation first.",
-			"Rotation %s is already prepared with the key %s; new_secret_from_escrow is %s.", entry.RotationID, v.current.fingerprint, desired.FromEscrow)
+			"Rotation %s is already prepared with the key %s, but new_secret_from_escrow is %s.", entry.RotationID, v.current.fingerprint, desired.FromEscrow)
 	}
 	if chunk := chunkWanted(desired); chunk != nil && (v.chunkSize == nil || *chunk != *v.chunkSize) {
-		return fault.New(fault.CodeRotationOpen, "Give the chunk_size that it was begun with, or none, and finish this rotation.",
-			"Rotation %s is already prepared with another chunk_size than %s.", entry.RotationID, *chunk)
+		return fault.New(fault.CodeRotationOpen, "Set chunk_size to the value that the rotation was started with, or leave it out, and finish this rotation.",
+			"Rotation %s is already prepared with a different chunk_size than %s.", entry.RotationID, *chunk)
 	}
 	return nil
 }
 
-// prepareAnew begins a rotation, or one that was cut off before the omnibus changed.
-func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
+// startPrepare plans the state prepared for a new rotation, or for one that was interrupted before the omnibus changed.
+func startPrepare(o Observed, desired Desired, v view) (Plan, error) {
 	if err := validateAgreement(o, v); err != nil {
 		return Plan{}, err
 	}
 	if desired.FromEscrow != "" && desired.FromEscrow == v.current.fingerprint && desired.RotationID == "" {
-		return nothing(PhaseFinalized, "", o.SSM.Current.Name, fmt.Sprintf("the key in use is %s already", desired.FromEscrow), v), nil
+		return nothing(PhaseFinalized, "", o.SSM.Current.Name, fmt.Sprintf("the key in use is already %s", desired.FromEscrow), v), nil
 	}
 	due, err := isDue(o, desired, v)
 	if err != nil || due.Needs != NeedNothing || len(due.Steps) > 0 {
@@ -171,7 +171,8 @@ func prepareAnew(o Observed, desired Desired, v view) (Plan, error) {
 	return assemble(o, desired, c)
 }
 
-// resumedOrNamed is the entry of a rotation that begins: with the name that a cut-off run made, if nobody gave one.
+// resumedOrNamed returns the ledger entry of a new rotation. If the options name neither rotation nor key, it uses the name that an
+// interrupted run made.
 func resumedOrNamed(o Observed, desired Desired) custody.Entry {
 	entry := desired.namedEntry()
 	if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
@@ -180,20 +181,21 @@ func resumedOrNamed(o Observed, desired Desired) custody.Entry {
 	return entry
 }
 
-// validateAgreement wants omnibus and standalone key to be the same: with which one the Platform runs is not ours to guess.
+// validateAgreement returns a fault if omnibus and standalone parameter hold different keys, because it is not known which of them the
+// Platform uses.
 func validateAgreement(o Observed, v view) error {
 	if !o.SSM.Current.Exists {
 		return fault.New(fault.CodeStandaloneMissing, "Check app_name and config_prefix; run terraform apply if the parameter was deleted.",
 			"There is no SSM parameter %s, which the Platform reads its key from.", o.SSM.Current.Name)
 	}
 	if !v.standaloneCurrent.Equal(v.current.Secret) {
-		return fault.New(fault.CodeKeyMismatch, "Find out with seqera_crypto_rotation_info (gather: records) which key opens them, make both parameters hold it, and run again.",
-			"The key in the omnibus %s has fingerprint %s, the one in %s has %s. Only one of them opens the records, and which is not ours to guess.", o.SSM.Omnibus.Name, v.current.fingerprint, o.SSM.Current.Name, v.standaloneCurrent.fingerprint)
+		return fault.New(fault.CodeKeyMismatch, "Find out which key opens the records (seqera_crypto_rotation_info, gather: records), put it into both parameters, and run again.",
+			"The key in the omnibus %s has fingerprint %s, but the key in %s has %s. Only one of them opens the records.", o.SSM.Omnibus.Name, v.current.fingerprint, o.SSM.Current.Name, v.standaloneCurrent.fingerprint)
 	}
 	return nil
 }
 
-// isDue answers with an empty plan when the rotation is to be done, else with the reason why not, or with a need.
+// isDue returns an empty plan if the rotation is due. Otherwise it returns a plan that says why not, or one that needs something.
 func isDue(o Observed, desired Desired, v view) (Plan, error) {
 	unchanged := !desired.NewKey.IsEmpty() && desired.NewKey.Equal(v.current.Secret)
 	if !unchanged && desired.MaxAgeDays == nil {
@@ -206,10 +208,10 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 	if unchanged {
 		if held && desired.RotationID == "" && kept.Origin != custody.OriginCaptured {
 			return nothing(PhaseFinalized, kept.RotationID, o.SSM.Current.Name,
-				fmt.Sprintf("new_secret is the key in use since rotation %s", kept.RotationID), v), nil
+				fmt.Sprintf("new_secret has been the key in use since rotation %s", kept.RotationID), v), nil
 		}
-		return Plan{}, fault.New(fault.CodeKeyUnchanged, "Give another key, or leave new_secret out and let the module make one.",
-			"new_secret is the key already in use (fingerprint %s).", v.current.fingerprint)
+		return Plan{}, fault.New(fault.CodeKeyUnchanged, "Set another key, or leave new_secret out and let the module make one.",
+			"new_secret is the key that is already in use (fingerprint %s).", v.current.fingerprint)
 	}
 	if _, opened := o.Custody.Open(); opened {
 		return Plan{}, nil
@@ -217,7 +219,7 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 	since, how := born(o, v)
 	if age := int(o.Now.Sub(since) / (24 * time.Hour)); age < *desired.MaxAgeDays {
 		plan := nothing(PhaseIdle, desired.RotationID, o.SSM.Current.Name,
-			fmt.Sprintf("the key is %d days old (%s), less than the %d of max_age_days", age, how, *desired.MaxAgeDays), v)
+			fmt.Sprintf("the key is %d days old (%s), which is less than max_age_days (%d)", age, how, *desired.MaxAgeDays), v)
 		plan.Born = since
 		if kept.Origin != custody.OriginCaptured {
 			plan.BroughtBy = kept.RotationID
@@ -227,36 +229,37 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 	return Plan{}, nil
 }
 
-// newKey finds the key to rotate to. A key that a cut-off run put into escrow is used again, whatever was made since.
+// newKey returns the key to rotate to, and whether it is a new key made by this run. A key that an interrupted run put into escrow is
+// used again.
 func newKey(o Observed, desired Desired, v view, entry custody.Entry) (key, bool, error) {
 	next, fresh := desired.NewKey, false
 	if desired.FromEscrow != "" {
 		kept, ok := o.Custody.Find(desired.FromEscrow)
 		if !ok {
-			return key{}, false, fault.New(fault.CodeEscrowMissing, "seqera_crypto_rotation_info with gather: escrow lists the keys that there are.",
-				"Escrow has no key %s (new_secret_from_escrow) of %s.", desired.FromEscrow, desired.App)
+			return key{}, false, fault.New(fault.CodeEscrowMissing, "List the keys with seqera_crypto_rotation_info (gather: escrow).",
+				"Escrow has no key %s (new_secret_from_escrow) for %s.", desired.FromEscrow, desired.App)
 		}
 		next = kept.Key
 	}
 	if kept, ok := o.Custody.Made(entry.RotationID); ok {
 		if !next.IsEmpty() && !next.Equal(kept.Key) {
-			return key{}, false, fault.New(fault.CodeRotationOpen, "Leave new_secret out to go on with that key, or name another rotation_id.",
-				"Rotation %s has the key %s in escrow already; new_secret is another one.", entry.RotationID, kept.Fingerprint)
+			return key{}, false, fault.New(fault.CodeRotationOpen, "Leave new_secret out to continue with that key, or use another rotation_id.",
+				"Rotation %s already has the key %s in escrow, but new_secret is a different key.", entry.RotationID, kept.Fingerprint)
 		}
 		next = kept.Key
 	} else if begun, ok := o.Custody.Find(entry.Current); ok && next.IsEmpty() {
-		next = begun.Key // a cut-off rotation to a key of escrow goes on with it
+		next = begun.Key // an interrupted rotation to an escrowed key continues with it
 	} else if next.IsEmpty() {
 		next, fresh = desired.MadeKey, true
 	}
 	if next.Equal(v.current.Secret) {
-		return key{}, false, fault.New(fault.CodeKeyUnchanged, "Give another key, or leave new_secret out and let the module make one.",
-			"The new key is the key already in use (fingerprint %s).", v.current.fingerprint)
+		return key{}, false, fault.New(fault.CodeKeyUnchanged, "Set another key, or leave new_secret out and let the module make one.",
+			"The new key is the key that is already in use (fingerprint %s).", v.current.fingerprint)
 	}
 	found := keyOf(next, v.prints)
 	if entry.Current != "" && entry.Current != found.fingerprint {
-		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet; delete the ledger entry to begin again.",
-			"The ledger says rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current)
+		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet, so you may delete the ledger entry and start again.",
+			"The ledger says that rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current)
 	}
 	return found, fresh, nil
 }
@@ -269,7 +272,7 @@ func chunkWanted(desired Desired) *string {
 	return &text
 }
 
-// rewriteOmnibus makes the document of a prepared rotation: page step 2.1.
+// rewriteOmnibus returns the step that writes the omnibus of a prepared rotation (page step 2.1).
 func rewriteOmnibus(o Observed, desired Desired, c change, reason string) (Step, error) {
 	return putOmnibus(o, reason, func(document *omnibus.Document) error {
 		err := setEntry(document, EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal())
@@ -286,7 +289,7 @@ func rewriteOmnibus(o Observed, desired Desired, c change, reason string) (Step,
 	})
 }
 
-// setEntry gives an entry its value, behind another one if it is new.
+// setEntry sets the value of an entry. It inserts a new entry after the one called after.
 func setEntry(document *omnibus.Document, after, name, ssmKey, value string) error {
 	entry, there, err := document.Find(name)
 	switch {
@@ -294,7 +297,7 @@ func setEntry(document *omnibus.Document, after, name, ssmKey, value string) err
 		return err
 	case there && entry.SSMKey == ssmKey:
 		return document.SetValue(name, value)
-	case there: // somebody gave it a name that the Platform does not read
+	case there: // its ssm_key is not the one that the Platform reads
 		if err := document.Remove(name); err != nil {
 			return err
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// PreviewFinalize plans the state finalized for the parameters as the plan of prepared will leave them, with an imagined proof: what
-// a dry run shows of the end. A plan that needs something comes back as Make's does.
+// PreviewFinalize plans the state finalized for the parameters as plan will leave them, with a made-up proof. A dry run shows the
+// result. Like Make, it may return a plan that needs something.
 func PreviewFinalize(o Observed, desired Desired, plan Plan, prints proof.Fingerprinter) (Plan, error) {
 	after, err := o.after(desired, plan)
 	if err != nil {
@@ -41,9 +41,15 @@ func PreviewFinalize(o Observed, desired Desired, plan Plan, prints proof.Finger
 	return Make(after, last, prints)
 }
 
-// after is what there will be to observe once the plan's writes are carried out.
-func (o Observed) after(desired Desired, plan Plan) (Observed, error) {
+// clone returns a copy in which write may change the custody documents.
+func (o Observed) clone() Observed {
 	o.Custody.Locks, o.Custody.Ledger, o.Custody.Escrow = slices.Clone(o.Custody.Locks), slices.Clone(o.Custody.Ledger), slices.Clone(o.Custody.Escrow)
+	return o
+}
+
+// after returns what will be observed once the plan's writes are carried out.
+func (o Observed) after(desired Desired, plan Plan) (Observed, error) {
+	o = o.clone()
 	for _, step := range plan.Steps {
 		if step.Write == nil {
 			continue
@@ -55,7 +61,7 @@ func (o Observed) after(desired Desired, plan Plan) (Observed, error) {
 	return o, nil
 }
 
-// Reached is the phase of a plan that was cut off: as found, unless a step that was done changed the Platform's parameters.
+// Reached returns the phase of a plan that failed partway: Before, unless a completed step changed the Platform's parameters.
 func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) Phase {
 	done, changed := Plan{}, false
 	for _, step := range p.Steps {
@@ -77,7 +83,7 @@ func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) P
 	return observedPlan(after, desired, view).Phase
 }
 
-// write does to what was observed what Apply does to SSM.
+// write applies a write to the observation, as it would be applied to SSM.
 func (o *Observed) write(prefix string, write Write) error {
 	for _, name := range write.Targets() {
 		for _, parameter := range o.SSM.All() {
@@ -95,7 +101,7 @@ func (o *Observed) write(prefix string, write Write) error {
 	return nil
 }
 
-// terraformed is what `terraform apply` leaves: a parameter for each of the omnibus's entries that matter here.
+// terraformed returns what will be observed after terraform apply, which creates the missing parameters from the omnibus.
 func (o Observed) terraformed(v view) Observed {
 	for parameter, value := range map[*Parameter]secret.Secret{&o.SSM.Current: v.current.Secret, &o.SSM.Previous: v.previous.Secret, &o.SSM.Switch: secret.New("true")} {
 		if !parameter.Exists {
@@ -105,7 +111,7 @@ func (o Observed) terraformed(v view) Observed {
 	return o
 }
 
-// Diff is one entry of Ansible's diff: before and after as text, secrets as fingerprints.
+// Diff is one entry of Ansible's diff: before and after as text, with keys as fingerprints.
 type Diff struct {
 	BeforeHeader string `json:"before_header"`
 	AfterHeader  string `json:"after_header"`
@@ -113,7 +119,7 @@ type Diff struct {
 	After        string `json:"after"`
 }
 
-// Diffs shows what the plan changes in the Platform's parameters, one entry a parameter, in the order of the steps.
+// Diffs returns what the plan changes in the Platform's parameters, one entry per parameter, in the order of the steps.
 func (p Plan) Diffs(o Observed, desired Desired, prints proof.Fingerprinter) []Diff {
 	prints = planned{prints, p.Made}
 	diffs := []Diff{}
@@ -132,9 +138,9 @@ func (p Plan) Diffs(o Observed, desired Desired, prints proof.Fingerprinter) []D
 }
 
 func (p Parameters) byName(name string) (Parameter, bool) {
-	for _, parameter := range []Parameter{p.Omnibus, p.Current, p.Previous, p.LegacyPrevious, p.Switch, p.ChunkSize} {
+	for _, parameter := range p.All() {
 		if parameter.Name == name && name != "" {
-			return parameter, true
+			return *parameter, true
 		}
 	}
 	return Parameter{}, false
@@ -168,13 +174,13 @@ func describe(name string, value secret.Secret, desired Desired, prints proof.Fi
 	return lines.String()
 }
 
-// planned names a key that does not exist yet by what it is: its fingerprint would be another one in the next run.
+// planned replaces the fingerprint of a key that does not exist yet with a description, because the next run makes another key.
 type planned struct {
 	proof.Fingerprinter
 	made secret.Fingerprint
 }
 
-// Of gives the fingerprint of a key that exists.
+// Of returns the fingerprint of a key, or the description of the planned key.
 func (p planned) Of(key secret.Secret) secret.Fingerprint {
 	if known := p.Fingerprinter.Of(key); known != p.made || known == "" {
 		return known

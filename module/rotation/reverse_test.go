@@ -98,7 +98,7 @@ func TestARotationIsReversedFromEveryStageThatStillHasBothKeys(t *testing.T) {
 	s := prepared(t)
 	assert.Equal(t, PhaseAborted, s.run(t, direct).Phase)
 
-	// Back once more is a rotation of its own: while this one goes back, it goes on.
+	// Back once more is a rotation of its own: while this one goes back, it continues.
 	s = prepared(t)
 	s.run(t, reversal())
 	end := desiredFor(StateFinalized)

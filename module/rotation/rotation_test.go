@@ -126,7 +126,7 @@ func (s store) run(t *testing.T, desired Desired) Plan {
 	return plan
 }
 
-// runUntil is a run that is cut off after a step.
+// runUntil is a run that is interrupted after a step.
 func (s store) runUntil(t *testing.T, desired Desired, last Action) {
 	t.Helper()
 	plan, err := Make(s.observed(t), desired, quick{})

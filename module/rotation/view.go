@@ -14,17 +14,17 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// view is the observed parameters, understood: which keys are where, and what a rotation left.
+// view is the interpretation of the observed parameters: which keys are where, and which traces of a rotation there are.
 type view struct {
 	prints   proof.Fingerprinter
-	document *omnibus.Document // nil when the omnibus was not asked for
-	current  key               // TOWER_CRYPTO_SECRET; without an omnibus the standalone key
-	previous key               // TOWER_CRYPTO_PREVIOUS_SECRET; without an omnibus the standalone previous key
-	enabled  bool              // the omnibus's switch says "true"; without an omnibus the standalone switch
+	document *omnibus.Document // nil if omnibus_parameter is not set
+	current  key               // TOWER_CRYPTO_SECRET; without an omnibus, the standalone current key
+	previous key               // TOWER_CRYPTO_PREVIOUS_SECRET; without an omnibus, the standalone previous key
+	enabled  bool              // the switch in the omnibus is on; without an omnibus, the standalone switch
 
-	hasPrevious bool    // the omnibus has the entry
-	misnamed    bool    // one of the two has another ssm_key than the Platform reads, as in the page's older revision
-	chunkSize   *string // the omnibus's chunk size entry
+	hasPrevious bool    // the omnibus has an entry for the previous key
+	misnamed    bool    // the ssm_key of the previous key or switch is not the one that the Platform reads, as in the page's older revision
+	chunkSize   *string // the chunk size in the omnibus; nil if there is no entry
 
 	standaloneCurrent  key
 	standalonePrevious key
@@ -35,7 +35,7 @@ type key struct {
 	fingerprint secret.Fingerprint
 }
 
-// newView understands the parameters and makes every check that needs no more than them.
+// newView interprets the parameters and makes every check that requires nothing else. Its errors are faults.
 func newView(o Observed, desired Desired, prints proof.Fingerprinter) (view, error) {
 	v := view{prints: prints}
 	if err := validateOwner(o.Custody, desired); err != nil {
@@ -60,24 +60,24 @@ func newView(o Observed, desired Desired, prints proof.Fingerprinter) (view, err
 	return v.readOmnibus(o, desired)
 }
 
-// validateOwner refuses a custody_prefix that another installation uses as well: its ledger says nothing of this one.
+// validateOwner returns a fault if another installation uses the same custody_prefix.
 func validateOwner(inventory custody.Inventory, desired Desired) error {
 	other := ""
 	for _, entry := range inventory.Ledger {
 		if entry.App != desired.App {
-			other = custody.LedgerName(desired.Names.Custody, entry.RotationID) + " is of " + entry.App
+			other = custody.LedgerName(desired.Names.Custody, entry.RotationID) + " belongs to " + entry.App
 		}
 	}
 	for _, kept := range inventory.Escrow {
 		if kept.Held && kept.App != desired.App {
-			other = custody.EscrowName(desired.Names.Custody, kept.Fingerprint) + " is of " + kept.App
+			other = custody.EscrowName(desired.Names.Custody, kept.Fingerprint) + " belongs to " + kept.App
 		}
 	}
 	if other == "" {
 		return nil
 	}
 	return fault.New(fault.CodeAppMismatch, "Give each installation a custody_prefix of its own, such as the default.",
-		"The custody_prefix %s belongs to another installation: %s, not of %s.", desired.Names.Custody, other, desired.App)
+		"The custody_prefix %s belongs to another installation: %s, not to %s.", desired.Names.Custody, other, desired.App)
 }
 
 func (v view) readOmnibus(o Observed, desired Desired) (view, error) {
@@ -95,10 +95,10 @@ func (v view) readOmnibus(o Observed, desired Desired) (view, error) {
 	}
 	if entry.SSMKey != desired.Names.Current {
 		return v, fault.New(fault.CodeAppMismatch, "Check app_name, config_prefix and omnibus_parameter.",
-			"The omnibus %s is of another installation: its %s has ssm_key %s, expected %s.", o.SSM.Omnibus.Name, EntryCurrent, entry.SSMKey, desired.Names.Current)
+			"The omnibus %s belongs to another installation: its %s has ssm_key %s, but %s was expected.", o.SSM.Omnibus.Name, EntryCurrent, entry.SSMKey, desired.Names.Current)
 	}
 	if entry.Value == "" {
-		return v, fault.New(fault.CodeOmnibusEntryInvalid, "Put the key that the Platform runs with there.",
+		return v, fault.New(fault.CodeOmnibusEntryInvalid, "Put the key that the Platform uses into it.",
 			"%s in the omnibus %s is empty.", EntryCurrent, o.SSM.Omnibus.Name)
 	}
 	v.current = keyOf(secret.New(entry.Value), v.prints)
@@ -128,7 +128,7 @@ func (v view) readTraces(o Observed, desired Desired) (view, error) {
 	return v, nil
 }
 
-// traced says whether the omnibus shows a rotation. A switch that is off, without a previous key, is a default.
+// traced reports whether the omnibus shows a rotation. A switch that is off, without a previous key, does not count.
 func (v view) traced() bool { return v.hasPrevious || v.enabled }
 
 func (v view) whole() bool { return v.hasPrevious && v.enabled && !v.previous.IsEmpty() }
@@ -139,19 +139,19 @@ func omnibusFault(name string, err error) *fault.Fault {
 	f := &fault.Fault{Cause: err}
 	switch {
 	case errors.Is(err, omnibus.ErrDuplicate):
-		f.Code, f.Next = fault.CodeOmnibusDuplicate, "Remove one of the two: which of them counts is not ours to guess."
+		f.Code, f.Next = fault.CodeOmnibusDuplicate, "Find out which of the two is right, and remove the other."
 	case errors.Is(err, omnibus.ErrMissing):
-		f.Code, f.Next = fault.CodeOmnibusEntryMissing, "Check omnibus_parameter: it must name the installer's sensitive values of the Platform itself."
+		f.Code, f.Next = fault.CodeOmnibusEntryMissing, "Check omnibus_parameter: it must name the parameter with the installer's sensitive values for the Platform itself."
 	case errors.Is(err, omnibus.ErrInvalid):
 		f.Code, f.Next = fault.CodeOmnibusEntryInvalid, `An entry is {"ssm_key": "…", "value": "…"}, both strings.`
 	default:
-		f.Code, f.Next = fault.CodeOmnibusNotJSON, "The installer's template is plain JSON, without comments and trailing commas; correct the parameter."
+		f.Code, f.Next = fault.CodeOmnibusNotJSON, "The parameter must be plain JSON like the installer's template, without comments and trailing commas. Correct it."
 	}
 	f.What = fmt.Sprintf("The omnibus %s: %v.", name, err)
 	return f
 }
 
-// InUse gives the fingerprints of the keys in use, for who wants to ask escrow about them.
+// InUse returns the fingerprints of the keys in use, or nil if the parameters are invalid.
 func InUse(o Observed, desired Desired, prints proof.Fingerprinter) []secret.Fingerprint {
 	v, err := newView(o, desired, prints)
 	if err != nil {
@@ -166,7 +166,7 @@ func InUse(o Observed, desired Desired, prints proof.Fingerprinter) []secret.Fin
 	return found
 }
 
-// OtherKey gives the omnibus's key where it differs from the standalone one: one of the two opens the records.
+// OtherKey returns the key in the omnibus if it differs from the standalone key, or else the empty secret.
 func OtherKey(o Observed, desired Desired, prints proof.Fingerprinter) secret.Secret {
 	v, err := newView(o, desired, prints)
 	if err != nil || v.document == nil || v.current.Equal(v.standaloneCurrent.Secret) {
@@ -175,7 +175,7 @@ func OtherKey(o Observed, desired Desired, prints proof.Fingerprinter) secret.Se
 	return v.current.Secret
 }
 
-// observedPlan gives the phase for somebody who only looks; without an omnibus by the standalone parameters alone.
+// observedPlan returns a plan with the phase and without steps. Without an omnibus, the phase depends only on the standalone parameters.
 func observedPlan(o Observed, desired Desired, v view) Plan {
 	plan := Plan{RotationID: desired.RotationID, Current: v.current.fingerprint, Previous: v.previous.fingerprint}
 	since, how := born(o, v)
@@ -198,11 +198,11 @@ func (v view) phase(o Observed, desired Desired, how string) (Phase, string) {
 	case v.whole() && v.standaloneCurrent.Equal(v.current.Secret) && v.standalonePrevious.Equal(v.previous.Secret) && o.SSM.Switch.On():
 		return v.running(o)
 	case v.traced():
-		return PhaseInconsistent, "The omnibus shows a rotation that the standalone parameters do not (or only half of one): run state prepared again."
+		return PhaseInconsistent, "The omnibus shows a rotation, but the standalone parameters do not, or only a part of it. Run state prepared again."
 	case !o.SSM.Current.Exists || !v.standaloneCurrent.Equal(v.current.Secret):
-		return PhaseInconsistent, fmt.Sprintf("Omnibus (%s) and standalone parameter (%s) do not hold the same key.", v.current.fingerprint, cmp.Or(v.standaloneCurrent.fingerprint, "none"))
+		return PhaseInconsistent, fmt.Sprintf("The omnibus (key %s) and the standalone parameter (key %s) hold different keys.", v.current.fingerprint, cmp.Or(v.standaloneCurrent.fingerprint, "none"))
 	case o.SSM.Previous.Exists || o.SSM.Switch.On():
-		return PhaseRotated, "The omnibus shows no rotation, but standalone parameters of one are left. State finalized of that rotation removes them; where the ledger has none, the next rotation puts their key into escrow and replaces them."
+		return PhaseRotated, "The omnibus shows no rotation, but standalone parameters of a rotation are left. State finalized of that rotation removes them. If the ledger has no such rotation, the next one puts their key into escrow and replaces them."
 	}
 	return v.idle(o, desired, how)
 }
@@ -212,7 +212,7 @@ func (v view) phaseOnVM(o Observed, desired Desired, how string) (Phase, string)
 	case o.SSM.Previous.Exists && o.SSM.Switch.On():
 		return v.running(o)
 	case o.SSM.Previous.Exists || o.SSM.Switch.On():
-		return PhaseInconsistent, "Only one of previous key and switch is there."
+		return PhaseInconsistent, "Only one of previous key and switch exists."
 	}
 	return v.idle(o, desired, how)
 }
@@ -236,5 +236,5 @@ func (v view) idle(o Observed, desired Desired, how string) (Phase, string) {
 	if desired.MaxAgeDays != nil && age >= *desired.MaxAgeDays {
 		return PhaseDue, fmt.Sprintf("The key is %d days old (%s); max_age_days is %d.", age, how, *desired.MaxAgeDays)
 	}
-	return PhaseIdle, fmt.Sprintf("No rotation is under way; key %s, %d days old (%s).", v.current.fingerprint, age, how)
+	return PhaseIdle, fmt.Sprintf("No rotation is running. Key %s is %d days old (%s).", v.current.fingerprint, age, how)
 }

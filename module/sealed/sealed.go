@@ -1,13 +1,13 @@
-// Package sealed is the Platform's format of encrypted records, as Seqera's lib-crypto 1.1.0 (CryptoHelper) and Wave's
-// CredentialServiceImpl (until December 2022) publish it. It is pure and must not know where records or secrets come from.
+// Package sealed implements the Platform's format for encrypted records, as published in Seqera's lib-crypto 1.1.0 (CryptoHelper) and
+// Wave's CredentialServiceImpl (until December 2022). It is pure, and must not know where records or secrets come from.
 //
 //	key    = PBKDF2-HMAC-SHA256(secret, salt, 65536 rounds, 256 bit)
 //	secure = IV (16 bytes) ‖ AES-256-CBC(key, IV, plain with PKCS5 padding)
 //	path   = /user/<user id>/creds/<credential id>
 //	id     = base64(PBKDF2-HMAC-SHA1(path, salt, 65536 rounds, 128 bit))
 //
-// The format carries no authentication. A wrong key, or a damaged record, passes the padding check about once in 256:
-// "this record is under this key" is what OpenObject says, not Open.
+// The format has no authentication. With a wrong key or a damaged record, the padding check passes about once in 256 times. So use
+// OpenObject, not Open, to find out whether a record is under a key.
 package sealed
 
 import (
@@ -25,17 +25,17 @@ import (
 	"unicode/utf8"
 )
 
-// What can be wrong with a record. None of them says anything of its content.
+// Errors about a record. They reveal nothing about its content.
 var (
-	// ErrTruncated: not an IV followed by at least one whole block.
+	// ErrTruncated: the record is not an IV followed by at least one whole block.
 	ErrTruncated = errors.New("the record is not an IV and whole AES blocks")
 	// ErrPadding: the key is wrong or the record is damaged.
 	ErrPadding = errors.New("the record does not decrypt with this key: wrong padding")
-	// ErrNotObject: the padding is right by chance or the record is of another kind.
+	// ErrNotObject: the padding is right by chance, or the record is of another kind.
 	ErrNotObject = errors.New("the record decrypts to something that is not a JSON object")
 )
 
-// Open decrypts a record into a fresh slice, empty but not nil for no plaintext. Errors: ErrTruncated, ErrPadding.
+// Open decrypts a record into a new slice, which is not nil even if it is empty. Its errors are ErrTruncated and ErrPadding.
 func Open(key Key, secure []byte) ([]byte, error) {
 	if len(secure) < 2*aes.BlockSize || len(secure)%aes.BlockSize != 0 {
 		return nil, ErrTruncated
@@ -49,7 +49,8 @@ func Open(key Key, secure []byte) ([]byte, error) {
 	return unpad(plain)
 }
 
-// OpenObject demands a JSON object, which is what the Platform seals. Errors: those of Open, and ErrNotObject.
+// OpenObject is like Open, but the plaintext must be a JSON object, as in every record of the Platform. It adds the error
+// ErrNotObject.
 func OpenObject(key Key, secure []byte) ([]byte, error) {
 	plain, err := Open(key, secure)
 	if err != nil {
@@ -62,7 +63,7 @@ func OpenObject(key Key, secure []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Seal encrypts a record under a fresh IV of 16 bytes from random, normally crypto/rand.Reader.
+// Seal encrypts a record with a new IV of 16 bytes from random, which is normally crypto/rand.Reader.
 func Seal(key Key, plain []byte, random io.Reader) ([]byte, error) {
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
@@ -80,7 +81,7 @@ func Seal(key Key, plain []byte, random io.Reader) ([]byte, error) {
 	return secure, nil
 }
 
-// IsObject says whether plain is one JSON object (RFC 8259, so UTF-8) with nothing but whitespace around it.
+// IsObject reports whether plain is a single JSON object (RFC 8259, in UTF-8), with only whitespace around it.
 func IsObject(plain []byte) bool {
 	trimmed := bytes.TrimLeft(plain, " \t\r\n")
 	return len(trimmed) > 0 && trimmed[0] == '{' && utf8.Valid(trimmed) && json.Valid(trimmed)
@@ -102,7 +103,7 @@ func unpad(plain []byte) ([]byte, error) {
 	return body, nil
 }
 
-// Rounds is the number of PBKDF2 iterations of lib-crypto 1.1.0, for keys and for ids: about 13 ms on one core of 2024.
+// Rounds is the number of PBKDF2 iterations in lib-crypto 1.1.0, for keys and IDs. They take about 13 ms on one core of 2024.
 const Rounds = 65536
 
 const (
@@ -110,11 +111,12 @@ const (
 	mask    = "[key]"
 )
 
-// Key is the AES-256 key of one record. Never print a struct that holds one: fmt reads unexported fields without asking methods.
+// Key is the AES-256 key of one record. Never print a struct that contains one: fmt prints unexported fields without calling their
+// methods.
 type Key [32]byte
 
-// Derive makes the key of a record from the Platform's crypto secret (UTF-8) and the credential's salt (tw_credentials.salt,
-// 16 bytes in practice, any length here). It fails only where Go's FIPS 140-only mode refuses the arguments.
+// Derive returns the key of a record, from the Platform's crypto secret (UTF-8) and the credential's salt (tw_credentials.salt, in
+// practice 16 bytes). It fails only if Go's FIPS 140-only mode refuses the arguments.
 func Derive(secretKey, salt []byte) (Key, error) {
 	derived, err := pbkdf2.Key(sha256.New, string(secretKey), salt, Rounds, len(Key{}))
 	if err != nil {
@@ -123,12 +125,12 @@ func Derive(secretKey, salt []byte) (Key, error) {
 	return Key(derived), nil
 }
 
-// Path names a credential the way its id is derived from. credentialID is tw_credentials.id.
+// Path returns the path of a credential, from which ID derives the record ID. credentialID is tw_credentials.id.
 func Path(userID int64, credentialID string) string {
 	return fmt.Sprintf("/user/%d/creds/%s", userID, credentialID)
 }
 
-// ID is tw_secret.id of a credential: standard base64, 24 characters. It costs as much as Derive and fails where that does.
+// ID returns the tw_secret.id of a credential: standard base64, 24 characters. It takes as long as Derive and fails in the same cases.
 func ID(path string, salt []byte) (string, error) {
 	derived, err := pbkdf2.Key(sha1.New, path, salt, Rounds, idBytes)
 	if err != nil {
@@ -137,17 +139,17 @@ func ID(path string, salt []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(derived), nil
 }
 
-// String gives a mask.
+// String returns a mask.
 func (Key) String() string { return mask }
 
-// GoString gives the mask, for %#v.
+// GoString returns the mask, for %#v.
 func (Key) GoString() string { return mask }
 
-// Format gives the mask for every verb and flag.
+// Format writes the mask for every verb and flag.
 func (Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(mask)) }
 
-// MarshalJSON gives the mask as a JSON string.
+// MarshalJSON returns the mask as a JSON string.
 func (Key) MarshalJSON() ([]byte, error) { return []byte(`"` + mask + `"`), nil }
 
-// MarshalText gives the mask; it serves map keys and log/slog.
+// MarshalText returns the mask; map keys and log/slog use it.
 func (Key) MarshalText() ([]byte, error) { return []byte(mask), nil }

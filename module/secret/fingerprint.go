@@ -7,21 +7,21 @@ import (
 	"sync"
 )
 
-// Rounds are those of a fingerprint's PBKDF2: about 40 ms on one core, so that it is of no use to who guesses keys.
+// Rounds is the number of PBKDF2 iterations for a fingerprint: about 40 ms on one core, which makes guessing keys expensive.
 const Rounds = 200_000
 
-// Fingerprint tells keys apart in public: 16 lower-case hexadecimal digits, the first 8 bytes of
-// PBKDF2-HMAC-SHA256(key, "seqera-crypto-rotation/fingerprint/v1/"+scope, Rounds). Empty for the empty key.
+// Fingerprint identifies a key and may be published. It has 16 lowercase hexadecimal digits, the first 8 bytes of
+// PBKDF2-HMAC-SHA256(key, "seqera-crypto-rotation/fingerprint/v1/"+scope, Rounds). It is empty for the empty key.
 type Fingerprint string
 
-// Fingerprints are those of the two keys of a rotation, as a result shows them.
+// Fingerprints are the fingerprints of the two keys of a rotation, as a result shows them.
 type Fingerprints struct {
 	Current  Fingerprint `json:"current"`
 	Previous Fingerprint `json:"previous"`
 }
 
-// Fingerprinter computes fingerprints within one scope (an installation's app_name), each once, because one costs tens of
-// milliseconds. Safe for concurrent use: who asks for a key while another goroutine computes it waits for that.
+// Fingerprinter computes fingerprints within one scope (an installation's app_name). It caches them, because each takes tens of
+// milliseconds. It is safe for concurrent use: if two goroutines need the same fingerprint, it is computed once.
 type Fingerprinter struct {
 	scope  string
 	rounds int
@@ -30,12 +30,12 @@ type Fingerprinter struct {
 	known map[string]func() Fingerprint
 }
 
-// NewFingerprinter makes a Fingerprinter for a scope. A product run uses Rounds; tests may ask for fewer.
+// NewFingerprinter returns a Fingerprinter for a scope. rounds must be Rounds; only tests may use fewer.
 func NewFingerprinter(scope string, rounds int) *Fingerprinter {
 	return &Fingerprinter{scope: scope, rounds: rounds, known: map[string]func() Fingerprint{}}
 }
 
-// Of gives the fingerprint of a key.
+// Of returns the fingerprint of a key.
 func (f *Fingerprinter) Of(key Secret) Fingerprint {
 	if key.IsEmpty() {
 		return ""
@@ -53,16 +53,16 @@ func (f *Fingerprinter) Of(key Secret) Fingerprint {
 	return compute()
 }
 
-// MACKey derives, as slowly as a fingerprint, the 32-byte key that binds a document to the holder of a crypto key.
+// MACKey returns a 32-byte MAC key for documents, derived from a crypto key. It takes as long as a fingerprint and is not cached.
 func (f *Fingerprinter) MACKey(key Secret, scope string) []byte {
 	return derive(key.Reveal(), "mac/v1/"+scope, f.rounds, sha256.Size)
 }
 
 func derive(plain, salt string, rounds, length int) []byte {
-	// A whole block, whose start does not depend on the length: FIPS-only mode refuses less than 14 bytes.
+	// Derive a whole block and cut it: FIPS-only mode refuses less than 14 bytes, and the first bytes do not depend on the length.
 	out, err := pbkdf2.Key(sha256.New, plain, []byte("seqera-crypto-rotation/"+salt), rounds, sha256.Size)
 	if err != nil {
-		// Only a length or round count out of range, or FIPS-only mode with a short salt, ends here: programming errors.
+		// Unreachable: only an invalid length or number of rounds, or a short salt in FIPS-only mode, is an error.
 		panic("secret: PBKDF2 refused its constants")
 	}
 	return out[:length]

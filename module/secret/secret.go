@@ -1,6 +1,6 @@
-// Package secret holds a string that no door prints: fmt, encoding/json, encoding/text, log/slog and
-// database/sql all show "[secret]". It knows how to tell two secrets apart in public (Fingerprint) and
-// nothing about where secrets come from or go to.
+// Package secret provides a string that cannot be printed by accident: fmt, encoding/json, encoding.TextMarshaler and log/slog show
+// "[secret]", and database/sql gets an error. It also computes fingerprints, which identify a secret in public. It must not know where
+// secrets come from or go to.
 package secret
 
 import (
@@ -14,18 +14,18 @@ import (
 	"strings"
 )
 
-// Mask is what every printing door shows instead of a secret.
+// Mask is printed instead of a secret.
 const Mask = "[secret]"
 
-// Secret is a string that cannot be printed. The zero value is the empty secret.
+// Secret is a string that cannot be printed by accident. The zero value is the empty secret.
 //
-// The bytes are behind two pointers, because fmt prints the unexported fields of foreign structs without asking their
-// methods, and for a verb that does not fit follows one pointer to a slice: behind the second it finds an address.
+// The bytes are behind two pointers. fmt prints unexported struct fields without calling their methods and, for a verb that does not
+// match, it follows one pointer to a slice. With two pointers it prints only an address.
 type Secret struct {
 	hidden **[]byte
 }
 
-// New takes over plain text.
+// New returns a secret with this text.
 func New(plain string) Secret {
 	if plain == "" {
 		return Secret{}
@@ -35,7 +35,7 @@ func New(plain string) Secret {
 	return Secret{hidden: &inner}
 }
 
-// Reveal returns the plain text, for an SDK call, a cipher or a secret document; the linter names who may.
+// Reveal returns the plain text. The linter restricts where it may be called.
 func (s Secret) Reveal() string {
 	return string(s.bytes())
 }
@@ -47,41 +47,41 @@ func (s Secret) bytes() []byte {
 	return **s.hidden
 }
 
-// IsEmpty says whether there is nothing to hide.
+// IsEmpty reports whether the secret is empty.
 func (s Secret) IsEmpty() bool { return s.Len() == 0 }
 
-// Len is the length in bytes, which is what SSM's limits count.
+// Len returns the length in bytes.
 func (s Secret) Len() int { return len(s.bytes()) }
 
-// Equal compares in constant time for equal lengths.
+// Equal compares two secrets, in constant time if their lengths are equal.
 func (s Secret) Equal(other Secret) bool {
 	return subtle.ConstantTimeCompare(s.bytes(), other.bytes()) == 1
 }
 
-// String gives the mask.
+// String returns the mask.
 func (s Secret) String() string { return Mask }
 
-// GoString gives the mask, for %#v.
+// GoString returns the mask, for %#v.
 func (s Secret) GoString() string { return Mask }
 
-// Format gives the mask for every verb and flag.
+// Format writes the mask for every verb and flag.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Mask)) }
 
-// MarshalJSON gives the mask as a JSON string.
+// MarshalJSON returns the mask as a JSON string.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + Mask + `"`), nil }
 
-// MarshalText gives the mask; it also serves map keys, XML and most YAML libraries.
+// MarshalText returns the mask; map keys, XML and most YAML libraries use it.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(Mask), nil }
 
-// LogValue gives the mask to log/slog.
+// LogValue returns the mask, for log/slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(Mask) }
 
-// Value refuses: a secret is no query argument.
+// Value returns an error, because a secret must not be a query argument.
 func (s Secret) Value() (driver.Value, error) {
-	return nil, fmt.Errorf("a secret is not a query argument")
+	return nil, errors.New("a secret is not a query argument")
 }
 
-// UnmarshalJSON takes a JSON string; anything else is refused without being quoted in the error.
+// UnmarshalJSON accepts a JSON string or null. Its error does not quote the input.
 func (s *Secret) UnmarshalJSON(data []byte) error {
 	if bytes.Equal(data, []byte("null")) {
 		*s = Secret{}
@@ -95,7 +95,7 @@ func (s *Secret) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Scrub replaces secrets in a text from elsewhere. Those of fewer than four bytes are left: masking hides nothing.
+// Scrub masks secrets in a text. It does not mask secrets of fewer than four bytes: the mask would hide nothing.
 func Scrub(text string, secrets ...Secret) string {
 	for _, s := range secrets {
 		if s.Len() >= 4 {
@@ -105,8 +105,8 @@ func Scrub(text string, secrets ...Secret) string {
 	return text
 }
 
-// ScrubValues is Scrub for the values of an environment, few of which are secrets: not for what stands in known. A value of fewer
-// than eight bytes may be an everyday word, such as tower: it is replaced only where it stands alone.
+// ScrubValues masks the values of environment variables in a text. Few of them are secrets, so it does not mask values that occur in
+// known. A value of fewer than eight bytes may be an ordinary word, such as tower, so it is masked only where it is a separate word.
 func ScrubValues(text, known string, values ...Secret) string {
 	for _, value := range values {
 		switch {
@@ -129,7 +129,7 @@ func replaceAlone(text, word string) string {
 		}
 		before, after := text[:at], text[at+len(word):]
 		out.WriteString(before)
-		if joined(last(out.String()), "/-_.") || joined(after, "/-_") || len(after) > 1 && after[0] == '.' && joined(after[1:], "") {
+		if joined(out.String()[max(0, out.Len()-1):], "/-_.") || joined(after, "/-_") || len(after) > 1 && after[0] == '.' && joined(after[1:], "") {
 			out.WriteString(word)
 		} else {
 			out.WriteString(Mask)
@@ -138,9 +138,7 @@ func replaceAlone(text, word string) string {
 	}
 }
 
-func last(text string) string { return text[max(0, len(text)-1):] }
-
-// joined says whether a text begins with a letter, a digit or one of some other characters.
+// joined reports whether a text starts with a letter, a digit or one of the characters in others.
 func joined(text, others string) bool {
 	return text != "" && (strings.ContainsRune(others, rune(text[0])) || text[0] >= 0x80 || '0' <= text[0] && text[0] <= '9' || 'a' <= text[0]|0x20 && text[0]|0x20 <= 'z')
 }

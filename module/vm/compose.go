@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/preflight"
 )
 
+// compose returns what a start would create and what is running, and how to run Docker Compose. If the project is not known, it takes it
+// from the compose files and updates found and others.
 func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]preflight.Container) (preflight.Comparison, platform.Composer, error) {
 	none, before := preflight.Comparison{}, v.about.Before
 	composer, err := v.composer(found.Containers(), found.Platform.Project)
@@ -37,7 +40,7 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 			return none, composer, err
 		}
 	}
-	containers, _ := preflight.Served(found.Containers())
+	containers, _ := preflight.Serving(found.Containers())
 	switch {
 	case len(v.about.Compose.ComposeProfiles) > 0:
 		composer.Profiles = v.about.Compose.ComposeProfiles
@@ -46,13 +49,10 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 	default:
 		composer.Profiles = preflight.Profiles(all, containers)
 	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = ""
-	}
+	home, _ := os.UserHomeDir() // "" if it is not known
 	comparison := preflight.Comparison{
 		Project: composer.Project, Dir: composer.Dir, Home: home, Compose: version, All: all, Containers: containers,
-		Strangers: alike(*others, composer.Dir, all, v.about.Options.Services), Database: found.DatabaseContainer(),
+		Foreign: alike(*others, composer.Dir, all, v.about.Options.Services), Database: found.DatabaseContainer(),
 	}
 	composer.Secrets = append(composer.Secrets, all.Secrets()...)
 	if err := v.start(ctx, composer, &comparison); err != nil {
@@ -76,13 +76,13 @@ func (v *VM) start(ctx context.Context, composer platform.Composer, c *preflight
 		return err
 	}
 	missing := slices.ContainsFunc(images, func(image string) bool { return c.Images[image] == "" })
-	if len(c.Containers) > 0 && !missing { // of an image that is not there a dry run says no more than that
+	if len(c.Containers) > 0 && !missing { // if an image is missing, a dry run reports only that
 		c.Events, err = composer.DryRun(ctx)
 	}
 	return err
 }
 
-// alike are the containers of other projects that were started in this directory, or from the Platform's images.
+// alike returns the containers of other projects that were started in this directory, or from the Platform's images.
 func alike(others []preflight.Container, dir string, all preflight.Config, services options.Services) []preflight.Container {
 	images := map[string]bool{}
 	for _, name := range slices.Concat(services.Backends, services.Cron) {
@@ -91,7 +91,8 @@ func alike(others []preflight.Container, dir string, all preflight.Config, servi
 	return slices.DeleteFunc(slices.Clone(others), func(c preflight.Container) bool { return c.Dir != dir && !images[c.Image] })
 }
 
-// composer says how Docker Compose is run: by the options, else as the containers were started, else as an earlier look said.
+// composer returns how to run Docker Compose: from the options, or else as the containers were started, or else from the option
+// platform.
 func (v *VM) composer(containers []preflight.Container, project string) (platform.Composer, error) {
 	asked, before := v.about.Compose, v.about.Before
 	made := platform.Composer{Project: project, Dir: asked.ComposeDir, Files: asked.ComposeFiles, EnvFiles: asked.ComposeEnvFiles, DockerHost: v.about.Options.DockerHost}
@@ -107,10 +108,7 @@ func (v *VM) composer(containers []preflight.Container, project string) (platfor
 	if from.Dir == "" {
 		from = preflight.Container{Dir: before.Dir, Files: before.Files, EnvFiles: before.EnvFiles}
 	}
-	if made.Dir == "" {
-		made.Dir = from.Dir
-	}
-	made.Dir = strings.TrimRight(made.Dir, "/")
+	made.Dir = strings.TrimRight(cmp.Or(made.Dir, from.Dir), "/")
 	if made.Dir == "" {
 		return made, fault.New(fault.CodeComposeUnavailable, "Set compose_dir, or start the Platform (docker compose up -d in its directory).",
 			"The Platform is down, and the directory of its compose files is not known.")
@@ -138,7 +136,7 @@ func below(dir string, paths []string) []string {
 	return whole
 }
 
-// toRun is the result: how compose is to be run from now on.
+// toRun returns the result: how to run Docker Compose from now on.
 func toRun(c preflight.Comparison, how platform.Composer, services options.Services) *platform.Compose {
 	made := &platform.Compose{
 		Project: how.Project, Dir: how.Dir, Files: how.Files, EnvFiles: how.EnvFiles, Profiles: list(how.Profiles), Version: c.Compose,
@@ -157,5 +155,5 @@ func toRun(c preflight.Comparison, how platform.Composer, services options.Servi
 	return made
 }
 
-// list is never null in a result.
+// list returns a copy that is never nil, so that a result has [] and not null.
 func list[T any](of []T) []T { return append([]T{}, of...) }

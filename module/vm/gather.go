@@ -15,14 +15,14 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// often is the pause between two looks in an outage: users wait.
-const often = 200 * time.Millisecond
+// pollPause is the pause between two checks during an outage. It is short, because users are waiting.
+const pollPause = 200 * time.Millisecond
 
-// Look observes what is to be gathered. It asks Docker only when that is wanted, or needed to find the database.
+// Look observes what gather names. It uses Docker only if gather requires it, or to find the database.
 func (v *VM) Look(ctx context.Context, gather []string) error {
 	scan, count := slices.Contains(gather, "records"), slices.Contains(gather, "count")
 	if slices.Contains(gather, "database") {
-		if err := v.answering(ctx); err != nil {
+		if err := v.waitForDatabase(ctx); err != nil {
 			return err
 		}
 	}
@@ -65,7 +65,7 @@ func (v *VM) count(ctx context.Context, found platform.Found) error {
 	return err
 }
 
-// started looks at the containers, until all is ready where that is waited for, and compares them with an earlier look.
+// started observes the containers and compares them with the option platform. With ready_timeout, it waits until everything is ready.
 func (v *VM) started(ctx context.Context) (platform.Found, error) {
 	deadline := v.about.Now().Add(time.Duration(v.about.Compose.ReadyTimeout) * time.Second)
 	for {
@@ -76,7 +76,7 @@ func (v *VM) started(ctx context.Context) (platform.Found, error) {
 		if err := v.moved(found); err != nil || v.about.Compose.ReadyTimeout == 0 {
 			return found, err
 		}
-		late := v.late(ctx, found)
+		late := v.notReady(ctx, found)
 		if late == "" {
 			return found, nil
 		}
@@ -87,12 +87,13 @@ func (v *VM) started(ctx context.Context) (platform.Found, error) {
 		select {
 		case <-ctx.Done():
 			return found, interrupted()
-		case <-time.After(often):
+		case <-time.After(pollPause):
 		}
 	}
 }
 
-func (v *VM) late(ctx context.Context, found platform.Found) string {
+// notReady says what is not ready yet, or returns "".
+func (v *VM) notReady(ctx context.Context, found platform.Found) string {
 	if r := found.Platform.Readiness; !r.Ready {
 		return fmt.Sprintf("%s: %s", r.URL, r.Detail)
 	}
@@ -103,7 +104,7 @@ func (v *VM) late(ctx context.Context, found platform.Found) string {
 	return ""
 }
 
-// moved compares what runs with the option platform: the database must be the one that was there.
+// moved compares what is running with the option platform. Its error is a fault.
 func (v *VM) moved(found platform.Found) error {
 	before := v.about.Before
 	differences := preflight.Moved(preflight.Before{Project: before.Project, Mounts: before.Mounts}, found.Platform.Project, found.Platform.Mounts)
@@ -113,12 +114,13 @@ func (v *VM) moved(found platform.Found) error {
 	if len(differences) == 0 {
 		return nil
 	}
-	return fault.New(fault.CodePlatformDiffers, "Stop it (docker compose down), start it as it was started before (same user, directory and files), then run the same command again.",
+	return fault.New(fault.CodePlatformDiffers, "Stop it (docker compose down) and start it as before (same user, directory and files). Then run the same command again.",
 		"%s", "This is not the Platform that ran before. "+strings.Join(differences, " "))
 }
 
-// answering waits for ready_timeout seconds until the database answers: compose's health check comes after 30 s.
-func (v *VM) answering(ctx context.Context) error {
+// waitForDatabase waits up to ready_timeout seconds until the database answers. It does not wait for compose's health check, which
+// runs only after 30 s.
+func (v *VM) waitForDatabase(ctx context.Context) error {
 	var backend preflight.Service
 	if v.about.Options.Database == nil {
 		var err error
@@ -126,8 +128,8 @@ func (v *VM) answering(ctx context.Context) error {
 			return err
 		}
 	}
-	patience := time.Duration(v.about.Compose.ReadyTimeout) * time.Second
-	deadline := v.about.Now().Add(patience)
+	timeout := time.Duration(v.about.Compose.ReadyTimeout) * time.Second
+	deadline := v.about.Now().Add(timeout)
 	for {
 		err := v.ask(ctx, backend)
 		var f *fault.Fault
@@ -135,12 +137,12 @@ func (v *VM) answering(ctx context.Context) error {
 			return err
 		}
 		if !v.about.Now().Before(deadline) {
-			return fault.New(f.Code, f.Next, "The database does not answer after %s (ready_timeout). %s", patience, f.What).From(err)
+			return fault.New(f.Code, f.Next, "The database does not answer after %s (ready_timeout). %s", timeout, f.What).From(err)
 		}
 		select {
 		case <-ctx.Done():
 			return interrupted()
-		case <-time.After(often):
+		case <-time.After(pollPause):
 		}
 	}
 }
@@ -155,7 +157,7 @@ func (v *VM) ask(ctx context.Context, backend preflight.Service) (err error) {
 	return v.connectDatabase(ctx, found)
 }
 
-// backend is the first of the backends, as Docker Compose would make it.
+// backend returns the first backend service in the compose files.
 func (v *VM) backend(ctx context.Context) (preflight.Service, error) {
 	if err := v.connect(ctx); err != nil {
 		return preflight.Service{}, err

@@ -15,16 +15,16 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-// Preflight is what a preflight found, also where it refuses.
+// Preflight is the result of a preflight, even if it fails.
 type Preflight struct {
 	Compose  *platform.Compose
 	Warnings []string
 	Evidence []proof.Evidence
 }
 
-// Preflight asks Docker Compose, the containers, the backends and the database whether a rotation may begin, and fails with
-// every reason why not. Where a rotation runs already (rotates), the run that goes on may be what makes a backend healthy. Where
-// it hands over, a second backend must be possible beside the first.
+// Preflight checks whether a rotation may start: it checks Docker Compose, the containers, the backends and the database. Its error is
+// a fault with every reason against it. If a rotation is already running (rotates), unhealthy backends are only a warning. For a
+// handover (handsOver), it also checks that a second backend can run next to the first.
 func (v *VM) Preflight(ctx context.Context, rotates, handsOver bool) (out Preflight, err error) {
 	found, others, err := v.survey(ctx)
 	if err != nil {
@@ -37,11 +37,11 @@ func (v *VM) Preflight(ctx context.Context, rotates, handsOver bool) (out Prefli
 	out.Compose = toRun(comparison, composer, v.about.Options.Services)
 	down := preflight.Down(comparison.Containers)
 	if down {
-		out.Warnings = append(out.Warnings, fmt.Sprintf("The Platform of project %s is down, or a part of it: its services, health and sessions were not looked at.", comparison.Project))
+		out.Warnings = append(out.Warnings, fmt.Sprintf("The Platform of project %s, or a part of it, is down. Its services, health and sessions were not checked.", comparison.Project))
 	}
 	differences, warnings := preflight.Differences(comparison)
 	out.Warnings = append(out.Warnings, warnings...)
-	same := proof.Evidence{Check: "same_platform", OK: len(differences) == 0, Detail: "a start would make the Platform that runs"}
+	same := proof.Evidence{Check: "same_platform", OK: len(differences) == 0, Detail: "a start would create the Platform that is running"}
 	if len(differences) > 0 {
 		same.Detail = strings.Join(differences, " ")
 	}
@@ -59,20 +59,22 @@ func (v *VM) Preflight(ctx context.Context, rotates, handsOver bool) (out Prefli
 		verdict.Problems = append(verdict.Problems, problems...)
 	}
 	if err = refused(differences, verdict.Problems, err); unseen(err) {
-		// A rotation may be proved without this VM's own look. One that needs the look takes it before the outage, and fails there.
+		// A rotation may be proved without reading the database from this VM. If this rotation needs the database, its baseline fails
+		// before the outage.
 		out.Warnings = append(out.Warnings, "The records were not counted. "+err.Error())
 		return out, nil
 	}
 	return out, err
 }
 
-// refused is one failure for all that was found: what would start comes first, because the rest is seen through it.
+// refused returns one fault for all problems, or err if there are none. Differences come first, because the other checks depend on
+// them.
 func refused(differences, problems []string, err error) error {
 	f := &fault.Fault{Next: "Do what each sentence says, then run the same command again."}
 	switch {
 	case len(differences) > 0:
 		f.Code = fault.CodePlatformDiffers
-		f.What = "Docker Compose would not start the Platform that runs. " + strings.Join(slices.Concat(differences, problems), " ")
+		f.What = "Docker Compose would not start the Platform that is running. " + strings.Join(slices.Concat(differences, problems), " ")
 		f.Next += " To go on with the differences instead, set allow_drift: true."
 	case len(problems) > 0:
 		f.Code = fault.CodePlatformUnsuitable
@@ -87,12 +89,12 @@ func refused(differences, problems []string, err error) error {
 	return f
 }
 
-// unseen says whether the database cannot be looked at from this VM, and nothing else is wrong.
+// unseen reports whether the only problem is that the database cannot be read from this VM.
 func unseen(err error) bool {
 	return fault.Is(err, fault.CodeDatabaseUnavailable, fault.CodeDatabaseUnknown, fault.CodeDatabaseLoginRefused, fault.CodeDatabaseSchema)
 }
 
-// survey finds the Platform's containers, if there are any, and those of other projects that look like them.
+// survey returns the Platform's containers, if there are any, and the backends and crons of other projects.
 func (v *VM) survey(ctx context.Context) (platform.Found, []preflight.Container, error) {
 	if err := v.connect(ctx); err != nil {
 		return platform.Found{}, nil, err
@@ -112,28 +114,28 @@ func (v *VM) survey(ctx context.Context) (platform.Found, []preflight.Container,
 	return v.engine.Survey(ctx, query)
 }
 
-// handover asks whether a second backend can be started beside the first, and tells what is assumed of its memory.
-func (v *VM) handover(ctx context.Context, c preflight.Comparison, told *platform.Compose) (problems []string, err error) {
-	second := preflight.Second{Backends: v.about.Options.Services.Backends, Containers: c.Containers, HealthURL: v.about.Compose.BackendHealthURL, Available: platform.Available()}
-	for _, name := range second.Backends {
-		second.Service = c.All.Services[name]
-		if second.Taken, err = v.engine.Stranger(ctx, name, c.Project, name); err != nil {
+// handover returns the reasons why no second backend can run next to the first, and sets compose.Memory.
+func (v *VM) handover(ctx context.Context, c preflight.Comparison, compose *platform.Compose) (problems []string, err error) {
+	facts := preflight.HandoverFacts{Backends: v.about.Options.Services.Backends, Containers: c.Containers, HealthURL: v.about.Compose.BackendHealthURL, MemoryAvailable: platform.MemoryAvailable()}
+	for _, name := range facts.Backends {
+		facts.Service = c.All.Services[name]
+		if facts.NameTakenBy, err = v.engine.Foreign(ctx, name, c.Project, name); err != nil {
 			return nil, err
 		}
 	}
 	for _, one := range c.Containers {
 		if one.Role == proof.RoleBackend && one.Running {
-			second.Uses = v.engine.Uses(ctx, one.Name)
+			facts.MemoryUsed = v.engine.MemoryUsed(ctx, one.Name)
 		}
 	}
-	problems, told.Memory = preflight.Handover(second)
+	problems, compose.Memory = preflight.Handover(facts)
 	return problems, nil
 }
 
-// suitable checks that this Platform can rotate. With an error it says what it found without a database.
+// suitable checks whether this Platform can rotate. If it returns an error, the verdict has what it found without the database.
 func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Comparison, rotates, down bool) (preflight.Verdict, error) {
 	facts := preflight.Facts{App: v.about.App, Rotates: rotates, Project: c.Project, Containers: c.Containers}
-	_, facts.Beside = preflight.Served(found.Containers())
+	_, facts.Pending = preflight.Serving(found.Containers())
 	facts.Settings, facts.Unreadable = platform.Settings(c.Containers)
 	for _, name := range v.about.Options.Services.Backends {
 		facts.Image = c.All.Services[name].Image
@@ -144,7 +146,7 @@ func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Com
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f) && f.Code == fault.CodeAccessDenied:
-		facts.Unlooked = f.What
+		facts.OverridingUnknown = f.What
 	case err != nil:
 		return preflight.Verdict{}, err
 	}
@@ -162,7 +164,7 @@ func (v *VM) suitable(ctx context.Context, found platform.Found, c preflight.Com
 	return preflight.Unsuitable(facts), err
 }
 
-// recordsThere counts the records and the other sessions, unless the database is down with the rest of the Platform.
+// recordsThere counts the records and reads the sessions, unless the database is down with the rest of the Platform.
 func (v *VM) recordsThere(ctx context.Context, found platform.Found, facts *preflight.Facts, down bool) error {
 	err := v.connectDatabase(ctx, found)
 	if down && fault.Is(err, fault.CodeDatabaseUnavailable, fault.CodeDatabaseUnknown) {
@@ -185,7 +187,7 @@ func (v *VM) recordsThere(ctx context.Context, found platform.Found, facts *pref
 	return nil
 }
 
-// earlierRecords is what is known of how many records there were.
+// earlierRecords returns what is known about earlier numbers of records.
 func (v *VM) earlierRecords() []proof.Known {
 	var known []proof.Known
 	if number, ok := v.about.Options.Baseline["total"].(json.Number); ok {
@@ -199,7 +201,7 @@ func (v *VM) earlierRecords() []proof.Known {
 	return known
 }
 
-// askBackends asks each backend itself: the frontend's answer is that of one of them.
+// askBackends checks the health of each running backend, because the frontend's answer comes from only one of them.
 func (v *VM) askBackends(ctx context.Context, containers []preflight.Container) (unhealthy map[string]string, asked int) {
 	unhealthy = map[string]string{}
 	address := v.about.Compose.BackendHealthURL
@@ -210,7 +212,7 @@ func (v *VM) askBackends(ctx context.Context, containers []preflight.Container) 
 		if c.Role != proof.RoleBackend || !c.Running {
 			continue
 		}
-		why := "it has no address on a network that this VM reaches"
+		why := "it has no address on a network that this VM can reach"
 		for _, at := range c.Addresses {
 			if ip := net.ParseIP(at); ip != nil && ip.To4() == nil {
 				at = "[" + at + "]"

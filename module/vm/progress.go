@@ -16,38 +16,38 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
-const lookEvery = 5 * time.Second // is reported while many records are judged
+const lookEvery = 5 * time.Second // how often progress is reported during a long scan
 
-// report is what stands in progress_file: for a person (Line, Note) and for a program. It holds no secret.
+// report is the content of progress_file. Line and Note are for people, the rest is for programs. It contains no secret.
 type report struct {
 	At       time.Time       `json:"at"`
 	Line     string          `json:"line"`
 	Progress *proof.Progress `json:"progress,omitempty"`
-	Rate     float64         `json:"rate"` // records a second since the watch began
+	Rate     float64         `json:"rate"` // records per second since the first count
 	Cron     string          `json:"cron"`
 	Stalled  int             `json:"stalled_seconds"` // since a record was last seen to change
-	Note     string          `json:"note"`            // what is worth saying at once
+	Note     string          `json:"note"`            // a message that should be shown at once
 }
 
 type progress struct {
 	path    string
 	stall   time.Duration
-	first   time.Time // of the first count
-	start   int       // records that were done then
+	first   time.Time // time of the first count
+	start   int       // number of records that were done at the first count
 	rate    float64
 	changes int
 	changed time.Time // when a record was last seen to change
-	said    time.Time // when the stall was last named
+	said    time.Time // when the stall was last reported
 	note    string
 
 	mu sync.Mutex // two goroutines write the file
 }
 
-// begin writes the file for the first time, so that a path that cannot be written is a mistake of now.
+// begin writes the file for the first time. Its error is a fault if the file cannot be written.
 func (p *progress) begin(asked options.Rotation, now time.Time) error {
 	p.path, p.stall = asked.ProgressFile, time.Duration(asked.StallTimeout)*time.Second
-	if err := p.write(report{At: now.UTC(), Line: "looking at parameters and containers"}); err != nil {
-		return fault.New(fault.CodeInvalidOptions, "Name a file in a directory that exists and may be written, or leave the option out.",
+	if err := p.write(report{At: now.UTC(), Line: "checking parameters and containers"}); err != nil {
+		return fault.New(fault.CodeInvalidOptions, "Name a file in an existing, writable directory, or leave the option out.",
 			"The option progress_file cannot be written: %v.", err)
 	}
 	return nil
@@ -72,11 +72,11 @@ func (p *progress) estimate(now time.Time, of *proof.Progress, changes int) {
 	}
 }
 
-// left are the records that cron has still to do, as far as is known.
+// left returns the number of records that cron still has to re-encrypt, as far as is known.
 func left(of *proof.Progress) int { return of.Previous + of.Orphaned - of.Rewritten }
 
-// tell writes how far it is, and names a stall.
-func (p *progress) tell(ctx context.Context, w *watch, verdict proof.Verdict) {
+// report writes the progress file, and reports a stall.
+func (p *progress) report(ctx context.Context, w *watch, verdict proof.Verdict) {
 	now := w.about.Now()
 	out := report{At: now.UTC(), Line: verdict.Msg, Progress: verdict.Progress, Rate: p.rate, Cron: w.cronSays()}
 	if verdict.Progress != nil {
@@ -87,18 +87,18 @@ func (p *progress) tell(ctx context.Context, w *watch, verdict proof.Verdict) {
 			p.said = now
 			p.note = fmt.Sprintf("No record changed for %d s; %s.", out.Stalled, out.Cron)
 			if lines := w.lastLines(ctx); lines != "" {
-				p.note += " Its last lines are: " + lines
+				p.note += " The last lines of its log are: " + lines
 			}
 		}
 	}
 	out.Note = p.note
-	_ = p.write(out) // it could be written before; a full disk must not end a rotation that only watches
+	_ = p.write(out) // begin could write the file; a full disk must not end a run that only watches
 }
 
 func (p *progress) line(of *proof.Progress) string {
 	text := fmt.Sprintf("%.1f %% of %d records are under the new key", of.Percent, of.Total)
 	if p.rate > 0 {
-		text += fmt.Sprintf(", %.0f a second", p.rate)
+		text += fmt.Sprintf(", %.0f per second", p.rate)
 	}
 	if of.ETASeconds != nil {
 		text += fmt.Sprintf(", about %s left", time.Duration(*of.ETASeconds)*time.Second)
@@ -106,7 +106,7 @@ func (p *progress) line(of *proof.Progress) string {
 	return text
 }
 
-// whileLooking reports how many records are judged while that takes long, until the function that it gives is called.
+// whileLooking reports the progress of a long scan until stop is called.
 func (p *progress) whileLooking(w *watch) (stop func()) {
 	done := make(chan struct{})
 	var group sync.WaitGroup
@@ -119,7 +119,7 @@ func (p *progress) whileLooking(w *watch) (stop func()) {
 				return
 			case now := <-ticker.C:
 				if looked, of := w.Scanner.Looked(); of > 0 {
-					_ = p.write(report{At: now.UTC(), Line: fmt.Sprintf("opened %d of %d records that are new or changed", looked, of)})
+					_ = p.write(report{At: now.UTC(), Line: fmt.Sprintf("opened %d of %d new or changed records", looked, of)})
 				}
 			}
 		}
@@ -127,7 +127,7 @@ func (p *progress) whileLooking(w *watch) (stop func()) {
 	return func() { close(done); group.Wait() }
 }
 
-// cronSays is what cron's containers are doing.
+// cronSays describes the state of cron's containers.
 func (v *VM) cronSays() string {
 	if v.Observed.Platform == nil {
 		return ""

@@ -1,5 +1,5 @@
-// Package vm is the VM's side: the state rotating, and what seqera_crypto_rotation_info asks of the VM. It observes containers and
-// records, and package proof judges them. It never sees escrow, omnibus or a writer of SSM.
+// Package vm is the VM's side of the module: the state rotating, and what seqera_crypto_rotation_info gathers on the VM. It observes
+// containers and records, and package proof judges them. It must not access escrow or the omnibus, or write to SSM.
 package vm
 
 import (
@@ -20,28 +20,28 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Reader is what the VM may read of SSM; *parameters.Store is one.
+// Reader is how the VM reads SSM; *parameters.Store implements it.
 type Reader interface {
 	ReadStandalone(ctx context.Context, names proof.Names) (proof.Parameters, error)
 	Read(ctx context.Context, names ...string) (map[string]proof.Parameter, error)
 }
 
-// VM is what is looked at on the Platform's VM, kept open between polls. It is for one goroutine.
+// VM observes the Platform's VM. It keeps its connections open between polls. It is not safe for concurrent use.
 type VM struct {
 	Observed proof.Observed
-	Keys     records.Keys     // that a record may be under
-	Scanner  *records.Scanner // nil until the records were looked at
-	Counted  *proof.Records   // how many there are, and no more
-	Drift    []string         // differences that allow_drift lets pass
+	Keys     records.Keys     // the keys that a record may be under
+	Scanner  *records.Scanner // nil until the first scan
+	Counted  *proof.Records   // only the number of records
+	Drift    []string         // differences that allow_drift accepts
 
 	about    About
 	engine   *platform.Engine
 	database *records.DB
-	login    map[string]proof.Parameter // of the database, from SSM; nil until it was needed
-	secrets  []secret.Secret            // to be masked in what containers say
+	login    map[string]proof.Parameter // the database login from SSM; nil until it is needed
+	secrets  []secret.Secret            // masked in the logs of containers
 }
 
-// About is how the VM is looked at.
+// About says what to observe, and how.
 type About struct {
 	App           string
 	ConfigPrefix  string
@@ -50,15 +50,15 @@ type About struct {
 	Fingerprinter proof.Fingerprinter
 	Now           func() time.Time
 	Options       options.VM
-	Compose       options.Compose  // how Docker Compose is run; zero for the state rotating
-	Before        custody.Platform // what ran before; zero where nothing is known of it
+	Compose       options.Compose  // how to run Docker Compose; zero for the state rotating
+	Before        custody.Platform // the option platform; zero if it is not set
 	Carry         bool             // see records.Options
 }
 
-// New makes a VM. No call is made.
+// New returns a VM without connecting to anything.
 func New(about About) *VM { return &VM{about: about, Observed: proof.Observed{Now: about.Now()}} }
 
-// containers looks at the compose project and, if asksHealth, whether the Platform is ready, which may take seconds.
+// containers observes the compose project and, if asksHealth, whether the Platform is ready, which may take seconds.
 func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, error) {
 	if err := v.connect(ctx); err != nil {
 		return platform.Found{}, err
@@ -121,7 +121,8 @@ func (v *VM) open(ctx context.Context, found platform.Found) error {
 	return nil
 }
 
-// where finds the database: the option, else the backend container's environment, with the login from SSM if that has none.
+// where returns the database: from the option database, or else from the backend container's environment. If that has no login, it reads
+// the login from SSM.
 func (v *VM) where(ctx context.Context, found platform.Found) (proof.Database, error) {
 	var where proof.Database
 	if d := v.about.Options.Database; d != nil {
@@ -146,7 +147,7 @@ func (v *VM) where(ctx context.Context, found platform.Found) (proof.Database, e
 	return where, nil
 }
 
-// lastLines are what cron said last, in one line, with secrets masked; empty where it cannot be read.
+// lastLines returns the last lines of cron's log, in one line and with secrets masked, or "".
 func (v *VM) lastLines(ctx context.Context) string {
 	var said []string
 	for _, cron := range v.Observed.Platform.Of(proof.RoleCron) {
@@ -161,18 +162,18 @@ func (v *VM) masked(text string) string {
 	return secret.Scrub(text, append([]secret.Secret{v.Keys.Current, v.Keys.Previous}, v.secrets...)...)
 }
 
-// withLog adds cron's last lines to the news that it does not stay up.
+// withLog adds the last lines of cron's log to a cron_failed fault.
 func (v *VM) withLog(ctx context.Context, err error) error {
 	var f *fault.Fault
 	if errors.As(err, &f) && f.Code == fault.CodeCronFailed {
 		if lines := v.lastLines(ctx); lines != "" {
-			f.What += " Its last lines: " + lines
+			f.What += " The last lines of its log: " + lines
 		}
 	}
 	return err
 }
 
-// disconnect forgets a connection that broke: a container of the database that starts again has another address.
+// disconnect drops a broken database connection: when the database's container restarts, it has another address.
 func (v *VM) disconnect() {
 	if v.database != nil {
 		_ = v.database.Close()
@@ -180,7 +181,7 @@ func (v *VM) disconnect() {
 	}
 }
 
-// Close ends the connections.
+// Close closes the connections.
 func (v *VM) Close() {
 	v.disconnect()
 	if v.engine != nil {
@@ -188,7 +189,7 @@ func (v *VM) Close() {
 	}
 }
 
-// Result is what seqera_crypto_rotation returns of the state rotating; the contract's "Return values".
+// Result is what seqera_crypto_rotation returns for the state rotating (docs/return-values.md).
 type Result struct {
 	Changed         bool                `json:"changed"`
 	Msg             string              `json:"msg"`

@@ -18,10 +18,10 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// readSSMEvery: versions do not change by themselves, and the account's quota is shared by all Platforms that are watched.
+// readSSMEvery is how often SSM is read if no container changes. All Platforms in the account share SSM's quota.
 const readSSMEvery = time.Minute
 
-// Run proves that a rotation is complete: it observes and judges, again and again while waiting can help.
+// Run proves that a rotation is complete. It observes and judges repeatedly, as long as waiting can help.
 func Run(ctx context.Context, request ansible.Request, env options.Env, tool string) (any, error) {
 	asked, err := options.ParseRotation(request.Params, env)
 	if err != nil {
@@ -54,7 +54,7 @@ type watch struct {
 	*VM
 	asked    proof.Asked
 	progress progress
-	looked   bool      // a look at parameters and containers came to its end
+	looked   bool      // parameters and containers were read at least once
 	read     time.Time // when SSM was last read
 }
 
@@ -66,27 +66,27 @@ func (w *watch) until(ctx context.Context, asked options.Rotation) (proof.Verdic
 	return wait{
 		wait: asked.Wait, timeout: time.Duration(asked.WaitTimeout) * time.Second, every: time.Duration(asked.PollInterval) * time.Second,
 		poll: w.poll, passes: w.passes, unfinished: w.unfinished,
-		tell: func(ctx context.Context, verdict proof.Verdict) string {
-			w.progress.tell(ctx, w, verdict)
+		report: func(ctx context.Context, verdict proof.Verdict) string {
+			w.progress.report(ctx, w, verdict)
 			return w.progress.note
 		},
 	}.run(ctx)
 }
 
-// wait polls until nothing is pending any more.
+// wait polls until nothing is pending.
 type wait struct {
 	wait           bool
 	timeout, every time.Duration
 	poll           func(context.Context) (proof.Verdict, error)
-	passes         func(*fault.Fault) bool                                        // may it be waited for that this failure goes away?
-	tell           func(ctx context.Context, verdict proof.Verdict) (note string) // reports what is pending; note is worth saying at the end
-	unfinished     func(pending *fault.Fault) *fault.Fault                        // what a look that the time did not suffice for left undone
+	passes         func(*fault.Fault) bool                                        // whether the failure may go away by waiting
+	report         func(ctx context.Context, verdict proof.Verdict) (note string) // reports the progress; note goes into the final message
+	unfinished     func(pending *fault.Fault) *fault.Fault                        // the fault for a poll that ran out of time
 }
 
 func (w wait) run(ctx context.Context) (proof.Verdict, error) {
 	bounded, over := ctx, time.After(w.timeout)
-	if w.wait && w.timeout > 0 { // at 0 it is one look, however long that takes
-		// Not only the pauses are bounded: one look may judge a million records.
+	if w.wait && w.timeout > 0 { // 0 means one poll, however long it takes
+		// Limit the polls as well as the pauses: one poll may judge a million records.
 		var cancel context.CancelFunc
 		bounded, cancel = context.WithTimeout(ctx, w.timeout)
 		defer cancel()
@@ -107,10 +107,10 @@ func (w wait) run(ctx context.Context) (proof.Verdict, error) {
 		if err != nil || verdict.Pending == nil {
 			return verdict, err
 		}
-		last, note = verdict, w.tell(bounded, verdict)
+		last, note = verdict, w.report(bounded, verdict)
 		if !w.wait {
 			if verdict.Pending.Code == fault.CodeWaitTimeout {
-				return verdict, nil // order and readiness are proved; how far it is, progress says
+				return verdict, nil // order and readiness are proved; the result has the progress
 			}
 			return verdict, verdict.Pending
 		}
@@ -124,12 +124,12 @@ func (w wait) run(ctx context.Context) (proof.Verdict, error) {
 	}
 }
 
-// cutShort says whether a look ended because its time was over.
+// cutShort reports whether a poll may have failed because its time was over.
 func cutShort(f *fault.Fault) bool {
 	return f.Code == fault.CodeInterrupted || f.Code == fault.CodeDatabaseUnavailable || errors.Is(f, context.DeadlineExceeded)
 }
 
-// passes says whether a failure may pass: re-encryption outlasts a restart of the database, the Engine or the network.
+// passes reports whether a failure may go away by waiting. Re-encryption survives a restart of the database, the Engine or the network.
 func (w *watch) passes(f *fault.Fault) bool {
 	switch f.Code { //nolint:exhaustive // no other failure goes away by itself
 	case fault.CodeDatabaseUnavailable:
@@ -140,22 +140,22 @@ func (w *watch) passes(f *fault.Fault) bool {
 	return false
 }
 
-// unfinished says what the look that was cut short had still to do.
+// unfinished returns the fault for a poll that ran out of time, with what it still had to do.
 func (w *watch) unfinished(pending *fault.Fault) *fault.Fault {
-	f := fault.Fault{What: "The first look at parameters, containers and records was not over."}
+	f := fault.Fault{What: "The first check of parameters, containers and records did not finish."}
 	if pending != nil {
 		f = *pending
 	}
 	f.Code, f.Next = fault.CodeWaitTimeout, "Run this again, with a longer wait_timeout."
 	if w.Scanner != nil {
 		if done, of := w.Scanner.Looked(); done < of {
-			f.What += fmt.Sprintf(" Of %d records that are new or changed %d were opened in the last look.", of, done)
+			f.What += fmt.Sprintf(" The last check opened %d of %d new or changed records.", done, of)
 		}
 	}
 	return &f
 }
 
-// poll is one look at parameters, containers and, once these are in order, records.
+// poll observes and judges once: parameters, containers and, if these are in order, records.
 func (w *watch) poll(ctx context.Context) (proof.Verdict, error) {
 	read := stale(w.read, w.about.Now(), nil, nil)
 	if read {
@@ -178,7 +178,7 @@ func (w *watch) poll(ctx context.Context) (proof.Verdict, error) {
 	w.looked = true
 	verdict, err := w.judge(ctx, found)
 	if err == nil && verdict.Proof != nil && !read {
-		// A proof rests on parameters of the same look.
+		// A proof must rest on parameters that were read in the same poll.
 		if err := w.readParameters(ctx); err != nil {
 			return proof.Verdict{}, err
 		}
@@ -187,12 +187,12 @@ func (w *watch) poll(ctx context.Context) (proof.Verdict, error) {
 	return verdict, err
 }
 
-// stale says whether SSM is to be read again: for the first time, after a minute, or because a container changed.
+// stale reports whether to read SSM: for the first time, after a minute, or because a container changed.
 func stale(read, now time.Time, before, after *proof.Platform) bool {
 	return read.IsZero() || now.Sub(read) >= readSSMEvery || (before != nil && after != nil && !reflect.DeepEqual(before.Services, after.Services))
 }
 
-// readParameters reads SSM. Records that were judged under other keys are judged again.
+// readParameters reads SSM. If a key changed, all records are judged again.
 func (w *watch) readParameters(ctx context.Context) (err error) {
 	if w.Observed.Parameters, err = w.about.Reader.ReadStandalone(ctx, w.about.Names); err != nil {
 		return err
@@ -213,7 +213,7 @@ func (w *watch) judge(ctx context.Context, found platform.Found) (proof.Verdict,
 	return w.judgeRecords(ctx, found)
 }
 
-// judgeRecords counts what changed. What that decides, a whole scan in one snapshot must confirm.
+// judgeRecords polls the changed records. If the counts decide the verdict, it confirms them with a full scan in one snapshot.
 func (w *watch) judgeRecords(ctx context.Context, found platform.Found) (verdict proof.Verdict, err error) {
 	if err := w.open(ctx, found); err != nil {
 		return verdict, err
@@ -226,7 +226,7 @@ func (w *watch) judgeRecords(ctx context.Context, found platform.Found) (verdict
 	return verdict, err
 }
 
-// confirmed judges what the reads count, one after the other, until one of them decides.
+// confirmed judges the counts of the reads, one after the other, until one of them decides the verdict.
 func (w *watch) confirmed(ctx context.Context, reads ...func(context.Context) (proof.Records, error)) (verdict proof.Verdict, err error) {
 	for _, read := range reads {
 		counted, failed := read(ctx)
@@ -247,7 +247,7 @@ func timedOut(pending *fault.Fault, timeout time.Duration, note string) *fault.F
 	f := *pending
 	switch f.Code {
 	case fault.CodeDatabaseUnavailable, fault.CodeDockerUnavailable, fault.CodeAWS, fault.CodeThrottled:
-		// What cannot be asked any more keeps its own name.
+		// If something became unreachable, keep its error code.
 	default:
 		f.Code = fault.CodeWaitTimeout
 	}
@@ -259,6 +259,6 @@ func timedOut(pending *fault.Fault, timeout time.Duration, note string) *fault.F
 }
 
 func interrupted() *fault.Fault {
-	return fault.New(fault.CodeInterrupted, "Run again: it goes on from where the parameters are.",
+	return fault.New(fault.CodeInterrupted, "Run again: the run continues where it stopped.",
 		"The run was interrupted.")
 }

@@ -81,7 +81,7 @@ func TestWaitingEndsWhenItShouldAndNotBefore(t *testing.T) {
 				passes: func(f *fault.Fault) bool {
 					return at > 1 && f.Code != fault.CodeCronFailed && f.Code != fault.CodeInterrupted
 				},
-				tell: func(context.Context, proof.Verdict) string { return "It stalls." },
+				report: func(context.Context, proof.Verdict) string { return "It stalls." },
 				unfinished: func(pending *fault.Fault) *fault.Fault {
 					f := fault.Fault{Code: fault.CodeWaitTimeout}
 					if pending != nil {
@@ -123,7 +123,7 @@ func TestAnInterruptionIsNoTimeout(t *testing.T) {
 			cancel()
 			return proof.Verdict{Pending: faulty(fault.CodeWaitTimeout, nil)}, nil
 		},
-		tell: func(context.Context, proof.Verdict) string { return "" },
+		report: func(context.Context, proof.Verdict) string { return "" },
 	}.run(ctx)
 	var f *fault.Fault
 	require.ErrorAs(t, err, &f)
@@ -155,7 +155,7 @@ func TestSSMIsReadOnceAMinuteUnlessAContainerChanged(t *testing.T) {
 func TestATimeoutSaysHowFarTheLastLookCame(t *testing.T) {
 	f := (&watch{VM: &VM{}}).unfinished(nil)
 	assert.Equal(t, fault.CodeWaitTimeout, f.Code)
-	assert.Contains(t, f.What, "first look")
+	assert.Contains(t, f.What, "first check")
 	assert.Contains(t, f.Next, "longer wait_timeout")
 	pending := faulty(fault.CodePlatformNotReady, nil)
 	f = (&watch{VM: &VM{}}).unfinished(pending)
@@ -163,7 +163,7 @@ func TestATimeoutSaysHowFarTheLastLookCame(t *testing.T) {
 	assert.Equal(t, fault.CodePlatformNotReady, pending.Code, "what was handed over is as it was")
 }
 
-// Records that change all the time are never counted in one instant: what was found wrong with them is an error all the same.
+// Records that change all the time are never counted in a single snapshot, but problems with them are still errors.
 func TestAFailureThatNoSnapshotConfirmsIsNoSuccess(t *testing.T) {
 	names, written := proof.NamesBelow("/config/app"), time.Now().AddDate(0, 0, -1)
 	parameter := func(name, value string) proof.Parameter {

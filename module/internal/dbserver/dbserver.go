@@ -1,5 +1,4 @@
-// Package dbserver gives tests a real database server, MySQL or MariaDB, in a process of its own, with the Platform's published
-// schema.
+// Package dbserver runs a real database server for tests, MySQL or MariaDB, in a separate process, with the Platform's published schema.
 package dbserver
 
 import (
@@ -23,7 +22,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Kind is which server it is.
+// Kind is the kind of server.
 type Kind string
 
 // The kinds.
@@ -32,7 +31,7 @@ const (
 	MySQL   Kind = "mysql"
 )
 
-// Kinds are all of them: what runs on one is to run on the other.
+// Kinds returns all kinds. Tests should run with each of them.
 func Kinds() []Kind { return []Kind{MySQL, MariaDB} }
 
 // Server is a database server with an empty data directory.
@@ -45,13 +44,13 @@ type Server struct {
 	dir     string
 }
 
-// Reader is the login of the user that may SELECT and no more.
+// Reader returns the login of a user who may only SELECT.
 func (s *Server) Reader(schema string) proof.Database {
 	return proof.Database{Host: "127.0.0.1", Port: s.Port, Name: schema, User: "reader", Password: secret.New("readers-pass"), TLS: "preferred"}
 }
 
-// Start runs a server, with more arguments where a test has them, until the test ends. A test whose server this machine does not
-// have is skipped, and fails where REAL_PARTS=required.
+// Start runs a server until the test ends. more are further arguments of the server. If this machine does not have the server, the test
+// is skipped, or fails with REAL_PARTS=required.
 func Start(t *testing.T, kind Kind, more ...string) *Server {
 	t.Helper()
 	install := mariadb
@@ -62,7 +61,7 @@ func Start(t *testing.T, kind Kind, more ...string) *Server {
 	command := append(install(t, s), "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--general-log=1")
 	command = append(command, more...)
 	t.Cleanup(s.Stop)
-	for range 3 { // a free port may be taken before the server has it
+	for range 3 { // another process may take the free port first
 		if s.begin(t, command) {
 			break
 		}
@@ -95,14 +94,14 @@ func (s *Server) begin(t *testing.T, command []string) bool {
 	connector, err := mysql.NewConnector(settings)
 	require.NoError(t, err)
 	admin := sql.OpenDB(connector)
-	for begun := time.Now(); time.Since(begun) < time.Minute; {
+	for start := time.Now(); time.Since(start) < time.Minute; {
 		if admin.PingContext(t.Context()) == nil {
 			s.Admin = admin
 			return true
 		}
 		select {
 		case <-ended:
-			begun = time.Time{}
+			start = time.Time{}
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -111,7 +110,7 @@ func (s *Server) begin(t *testing.T, command []string) bool {
 	return false
 }
 
-// mariadb prepares mariadbd (Debian's mariadb-server-core) and gives the command that runs it.
+// mariadb prepares mariadbd (Debian's mariadb-server-core) and returns the command that runs it.
 func mariadb(t *testing.T, s *Server) []string {
 	t.Helper()
 	install, err := exec.LookPath("mariadb-install-db")
@@ -128,16 +127,16 @@ func mariadb(t *testing.T, s *Server) []string {
 	return []string{program, "--no-defaults", "--datadir=" + s.dir, "--socket=" + filepath.Join(s.dir, "s"), user, "--general-log-file=" + s.Log()}
 }
 
-// mysqld prepares MySQL, which make deps unpacks at .tools/mysql, and gives the command that runs it.
+// mysqld prepares MySQL, which make deps unpacks into .tools/mysql, and returns the command that runs it.
 func mysqld(t *testing.T, s *Server) []string {
 	t.Helper()
 	root, err := filepath.Abs(".")
 	require.NoError(t, err)
-	for root != "/" && !there(filepath.Join(root, "go.mod")) {
+	for root != "/" && !exists(filepath.Join(root, "go.mod")) {
 		root = filepath.Dir(root)
 	}
 	program := filepath.Join(root, ".tools", "mysql", "native", "mysqld")
-	if !there(program) {
+	if !exists(program) {
 		missing(t, "MySQL is missing: run make deps")
 	}
 	s.dir = directory(t)
@@ -149,7 +148,7 @@ func mysqld(t *testing.T, s *Server) []string {
 	return append(command, "--socket="+filepath.Join(s.dir, "s"), "--pid-file="+filepath.Join(s.dir, "pid"), "--mysqlx=OFF", "--general-log-file="+s.Log())
 }
 
-func there(path string) bool {
+func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
@@ -176,7 +175,7 @@ func run(t *testing.T, program string, args ...string) {
 	require.NoError(t, err, string(out))
 }
 
-// Stop ends the server as a machine that fails would.
+// Stop kills the server, as if the machine crashed.
 func (s *Server) Stop() {
 	if s.command != nil {
 		_ = s.command.Process.Signal(syscall.SIGKILL)
@@ -184,7 +183,7 @@ func (s *Server) Stop() {
 	}
 }
 
-// Log is the path of the general query log; empty for a server that Start did not start.
+// Log returns the path of the general query log, or "" for a server that Start did not start.
 func (s *Server) Log() string {
 	if s.dir == "" {
 		return ""
@@ -192,14 +191,14 @@ func (s *Server) Log() string {
 	return filepath.Join(s.dir, "general.log")
 }
 
-// Exec runs statements as root.
+// Exec runs a statement as root.
 func (s *Server) Exec(t *testing.T, statement string, args ...any) {
 	t.Helper()
 	_, err := s.Admin.ExecContext(t.Context(), statement, args...)
 	require.NoError(t, err, statement)
 }
 
-// Schema makes an empty schema with the Platform's published tables (Wave's entities until December 2022).
+// Schema creates an empty schema with the Platform's published tables (Wave's entities until December 2022).
 func (s *Server) Schema(t *testing.T, name string) {
 	t.Helper()
 	s.Exec(t, fmt.Sprintf(`DROP DATABASE IF EXISTS %[1]s; CREATE DATABASE %[1]s CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,5 +1,5 @@
-// Package fakessm is SSM Parameter Store in memory, for tests: no process, no network, no clock. It implements the calls that
-// module/parameters makes of the SDK's client, can show what was before, refuse calls and lose their answers.
+// Package fakessm is an SSM Parameter Store in memory, for tests: it needs no process, network or clock. It implements the methods of
+// the SDK's client that module/parameters uses. It can return stale reads, refuse calls and lose responses.
 package fakessm
 
 import (
@@ -17,24 +17,24 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// Call is one call, as a hook sees it.
+// Call is one call to SSM, for a hook.
 type Call struct {
 	Action string // such as PutParameter
 	Names  []string
 	Write  bool
 }
 
-// Fault is what becomes of a call. The zero Fault: it is carried out and answered.
+// Fault says what happens to a call. With the zero Fault, it is carried out and answered.
 type Fault struct {
-	Code  string // an error of the service; nothing is carried out
-	Lose  bool   // carried out, and the answer never comes
-	Stale bool   // a read shows what was before the last write
+	Code  string // the call fails with this error code and is not carried out
+	Lose  bool   // the call is carried out, but its response is lost
+	Stale bool   // the read shows the state before the last write
 }
 
-// SSM is the service as one client sees it. Its fields may be set before it is used.
+// SSM is the service as one client sees it. Set its fields before you use it.
 type SSM struct {
-	Hook  func(Call) Fault // asked before each call is carried out
-	After func(answer any) // told each answer
+	Hook  func(Call) Fault // called before each call is carried out
+	After func(answer any) // called with each response
 	Now   func() time.Time // for LastModifiedDate
 	*state
 }
@@ -42,26 +42,26 @@ type SSM struct {
 type state struct {
 	mu     sync.Mutex
 	now    map[string][]types.ParameterHistory // every version of each name
-	before map[string][]types.ParameterHistory // the same before the last write
+	before map[string][]types.ParameterHistory // the same, before the last write
 	Calls  []Call
 }
 
-// New gives an empty one.
+// New returns an empty SSM.
 func New() *SSM {
 	return &SSM{state: &state{now: map[string][]types.ParameterHistory{}}, Now: time.Now}
 }
 
-// Another gives the same service to another client.
+// Another returns the same service for another client.
 func (s *SSM) Another() *SSM { return &SSM{state: s.state, Now: s.Now} }
 
-// Settle makes every read show what is there: what was written so far was written long ago.
+// Settle makes all reads consistent, as if all writes were long ago.
 func (s *SSM) Settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before = nil
 }
 
-// Stale says whether a read of these names, or below them, may show something else than what is there.
+// Stale reports whether a read of these names, or of names below them, may be stale.
 func (s *SSM) Stale(names []string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,14 +77,14 @@ func (s *SSM) Stale(names []string) bool {
 	})
 }
 
-// Put is somebody else's write.
+// Put writes a parameter as another client.
 func (s *SSM) Put(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(&ssm.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeSecureString}, "somebody")
 }
 
-// Move is somebody else's write of the same value under another KMS key and in another tier.
+// Move writes the same value with another KMS key and tier, as another client.
 func (s *SSM) Move(name, keyID, tier string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,14 +92,14 @@ func (s *SSM) Move(name, keyID, tier string) {
 	s.put(&ssm.PutParameterInput{Name: &name, Value: last.Value, Type: last.Type, KeyId: &keyID, Tier: types.ParameterTier(tier)}, "somebody")
 }
 
-// Delete is somebody else's.
+// Delete deletes a parameter as another client.
 func (s *SSM) Delete(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.now, name)
 }
 
-// All gives the value of each name.
+// All returns all values by name.
 func (s *SSM) All() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +110,7 @@ func (s *SSM) All() map[string]string {
 	return all
 }
 
-// Parameter gives the last version of a name; the zero value where there is none.
+// Parameter returns the last version of a parameter, or the zero value if there is none.
 func (s *SSM) Parameter(name string) types.ParameterHistory {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,10 +137,10 @@ func (s *SSM) put(in *ssm.PutParameterInput, who string) int64 {
 	return next.Version
 }
 
-// ErrLost is what a client gets instead of an answer.
+// ErrLost is the error of a call whose response is lost.
 var ErrLost = errors.New("connection reset by peer")
 
-// call asks the hook and carries out what it lets through. do gets the parameters to read from.
+// call calls the hook and, unless that refuses the call, do with the parameters to read from.
 func call[T any](ctx context.Context, s *SSM, c Call, do func(shown map[string][]types.ParameterHistory) (T, error)) (T, error) {
 	var none T
 	if err := ctx.Err(); err != nil {
@@ -168,12 +168,12 @@ func call[T any](ctx context.Context, s *SSM, c Call, do func(shown map[string][
 		s.After(answer)
 	}
 	if err == nil {
-		err = ctx.Err() // it was interrupted while the call was under way
+		err = ctx.Err() // interrupted during the call
 	}
 	return answer, err
 }
 
-// PutParameter is SSM's.
+// PutParameter implements parameters.API.
 func (s *SSM) PutParameter(ctx context.Context, in *ssm.PutParameterInput, _ ...func(*ssm.Options)) (*ssm.PutParameterOutput, error) {
 	return call(ctx, s, Call{"PutParameter", []string{*in.Name}, true}, func(map[string][]types.ParameterHistory) (*ssm.PutParameterOutput, error) {
 		if len(s.now[*in.Name]) > 0 && !aws.ToBool(in.Overwrite) {
@@ -183,7 +183,7 @@ func (s *SSM) PutParameter(ctx context.Context, in *ssm.PutParameterInput, _ ...
 	})
 }
 
-// DeleteParameters is SSM's.
+// DeleteParameters implements parameters.API.
 func (s *SSM) DeleteParameters(ctx context.Context, in *ssm.DeleteParametersInput, _ ...func(*ssm.Options)) (*ssm.DeleteParametersOutput, error) {
 	return call(ctx, s, Call{"DeleteParameters", in.Names, true}, func(map[string][]types.ParameterHistory) (*ssm.DeleteParametersOutput, error) {
 		s.before = maps.Clone(s.now)
@@ -194,7 +194,7 @@ func (s *SSM) DeleteParameters(ctx context.Context, in *ssm.DeleteParametersInpu
 	})
 }
 
-// GetParameters is SSM's.
+// GetParameters implements parameters.API.
 func (s *SSM) GetParameters(ctx context.Context, in *ssm.GetParametersInput, _ ...func(*ssm.Options)) (*ssm.GetParametersOutput, error) {
 	return call(ctx, s, Call{"GetParameters", in.Names, false}, func(shown map[string][]types.ParameterHistory) (*ssm.GetParametersOutput, error) {
 		out := &ssm.GetParametersOutput{}
@@ -207,7 +207,7 @@ func (s *SSM) GetParameters(ctx context.Context, in *ssm.GetParametersInput, _ .
 	})
 }
 
-// GetParametersByPath is SSM's, in one page.
+// GetParametersByPath implements parameters.API. It returns a single page.
 func (s *SSM) GetParametersByPath(ctx context.Context, in *ssm.GetParametersByPathInput, _ ...func(*ssm.Options)) (*ssm.GetParametersByPathOutput, error) {
 	return call(ctx, s, Call{"GetParametersByPath", []string{*in.Path}, false}, func(shown map[string][]types.ParameterHistory) (*ssm.GetParametersByPathOutput, error) {
 		out := &ssm.GetParametersByPathOutput{}
@@ -220,10 +220,10 @@ func (s *SSM) GetParametersByPath(ctx context.Context, in *ssm.GetParametersByPa
 	})
 }
 
-// DescribeParameters is SSM's.
+// DescribeParameters implements parameters.API.
 func (s *SSM) DescribeParameters(ctx context.Context, in *ssm.DescribeParametersInput, _ ...func(*ssm.Options)) (*ssm.DescribeParametersOutput, error) {
 	var names []string
-	for _, filter := range in.ParameterFilters { // none: of all
+	for _, filter := range in.ParameterFilters { // without filters: all names
 		names = filter.Values
 	}
 	return call(ctx, s, Call{"DescribeParameters", names, false}, func(shown map[string][]types.ParameterHistory) (*ssm.DescribeParametersOutput, error) {
@@ -243,7 +243,7 @@ func (s *SSM) DescribeParameters(ctx context.Context, in *ssm.DescribeParameters
 	})
 }
 
-// GetParameterHistory is SSM's, in one page.
+// GetParameterHistory implements parameters.API. It returns a single page.
 func (s *SSM) GetParameterHistory(ctx context.Context, in *ssm.GetParameterHistoryInput, _ ...func(*ssm.Options)) (*ssm.GetParameterHistoryOutput, error) {
 	return call(ctx, s, Call{"GetParameterHistory", []string{*in.Name}, false}, func(shown map[string][]types.ParameterHistory) (*ssm.GetParameterHistoryOutput, error) {
 		return &ssm.GetParameterHistoryOutput{Parameters: shown[*in.Name]}, nil

@@ -11,11 +11,11 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// identity is STS's answer to GetCallerIdentity.
+// identity is the response of STS to GetCallerIdentity.
 const identity = `<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
 <Arn>arn:aws:sts::123456789012:user/fake</Arn><UserId>FAKE</UserId><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`
 
-// ServeHTTP speaks SSM's protocol (AWS JSON 1.1), and of STS the one call GetCallerIdentity.
+// ServeHTTP implements SSM's protocol (AWS JSON 1.1), and GetCallerIdentity of STS.
 func (s *SSM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, action, ok := strings.Cut(r.Header.Get("X-Amz-Target"), "AmazonSSM.")
 	if !ok {
@@ -31,7 +31,7 @@ func (s *SSM) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		answer = map[string]string{"__type": refused.ErrorCode(), "message": refused.ErrorMessage()}
 	case err != nil:
-		panic(http.ErrAbortHandler) // the answer is lost
+		panic(http.ErrAbortHandler) // the response is lost
 	}
 	_ = json.NewEncoder(w).Encode(wire(answer))
 }
@@ -62,7 +62,7 @@ func served[In, Out, Option any](r *http.Request, do func(context.Context, *In, 
 	return do(r.Context(), in)
 }
 
-// wire is an answer as JSON 1.1 has it: the fields keep their names, and a time is a number of seconds.
+// wire converts a response to AWS JSON 1.1, in which a time is a number of seconds.
 func wire(answer any) any {
 	text, _ := json.Marshal(answer)
 	var tree any

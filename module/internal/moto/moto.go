@@ -1,5 +1,5 @@
-// Package moto gives tests an SSM to talk to, moto_server in a process of its own or the one in memory, and in front of it a proxy
-// that counts calls and does what moto cannot: refuse, throttle, lose an answer, limit a value's size.
+// Package moto runs an SSM server for tests: moto_server in a separate process, or fakessm in memory. A proxy in front of it records the
+// calls and simulates faults: it can refuse or throttle a call, or lose its response.
 package moto
 
 import (
@@ -28,10 +28,10 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/internal/fakessm"
 )
 
-// Server is one moto_server behind one proxy.
+// Server is an SSM server behind a proxy.
 type Server struct {
 	URL    string // of the proxy
-	Direct string // of moto itself
+	Direct string // URL of the SSM server itself
 
 	mu    sync.Mutex
 	calls []Call
@@ -46,26 +46,26 @@ type Call struct {
 	Body   map[string]any
 }
 
-// Fault is what the proxy does to a call: it answers with an error of this name, or one of the two below.
+// Fault is what the proxy does to a call: it answers with this error code, or does one of the first three.
 type Fault string
 
 // The faults.
 const (
 	None            Fault = ""
 	CutBefore       Fault = "the connection breaks before the call is carried out"
-	LoseAnswer      Fault = "the call is carried out, its answer lost"
+	LoseAnswer      Fault = "the call is carried out, but its response is lost"
 	Denied          Fault = "AccessDeniedException"
-	NoDecrypt       Fault = Denied // of KMS
+	NoDecrypt       Fault = Denied // from KMS
 	Throttled       Fault = "ThrottlingException"
 	TooMany         Fault = "TooManyUpdates"
 	Invalid         Fault = "ValidationException"
-	KeyDisabled     Fault = "InvalidKeyId" // of a KMS key that is disabled or not there
+	KeyDisabled     Fault = "InvalidKeyId" // the KMS key is disabled or missing
 	TooManyVersions Fault = "ParameterMaxVersionLimitExceeded"
 	TooManyNames    Fault = "ParameterLimitExceeded"
-	TooSkewed       Fault = "InvalidSignatureException" // as for a clock that is an hour off
+	TooSkewed       Fault = "InvalidSignatureException" // the clock is off by an hour
 )
 
-// process is the one moto_server of a test binary: starting it takes seconds, so tests share it, reset.
+// process is the moto_server of a test binary. Starting it takes seconds, so the tests share it and reset it.
 type process struct {
 	command *exec.Cmd
 	url     string
@@ -73,7 +73,7 @@ type process struct {
 
 var shared process //nolint:gochecknoglobals // one process for all tests of a binary, ended by Main
 
-// Main runs a package's tests and ends the moto_server that they started: func TestMain(m *testing.M) { os.Exit(moto.Main(m)) }.
+// Main runs a package's tests and stops the moto_server that they started: func TestMain(m *testing.M) { os.Exit(moto.Main(m)) }.
 func Main(m *testing.M) int {
 	defer func() {
 		if shared.command != nil {
@@ -84,8 +84,8 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// Start gives the test an empty SSM behind a proxy of its own: moto_server where REAL_PARTS=required or MOTO_SERVER (the program)
-// says so, else fakessm, which needs no Python. Tests that use it do not run in parallel.
+// Start returns an empty SSM behind a proxy. It is moto_server if REAL_PARTS=required or MOTO_SERVER (the program) is set, or else
+// fakessm, which needs no Python. Tests that use it must not run in parallel.
 func Start(t *testing.T) *Server {
 	t.Helper()
 	if os.Getenv("MOTO_SERVER") != "" || os.Getenv("REAL_PARTS") == "required" {
@@ -96,7 +96,7 @@ func Start(t *testing.T) *Server {
 	return before(t, fake.URL)
 }
 
-// Real is Start with moto_server alone, for what fakessm does not have. Where that is missing the test is skipped.
+// Real is like Start but always uses moto_server, for features that fakessm lacks. If moto_server is missing, the test is skipped.
 func Real(t *testing.T) *Server {
 	t.Helper()
 	if shared.command == nil {
@@ -157,14 +157,14 @@ func find(t *testing.T) string {
 	return ""
 }
 
-// On decides what happens to the nth call (from 1) since the last Reset.
+// On sets a function that decides what happens to the nth call (from 1) since the last Reset.
 func (s *Server) On(fault func(n int, call Call) Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = fault
 }
 
-// After is called once a call was carried out and before its answer goes back: the place where somebody else writes.
+// After sets a hook that runs after a call is carried out and before its response is returned. Use it to write as another client.
 func (s *Server) After(hook func(call Call)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,14 +178,14 @@ func (s *Server) Reset() {
 	s.calls, s.fault, s.after = nil, nil, nil
 }
 
-// Calls gives the calls since the last Reset, those to STS left out.
+// Calls returns the calls to SSM since the last Reset.
 func (s *Server) Calls() []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Call(nil), s.calls...)
 }
 
-// Writes gives those calls that change something.
+// Writes returns the calls that change something.
 func (s *Server) Writes() []Call {
 	var writes []Call
 	for _, call := range s.Calls() {
@@ -217,7 +217,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case CutBefore:
 		hangUp(w)
 		return
-	default: // AWS quotes the value that it does not like
+	default: // AWS quotes the invalid value
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.WriteHeader(http.StatusBadRequest)
 		_ = json.NewEncoder(w).Encode(map[string]any{"__type": fault, "message": fmt.Sprintf("Value '%v' is refused", call.Body["Value"])})
@@ -274,14 +274,14 @@ func hangUp(w http.ResponseWriter) {
 	}
 }
 
-// Client talks to moto itself, past the proxy: the test's own hands.
+// Client returns a client of the SSM server that bypasses the proxy.
 func (s *Server) Client() *ssm.Client {
 	return ssm.New(ssm.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(s.Direct), Credentials: credentials.NewStaticCredentialsProvider("testing", "testing", ""),
 	})
 }
 
-// Put writes a SecureString, over what is there.
+// Put writes a SecureString, overwriting an existing parameter.
 func (s *Server) Put(t *testing.T, name, value string) {
 	t.Helper()
 	_, err := s.Client().PutParameter(t.Context(), &ssm.PutParameterInput{
@@ -304,7 +304,7 @@ func (s *Server) Delete(t *testing.T, name string) {
 	require.NoError(t, err)
 }
 
-// All gives every parameter's value and version.
+// All returns all parameters by name.
 func (s *Server) All(t *testing.T) map[string]types.Parameter {
 	t.Helper()
 	all := map[string]types.Parameter{}

@@ -309,7 +309,7 @@ def test_refused(platform):
     key = platform.value(f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")
     exchanged = {f"{variable}services": {"migrate": ["migrate"], "backends": ["cron"], "cron": ["backend"]}}
     cases = {
-        "pending image": (edited.pending_image, {}, ["platform_differs", "another image", "v26.1.4 instead of"]),
+        "pending image": (edited.pending_image, {}, ["platform_differs", "a different image", "v26.1.4 instead of"]),
         "second project": (lambda: second_project(platform), {}, ["platform_ambiguous", f"{platform.name}-other"]),
         "empty database": (lambda: empty_database(platform), {}, ["records_missing", ":3306/tower"]),
         "left switch": (lambda: edited.environment(lambda text: f"{text}TOWER_SECRET_ROTATION_ENABLED=false\n"), {}, ["platform_unsuitable", "TOWER_SECRET_ROTATION_ENABLED"]),

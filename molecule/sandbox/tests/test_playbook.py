@@ -179,7 +179,7 @@ def test_each_fault_on_the_vm_is_one_clear_message(platform):
     platform.put(current, key)
     platform.compose("stop", "db")
     run = platform.run()
-    assert run.code != 0 and "Service db is in the compose files, but does not run" in " ".join(run.output.split()), run.output
+    assert run.code != 0 and "Service db is in the compose files but is not running" in " ".join(run.output.split()), run.output
     platform.compose("start", "db")
     assert [line.split()[0] for line in platform.started()] == [line.split()[0] for line in started]
 

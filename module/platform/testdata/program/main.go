@@ -1,4 +1,4 @@
-// Command program is what the containers of the tests run: it prints what it is told to, then serves, or exits.
+// Command program runs in the containers of the tests. It prints lines, then serves or exits.
 package main
 
 import (

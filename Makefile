@@ -106,10 +106,10 @@ fuzz: ## random input to every hand-written parser, 20 s each (FUZZ=2m)
 	  done; \
 	done
 
-test-cuts: ## a run dies at each write to SSM and at every third read; two operators begin at once, 30 times
-	@$(REAL) $(VISIBLY) "cuts" hack/test-cuts some
+test-cuts: ## a run dies at each write to SSM (in memory) and at every third read; two operators begin at once, 30 times
+	@$(filter-out REAL_PARTS=required,$(REAL)) $(VISIBLY) "cuts" hack/test-cuts some
 
-test-cuts-all: build ## the same at every call, and 200 times; and the playbook dies at each of its steps on the VM
+test-cuts-all: build ## the same on moto_server, at every call and 200 times; and the playbook dies at each of its steps on the VM
 	@$(REAL) $(VISIBLY) "all cuts" hack/test-cuts all
 	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" hack/test-sandbox -s -k test_the_playbook_may_die
 

@@ -85,15 +85,20 @@ func Main(m *testing.M) int {
 }
 
 // Start returns an empty SSM behind a proxy. It is moto_server if REAL_PARTS=required or MOTO_SERVER (the program) is set, or else
-// fakessm, which needs no Python. Tests that use it must not run in parallel.
+// fakessm, which needs no Python. Only tests with fakessm may run in parallel: see InMemory.
 func Start(t *testing.T) *Server {
 	t.Helper()
-	if os.Getenv("MOTO_SERVER") != "" || os.Getenv("REAL_PARTS") == "required" {
+	if !InMemory() {
 		return Real(t)
 	}
 	fake := httptest.NewServer(fakessm.New())
 	t.Cleanup(fake.Close)
 	return before(t, fake.URL)
+}
+
+// InMemory reports whether Start gives each test its own SSM in memory. Otherwise all tests share one moto_server.
+func InMemory() bool {
+	return os.Getenv("MOTO_SERVER") == "" && os.Getenv("REAL_PARTS") != "required"
 }
 
 // Real is like Start but always uses moto_server, for features that fakessm lacks. If moto_server is missing, the test is skipped.

@@ -91,7 +91,7 @@ def test_users_wait_for_no_start_of_a_backend(platform):
     one_serves(platform)
     counted, entry = platform.check(), platform.ledger()
     assert counted["current"] + counted["orphaned_current"] == counted["total"] == records["total"]
-    assert not entry["baseline"].get("provisional") and entry["baseline"]["taken_at"] > entry["prepared_at"], "the baseline must be taken after the old backend has stopped"
+    assert not entry["baseline"].get("provisional") and entry["baseline"]["taken_at"] > entry["prepared_at"], "the baseline must be taken after the backend stopped"
     started = platform.started()
     again = platform.run(**HANDOVER)
     assert again.code == 0 and again.recap["changed"] == 0 and platform.started() == started, again.output

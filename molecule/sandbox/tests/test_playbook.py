@@ -125,7 +125,7 @@ def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outa
 
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_CRASH_AFTER=25", "--set", "SANDBOX_CRON_RECORD_DELAY=20ms")
 def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform):
-    run = platform.run(seqera_crypto_rotation_chunk_size=10, seqera_crypto_rotation_wait_timeout=3600)  # much longer than the test runs, because the failure must come at once
+    run = platform.run(seqera_crypto_rotation_chunk_size=10, seqera_crypto_rotation_wait_timeout=3600)  # the failure must come much earlier
     assert run.code != 0
     last = " ".join(run.output.split()).split("The rotation stopped at the step")[-1]
     assert "cron_failed" in last and "Both keys and the switch are in place" in last and "run the same playbook" in last, last

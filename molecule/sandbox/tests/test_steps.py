@@ -124,7 +124,7 @@ def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_orde
     assert {one["check_files_existing"] for one in compose} == {False}
     assert {one["pull"] for one in compose if "state" in one} == {"never"}, "a pulled image would be an upgrade"
     assert {(one["recreate"], one["dependencies"]) for one in compose if one.get("state") == "stopped"} == {("never", False)}, "stopping must create no container"
-    assert {one["recreate"] for one in compose if one.get("state") == "present" and not one.get("services")} == {"never"}, "recreating a container would be another outage"
+    assert {one["recreate"] for one in compose if one.get("state") == "present" and not one.get("services")} == {"never"}, "recreating is another outage"
     assert {one["timeout"] for one in compose if one.get("services") == ["frontend"]} == {3}, "the outage must not wait for a proxy"
     code, said = lab.run()
     assert (code, lab.did()) == (0, []), said

@@ -1,6 +1,10 @@
-# `make help` lists what there is. Every version stands in one place, the one its own tool reads: go.mod for Go and the
-# module's libraries, hack/tools/go.mod for the Go linters, hack/requirements.txt for ansible, its linters and moto, the go.mod
-# files of molecule/sandbox/compose for docker compose, hack/tools/sbom/go.mod for the bill of materials, galaxy.yml for our own.
+# `make help` lists the targets. Each version is written in one place only, the file that its tool reads:
+#   go.mod                                Go and the module's libraries
+#   hack/tools/go.mod                     Go linters
+#   hack/requirements.txt                 ansible, its linters and moto
+#   molecule/sandbox/compose/**/go.mod    docker compose
+#   hack/tools/sbom/go.mod                the bill of materials
+#   galaxy.yml                            this collection
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,8 +15,8 @@ RELEASE := $(shell sed -n 's/^version: //p' galaxy.yml)
 VERSION ?= $(RELEASE)+$(shell git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)
 LIMIT := 12000000
 PLATFORMS := linux_amd64 linux_arm64 darwin_arm64 darwin_amd64
-# Inlining costs half a megabyte; it stays where time is spent, in the key derivation, and where it saves: the linker drops
-# OpenTelemetry's thousand variables only if they need no call to be set (docs/decisions/0005-binary-size.md).
+# Inlining costs 0.77 MB, so it is off. It stays on where it saves time (the key derivation) and where it saves space: the linker
+# drops OpenTelemetry's thousand variables only if no call sets them (docs/decisions/0005-binary-size.md).
 SMALLER := -gcflags=all=-l $(foreach kept,crypto/... internal/... hash/... runtime/... slices github.com/seqera-tools/... go.opentelemetry.io/...,-gcflags=$(kept)=)
 BINARY := library/seqera_crypto_rotation
 DIST := build/dist
@@ -20,85 +24,85 @@ COLLECTION := build/seqera_tools-crypto_rotation-$(RELEASE).tar.gz
 PACKAGES := ./module/... ./molecule/...
 VISIBLY := hack/tools/visibly
 
-# Packages whose tests use module/internal bring an SSM stand-in or a database up; the others need nothing but Go.
+# Tests that use module/internal start an SSM stand-in or a database. The tests of all other packages require only Go.
 tests_of = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' $(PACKAGES) | grep $(1) /module/internal/ | cut -d' ' -f1)
-# Packages that start goroutines or guard something from them, and what runs all of them.
+# Packages that start goroutines or use locks, and the two packages that run all of them.
 racing = ./module ./module/control $(shell go list -f '{{.ImportPath}} {{.Imports}}' ./module/... | grep -w sync | grep -v /module/internal/ | cut -d' ' -f1)
 
-# What a test may need is there once `make deps` has run; then a test that misses it fails instead of being skipped.
+# After `make deps`, everything that a test may need is installed. With this, a test that misses something fails and is not skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 .PHONY: FORCE $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
 
 ##@ Use
 
-help: ## this list
+help: ## show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' Makefile
 
-deps: ## set up what the rest needs: .venv, linters, Docker Engine, compose, the sandbox's database image
+deps: ## install what the other targets need: .venv, linters, Docker Engine, compose, the sandbox's database image
 	@hack/deps
 	@hack/tools/install
 
-demo: deps build ## a stand-in Platform, its key rotated as a dry run, for real, and again (KEEP=1: leaves it up)
+demo: deps build ## rotate a stand-in Platform: a dry run, the rotation, and a second run (KEEP=1 leaves it up)
 	@hack/demo
 
-# compile FILE: one binary. Nothing of where or when it is built gets into it.
+# compile FILE: builds one binary. The build's place and time do not change it.
 define compile
 CGO_ENABLED=0 $(VISIBLY) "build $(1) $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 $(SMALLER) \
   -ldflags "-s -w -funcalign=16 -X main.version=$(VERSION)" -o $(1) ./module; \
 size=$$(wc -c <$(1)); echo "   $(1): $$((size)) of at most $(LIMIT) bytes"; \
-[ "$$size" -le $(LIMIT) ] || { rm -f $(1); echo "$(1) is too big: a dependency came in that should not have" >&2; exit 1; }
+[ "$$size" -le $(LIMIT) ] || { rm -f $(1); echo "$(1) is too big. Look for a new dependency (docs/decisions/0005-binary-size.md)." >&2; exit 1; }
 endef
 
-build: ## the binary under its two names into library/ (for another machine: make build GOOS=linux GOARCH=arm64)
+build: ## build the binary under its two names in library/ (for another machine: make build GOOS=linux GOARCH=arm64)
 	@rm -f $(BINARY) $(BINARY)_info $(PLATFORMS:%=$(BINARY)_%) $(PLATFORMS:%=$(BINARY)_info_%)
 	@$(call compile,$(BINARY))
 	@cp -f $(BINARY) $(BINARY)_info
 
-dist: $(PLATFORMS:%=$(DIST)/seqera_crypto_rotation_%) ## all platforms' binaries into library/ and build/dist, with SHA256SUMS and a bill of materials
+dist: $(PLATFORMS:%=$(DIST)/seqera_crypto_rotation_%) ## build the binaries of all platforms in library/ and build/dist, with SHA256SUMS and a bill of materials
 	@hack/dist $(DIST) $(RELEASE) $(PLATFORMS)
 
 $(DIST)/seqera_crypto_rotation_%: FORCE
 	@mkdir -p $(DIST)
 	@export GOOS=$(firstword $(subst _, ,$*)) GOARCH=$(lastword $(subst _, ,$*)); $(call compile,$@)
 
-collection: dist ## the collection's file, with all platforms' binaries, into build/
+collection: dist ## build the collection's file in build/, with the binaries of all platforms
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" hack/collection $(COLLECTION)
 
-release: collection ## what a release page carries, into build/release; KEY=<GPG key> signs it
+release: collection ## put the files of a release page into build/release; KEY=<GPG key> signs them
 	@hack/release build/release $(COLLECTION) $(DIST) "$(KEY)"
 
 ##@ Develop: test
 
-test: deps build lint lint-collection test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## everything but what takes very long
+test: deps build lint lint-collection test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## run the tests that CI runs, in almost an hour
 
-test-docs: build ## the pages: links, names, commands and figures; quick
+test-docs: build ## check the pages: links, names, commands and figures; quick
 	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet hack/docs
 
-test-unit: ## the packages that need nothing but Go, in seconds
+test-unit: ## test the packages that require only Go, in seconds
 	@[ ! -x .venv/bin/python ] || export ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python; \
 	  $(VISIBLY) "unit tests" go test -count=1 $(call tests_of,-v)
 
-test-plugin: ## ansible-test units on the action plugin, in seconds
+test-plugin: ## run ansible-test units on the action plugin, in seconds
 	@$(VISIBLY) "unit tests of the action plugin" hack/test-plugin
 
-# The detector leaves Go's ciphers out: a fingerprint's 200,000 rounds take six times as long with it. TestInterleave_ is one
-# goroutine, and ten times slower under the detector; `make test-cuts` runs it.
-test-race: ## the packages with goroutines, under the race detector, with SSM in memory
+# The race detector is off in Go's crypto packages: a fingerprint's 200,000 rounds would take six times as long. TestInterleave_ is
+# skipped: it uses one goroutine and would be ten times slower; `make test-cuts` runs it.
+test-race: ## test the packages with goroutines under the race detector, with SSM in memory
 	@if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then \
 	  $(filter-out REAL_PARTS=required,$(REAL)) $(VISIBLY) "tests under the race detector" go test -race '-gcflags=crypto/...=-race=false' -count=1 -timeout 30m -skip '^TestInterleave_' $(racing); \
 	else \
-	  echo "== tests under the race detector: SKIPPED, they need a C compiler (apt-get install gcc libc6-dev)"; \
+	  echo "== tests under the race detector: SKIPPED, they require a C compiler (apt-get install gcc libc6-dev)"; \
 	fi
 
-test-module: build ## the module against moto_server, MySQL and a Docker Engine
+test-module: build ## test the module with moto_server, MySQL and a Docker Engine
 	@$(REAL) $(VISIBLY) "module tests" hack/test-module $(call tests_of,)
 
-test-databases: ## what reads the records, on MySQL and on MariaDB
+test-databases: ## test the scan of the records on MySQL and on MariaDB
 	@hack/deps mariadb mysql
 	@TEST_DATABASES=all $(REAL) $(VISIBLY) "records on MySQL and MariaDB" go test -count=1 -v ./module/records
 
-fuzz: ## random input to every hand-written parser, 20 s each (FUZZ=2m)
+fuzz: ## give random input to every hand-written parser, 20 s each (FUZZ=2m)
 	@for package in $$(go list ./module/...); do \
 	  targets=$$(go test -list '^Fuzz' $$package | awk '/^Fuzz/'); \
 	  for target in $$targets; do \
@@ -106,63 +110,63 @@ fuzz: ## random input to every hand-written parser, 20 s each (FUZZ=2m)
 	  done; \
 	done
 
-test-cuts: ## a run dies at each write to SSM (in memory) and at every third read; two operators begin at once, 30 times
+test-cuts: ## kill a run at each write to SSM (in memory) and at every third read; start two operators at once, 30 times
 	@$(filter-out REAL_PARTS=required,$(REAL)) $(VISIBLY) "cuts" hack/test-cuts some
 
-test-cuts-all: build ## the same on moto_server, at every call and 200 times; and the playbook dies at each of its steps on the VM
+test-cuts-all: build ## the same on moto_server, at every call, and 200 times; also kill the playbook at each of its steps on the VM
 	@$(REAL) $(VISIBLY) "all cuts" hack/test-cuts all
 	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" hack/test-sandbox -s -k test_the_playbook_may_die
 
-test-pages: ## the pages of reports and status, in a browser
+test-pages: ## test the report and status pages in a browser
 	@$(REAL) $(VISIBLY) "pages" .venv/bin/python -m pytest --quiet molecule/sandbox/pages
 
-test-sandbox: build ## the playbook in the sandbox
+test-sandbox: build ## test role and playbooks in the sandbox
 	@hack/deps ssh
 	@$(REAL) $(VISIBLY) "sandbox tests" hack/test-sandbox
 
-test-layouts: build ## both layouts and the installer's own files by every login, and what only an ordinary user meets
+test-layouts: build ## test both layouts and the installer's own files with every login, and as an ordinary user
 	@hack/deps ssh
 	@LAYOUTS=all $(REAL) $(VISIBLY) "layouts" hack/test-sandbox -s -rs -k test_layouts
 
-test-sandbox-all: build ## every sandbox test, those too that `make test` skips for their length
+test-sandbox-all: build ## run every sandbox test, including the long ones that `make test` skips
 	@hack/deps ssh
 	@SANDBOX_TESTS=all $(REAL) $(VISIBLY) "all sandbox tests" hack/test-sandbox
 
-test-fleet: build ## three whole Platforms and 197 light ones, five of them broken, rotated in one run (FLEET=197)
+test-fleet: build ## rotate three whole Platforms and 197 light ones, five of them broken, in one run (FLEET=197)
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" hack/test-sandbox -s -k test_scale
 
-test-matrix: build ## module, role and playbooks under each ansible-core of hack/matrix.txt
+test-matrix: build ## test module, role and playbooks with each ansible-core of hack/matrix.txt (CORE=2.16)
 	@$(REAL) hack/test-matrix $(CORE)
 
-test-connections: build ## the same over ssh: with a terminal, a bastion, become with a password, a noisy login
+test-connections: build ## test module, role and playbooks over ssh: a terminal, a bastion, become with a password, a login that prints text
 	@hack/deps ssh
 	@$(REAL) $(VISIBLY) "connections" hack/test-connections
 
-test-engines: build ## a whole rotation on Docker Engine 20.10 and 28.5 with compose 2.24, 2.40 and 5.5 (ENGINE=28.5 COMPOSE=5)
+test-engines: build ## rotate on Docker Engine 20.10 and 28.5 with compose 2.24, 2.40 and 5.5 (ENGINE=28.5 COMPOSE=5)
 	@hack/deps venv db-image
 	@$(REAL) hack/test-engines "$(ENGINE)" "$(COMPOSE)"
 
-test-dist: dist ## all platforms: built a second time elsewhere, checksums, bill of materials, arm64 under emulation
+test-dist: dist ## test the binaries of all platforms: a second build elsewhere, checksums, bill of materials, arm64 under emulation
 	@hack/deps qemu
 	@$(REAL) $(VISIBLY) "binaries of all platforms" .venv/bin/python -m pytest --verbose --durations=3 molecule/sandbox/release/test_dist.py
 
-test-collection: collection ## the collection, installed from its file into a fresh virtual environment
+test-collection: collection ## test the collection, installed from its file into a fresh virtual environment
 	@hack/deps qemu
 	@$(REAL) $(VISIBLY) "collection" .venv/bin/python -m pytest --verbose --durations=5 molecule/sandbox/release/test_collection.py
 
-test-sanity: collection ## ansible-test sanity on the collection
+test-sanity: collection ## run ansible-test sanity on the collection
 	@$(VISIBLY) "sanity" hack/test-sanity $(COLLECTION)
 
-lint-collection: ## the collection's documentation and changelog, with antsibull-docs and antsibull-changelog
+lint-collection: ## check the collection's documentation and changelog with antsibull-docs and antsibull-changelog
 	@$(VISIBLY) "documentation of the collection" hack/lint-collection
 
-test-molecule: build ## the molecule scenarios (some: make test-molecule SCENARIO="abort reverse")
+test-molecule: build ## run the molecule scenarios (only some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" hack/test-molecule $(SCENARIO)
 
-test-molecule-short: build ## the three molecule scenarios of `make test`: default, check-mode and restore
+test-molecule-short: build ## run the three molecule scenarios of `make test`: default, check-mode and restore
 	@$(VISIBLY) "molecule: default, check-mode, restore" hack/test-molecule default check-mode restore
 
-# What takes longer than `make test` should. One line a target.
+# Targets that take too long for `make test`, one per line.
 LONG += test-sandbox-all
 LONG += test-molecule
 LONG += test-cuts-all
@@ -175,23 +179,23 @@ LONG += test-matrix
 LONG += test-connections
 LONG += test-engines
 
-test-all: test $(LONG) ## everything, and what takes longer
+test-all: test $(LONG) ## run `make test` and all longer tests
 
 ##@ Develop: write
 
-lint: build ## go vet, gofumpt, golangci-lint, yamllint, ansible-lint
+lint: build ## run go vet, gofumpt, golangci-lint, yamllint and ansible-lint
 	@hack/deps venv
 	@hack/tools/install
 	@hack/lint
 
-fmt: ## write the Go files as gofumpt and gci want them
+fmt: ## format the Go files with gofumpt and gci
 	@hack/tools/install
 	@.tools/golangci-lint fmt $(PACKAGES)
 
-generate: ## what is made of the options' structs: pages of ansible-doc, role's specs and defaults, schemas, tables of docs/
+generate: ## generate from the options' structs: ansible-doc pages, the roles' specs and defaults, schemas, tables of docs/
 	@go run ./module/generate
 
-hooks: ## the linters before each commit, as in CI (pre-commit)
+hooks: ## install a git hook that runs the linters before each commit (pre-commit)
 	@.venv/bin/pre-commit install
 
 recording: deps build ## record make demo again: docs/demo.cast and docs/demo.svg
@@ -199,24 +203,24 @@ recording: deps build ## record make demo again: docs/demo.cast and docs/demo.sv
 
 ##@ Develop: measure
 
-bench-records: deps ## speed, memory and polls of the scan, compared with OpenSSL and bare SQL, in one run
+bench-records: deps ## measure speed, memory and polls of the scan, compared with OpenSSL and bare SQL
 	@BENCH_RECORDS=1 $(REAL) go test -count=1 -timeout 30m -v $(SMALLER) -run '^TestHow' ./module/records | grep -v '^=== RUN'
 
-bench: deps build ## speed and size as ratios, in one run
+bench: deps build ## measure speed and size, compared with stock modules
 	@hack/bench
 
-bench-fleet: deps build ## many installations: SSM's quota, nothing due (HOSTS=200)
+bench-fleet: deps build ## measure many installations: SSM's quota, and a run with nothing due (HOSTS=200)
 	@hack/bench-fleet
 
-bench-outage: deps build ## seconds without an answer, compared with bare compose, and module calls in them (TRIES=3)
+bench-outage: deps build ## measure the seconds of each outage, compared with bare compose, and the module calls in it (TRIES=3)
 	@hack/bench-outage
 
 ##@ Develop: clean up
 
-clean: ## end every sandbox; remove what was built and reported
+clean: ## end every sandbox; remove builds and reports
 	@for name in $$(molecule/sandbox/sandbox list); do molecule/sandbox/sandbox down "$$name"; done
 	@molecule/sandbox/sandbox engine-stop
 	rm -rf build reports .ansible $(BINARY) $(BINARY)_info $(PLATFORMS:%=$(BINARY)_%) $(PLATFORMS:%=$(BINARY)_info_%)
 
-distclean: clean ## clean, and what `make deps` set up in this clone
+distclean: clean ## like clean; also remove what `make deps` installed in this clone
 	rm -rf .venv .tools

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# The browser in which the pages of reports and status are looked at.
+# The browser for the tests of the report and status pages.
 
 deps_chromium() {
   if have chromium || have google-chrome; then
-    say "Chromium is here"
+    say "Chromium is installed"
     return
   fi
   apt_install "Chromium for the pages of reports and status" chromium fonts-dejavu-core

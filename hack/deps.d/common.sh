@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What the stages share: words for the person at the terminal, the cache, apt without a dialogue.
+# Functions that the stages share: messages, the cache, and apt without questions.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/seqera-crypto-rotation
 
 say() { printf 'deps: %s\n' "$*"; }
 
-# fail WHAT COMMAND: says what is missing and what to type.
+# fail WHAT COMMAND: prints what is missing and which command to type, then exits.
 fail() {
   printf 'deps: %s\n' "$1" >&2
   [ -z "${2:-}" ] || printf 'deps: type:  %s\n' "$2" >&2
@@ -16,10 +16,10 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 is_root() { [ "$(id -u)" = 0 ]; }
 
-# hash_of TEXT...: 16 hex digits that name what the texts make.
+# hash_of TEXT...: prints 16 hex digits, for naming a cached result by its inputs.
 hash_of() { printf '%s\n' "$@" | sha256sum | cut -c1-16; }
 
-# apt_install REASON PACKAGE...: installs, with every service kept from starting by itself.
+# apt_install REASON PACKAGE...: installs packages without starting their services.
 apt_install() {
   local reason=$1
   shift

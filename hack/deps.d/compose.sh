@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# docker compose v2 in the sandbox's own DOCKER_CONFIG, .tools/docker. Where the machine has none it is built from its Go module.
+# docker compose v2 in the sandbox's own DOCKER_CONFIG, .tools/docker. If the machine has none, it is built from its Go module.
 
 deps_compose() {
   local plugin=$root/.tools/docker/cli-plugins/docker-compose built
@@ -22,7 +22,7 @@ deps_compose() {
 
 compose_works() { DOCKER_CONFIG=$1 docker compose version --short 2>/dev/null | grep -qE '^v?([2-9]|[1-9][0-9])\.'; }
 
-# The version that a directory's go.mod requires, and where the binary is kept that is built from it.
+# The version that a directory's go.mod requires, and the path of the cached binary built from it.
 compose_version() { sed -n 's,.*github.com/docker/compose/v[0-9]* \(v[^ ]*\).*,\1,p' "$1/go.mod"; }
 compose_kept() { echo "$cache/docker-compose-$(compose_version "$1")-$(hash_of "$(cat "$1/go.mod")" "$(go version)")"; }
 
@@ -40,7 +40,7 @@ build_compose() {
   mv "$built.part" "$built"
 }
 
-# progress PID TEXT: a line every 20 seconds for as long as PID runs.
+# progress PID TEXT: prints a line every 20 seconds while PID runs.
 progress() {
   local seconds=0
   while kill -0 "$1" 2>/dev/null; do

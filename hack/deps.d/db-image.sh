@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The sandbox's database: a root filesystem made of the distribution's packages, kept as a tarball. The sandbox imports it
-# and adds database/entrypoint. SANDBOX_DATABASE_KIND says which database: mysql (default) or mariadb.
+# The sandbox's database image: a root filesystem made from the distribution's packages, cached as a tarball. The sandbox imports it
+# and adds database/entrypoint. SANDBOX_DATABASE_KIND selects the database: mysql (default) or mariadb.
 
 deps_db_image() {
   if [ -n "${SANDBOX_DB_IMAGE:-}" ]; then
@@ -10,8 +10,8 @@ deps_db_image() {
   need_db_tarball "export SANDBOX_DB_IMAGE=mysql:8"
 }
 
-# deps_mysql unpacks the MySQL image at .tools/mysql, for tests that run a server without Docker: .tools/mysql/native has
-# mysqld, mysql, mysqladmin and mysqldump, which need neither root nor chroot.
+# deps_mysql unpacks the MySQL image into .tools/mysql, for tests that run a server without Docker. .tools/mysql/native has mysqld,
+# mysql, mysqladmin and mysqldump, which need neither root nor chroot.
 deps_mysql() {
   local SANDBOX_DATABASE_KIND=mysql tarball root tool
   need_db_tarball "make test   # without MySQL, its tests are skipped"
@@ -32,12 +32,12 @@ deps_mysql() {
   say "MySQL for the tests: .tools/mysql/native ($(.tools/mysql/native/mysqld --version | grep -o 'Ver [^ ]*'))"
 }
 
-# need_db_tarball OTHERWISE: makes the tarball if it is not kept yet; OTHERWISE is what to type where that cannot be done.
+# need_db_tarball OTHERWISE: makes the tarball if it is not cached. OTHERWISE is the command to suggest if this machine cannot make it.
 need_db_tarball() {
   local tarball
   tarball=$(db_image_tarball)
   if [ -s "$tarball" ]; then
-    say "the $(db_kind) image is kept: ${tarball##*/}"
+    say "the $(db_kind) image is cached: ${tarball##*/}"
     return
   fi
   is_root && have apt-get || fail "the $(db_kind) image is made with debootstrap, which requires root on Debian or Ubuntu" "$1"
@@ -54,7 +54,7 @@ db_image_tarball() {
 
 is_ubuntu() { grep -qi '^ID=ubuntu' /etc/os-release 2>/dev/null; }
 
-# The release to take the packages from. Debian's releases have no MySQL; unstable has.
+# The Debian or Ubuntu release that has the packages. Debian has MySQL only in unstable.
 db_suite() {
   if [ -n "${SANDBOX_DB_SUITE:-}" ]; then
     echo "$SANDBOX_DB_SUITE"
@@ -72,7 +72,7 @@ own_suite() {
   echo "$VERSION_CODENAME"
 }
 
-# apt's own mirror and proxy serve the image as well; neither is written anywhere. The mirror of this release has unstable, too.
+# The image uses this machine's apt mirror and proxy; neither is written anywhere. The mirror of this release also has unstable.
 db_mirror() {
   apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | awk -v s="$(own_suite)" '$2 == s { print $1; exit }'
 }
@@ -99,7 +99,7 @@ make_db_image() (
   say "the $kind image is ready: $(du -h "$tarball" | cut -f1), $((SECONDS - started)) s"
 )
 
-# every_25th: thins debootstrap's lines out; warnings and errors all pass.
+# every_25th: prints every 25th line of debootstrap, and all warnings and errors.
 every_25th() {
   local line count=0
   while IFS= read -r line; do
@@ -111,8 +111,8 @@ every_25th() {
   done
 }
 
-# Documentation, locales, package lists, what only an installer would run, and the packages' own configuration: the server
-# reads no package's opinion of addresses or sockets.
+# Removes documentation, locales, package lists, programs that only an installer runs, and the packages' own configuration, so that
+# the server does not read addresses or sockets from it.
 shrink_db_image() {
   (cd "$1" && rm -rf var/cache/apt/* var/lib/apt/lists/* var/cache/debconf/* var/log/* usr/share/doc/* usr/share/man/* \
     usr/share/info/* usr/share/locale/* usr/share/i18n usr/share/lintian usr/share/bug usr/share/zoneinfo usr/lib/locale/* \
@@ -121,8 +121,8 @@ shrink_db_image() {
   chroot "$1" chown mysql:mysql /var/lib/mysql /var/log/mysql /run/mysqld
 }
 
-# The system tables are made once, here; the entrypoint copies them into an empty data directory. What must differ between
-# servers (the UUID that GTIDs begin with, keys and certificates) is left out: a server makes it at its first start.
+# Makes the system tables once; the entrypoint copies them into an empty data directory. Files that must differ between servers (the
+# UUID that GTIDs begin with, keys and certificates) are removed, because a server makes them at its first start.
 prepare_mysql() {
   (cd "$1/usr" && rm -f bin/mysql_migrate_keyring bin/mysqlslap bin/mysqlimport bin/mysqlcheck bin/mysqlanalyze bin/mysqloptimize \
     bin/mysqlrepair bin/mysqlshow bin/mysql_secure_installation bin/mysql_tzinfo_to_sql bin/mysql*_safe lib/mysql/plugin/*test*)

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Docker Engine. One that answers is used as it is; one that is only installed is started privately by the sandbox.
+# Docker Engine. If one answers, the sandbox uses it. If one is only installed, the sandbox starts it privately.
 
 deps_docker() {
   if have docker && docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
@@ -16,7 +16,7 @@ deps_docker() {
   say "Docker Engine is installed; the sandbox starts a private one ($(dockerd --version))"
 }
 
-# apt_has PACKAGE: prints the name where this release has it (Debian 13 splits the client off).
+# apt_has PACKAGE: prints the name if this release has the package (in Debian 13 the client is a separate package).
 apt_has() {
   if apt-cache show "$1" >/dev/null 2>&1; then echo "$1"; fi
 }

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# Docker Engines of other releases than this machine's: Debian's packages, unpacked into the cache. The sandbox runs one with
-# SANDBOX_ENGINE_ROOT.
+# Docker Engines of other Debian releases, unpacked from their packages into the cache. SANDBOX_ENGINE_ROOT makes the sandbox run one.
 
-# engine_root VERSION SUITE: makes the Engine of a Debian release, if it is not kept yet, and sets engine_root to its place.
+# engine_root VERSION SUITE: makes the Engine of a Debian release if it is not cached, and sets engine_root to its path.
 engine_root() {
   local version=$1 suite=$2 mirror found
   engine_root=$cache/engine-$version-$(hash_of "$suite" "$(uname -m)" "$(declare -f engine_root)")
@@ -29,7 +28,7 @@ engine_root() {
   mv "$engine_root.part" "$engine_root"
 }
 
-# This machine's own mirror: it has Debian's other releases, too.
+# This machine's own mirror, which also has Debian's other releases.
 debian_mirror() {
   (
     # shellcheck source=/dev/null

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# What makes an ordinary user for a sandbox and lets the tests become that user.
+# Programs that create an ordinary user for a sandbox and let the tests become that user.
 
 deps_user() {
   if ! is_root; then
-    say "sandboxes belong to you: only root makes a user of its own for each"
+    say "you own the sandboxes: only root creates a separate user for each"
     return
   fi
   if have useradd && have sudo && have setfacl; then
-    say "useradd, sudo and setfacl are here"
+    say "useradd, sudo and setfacl are installed"
     return
   fi
   apt_install "sandboxes of ordinary users" passwd sudo acl

@@ -3,25 +3,25 @@
 
 deps_venv() {
   local python stamp
-  python=$(find_python) || fail "Python 3.11 or later is not there" "sudo apt-get install -y python3 python3-venv"
+  python=$(find_python) || fail "Python 3.11 or later is missing" "sudo apt-get install -y python3 python3-venv"
   stamp=$(hash_of "$("$python" --version)" "$(cat hack/requirements.txt)")
   if [ "$(cat .venv/.made-of 2>/dev/null)" = "$stamp" ]; then
     molecule_finds_ansible
-    say ".venv is as hack/requirements.txt wants it"
+    say ".venv matches hack/requirements.txt"
     return
   fi
   say "making .venv with $("$python" --version) (about a minute)"
   rm -rf .venv
   "$python" -c 'import ensurepip' 2>/dev/null || apt_install "a virtual environment" python3-venv
   "$python" -m venv .venv
-  # Python compiles what it loads; of ansible's thousands of files that is little.
+  # Do not compile ansible's thousands of files: Python compiles the few that it loads.
   hack/tools/visibly "pip install" .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r hack/requirements.txt
   molecule_finds_ansible
   echo "$stamp" >.venv/.made-of
   say ".venv is ready"
 }
 
-# molecule looks for ansible's commands in PATH alone; so that .venv/bin/molecule works as it is, without an activated .venv.
+# molecule finds ansible's commands only in PATH. This wrapper sets PATH, so .venv/bin/molecule works without an activated .venv.
 molecule_finds_ansible() {
   rm -f .venv/bin/molecule
   cat >.venv/bin/molecule <<'SCRIPT'

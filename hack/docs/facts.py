@@ -1,4 +1,4 @@
-"""What there is: targets, files, options, variables, codes and tests that a page may name, read from where they are defined."""
+"""The targets, files, options, variables, codes and tests that a page may name, read from their definitions."""
 
 import functools
 import re
@@ -8,7 +8,7 @@ from pages import ROOT, tracked
 
 ROLES = [ROOT / "roles" / name for name in ("seqera_crypto_rotation", "seqera_crypto_fleet")]
 MODULES = ("seqera_crypto_rotation", "seqera_crypto_rotation_info")
-# Made by a run or a build, never committed.
+# Files that a run or a build makes. They are never committed.
 MADE = re.compile(r"^(library/seqera_crypto_rotation(_info)?|build/.*|reports(/.*)?|\.venv/.*|\.tools/.*|\.config/.*)$")
 
 
@@ -25,7 +25,7 @@ def targets():
 
 @functools.cache
 def installed():
-    """What the collection is asked for by name: playbooks, modules, the role, the group of defaults."""
+    """Names in the collection's namespace: playbooks, modules, roles, the group of defaults."""
     return {path.stem for path in (ROOT / "playbooks").glob("*.yml")} | set(MODULES) | {role.name for role in ROLES} | {"rotation"}
 
 
@@ -41,7 +41,7 @@ def codes():
 
 @functools.cache
 def variables():
-    """Of the roles, their playbooks, results and metrics."""
+    """Variables of the roles, their playbooks, results and metrics."""
     entries = [entry for role in ROLES for entry in yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"].values()]
     found = {name for entry in entries for name in entry.get("options", {})} | set(MODULES)
     found |= set(re.findall(r"# TYPE (\w+)", (ROLES[1] / "templates" / "status.prom.j2").read_text()))
@@ -52,7 +52,7 @@ def variables():
 
 @functools.cache
 def words():
-    """Every name with an underscore among the codes, in the modules' documentation, in the role, in its playbooks, and in results."""
+    """All names with an underscore: codes, and words of the modules' documentation, the roles, the playbooks and the results."""
     found = set(codes()) | {name.removeprefix("seqera_crypto_rotation_") for name in variables()}
     for path in [path for folder in ("library", "playbooks", "roles") for path in (ROOT / folder).rglob("*.yml")]:
         found |= set(re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", path.read_text()))
@@ -62,7 +62,7 @@ def words():
 
 
 def place(text):
-    """What is wrong with the name of a place where something is tested or measured, or None."""
+    """The problem with a place where something is tested or measured, or None."""
     if text.startswith("documented by "):
         return None
     if text.startswith("make "):

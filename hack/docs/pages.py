@@ -1,12 +1,12 @@
-"""The pages of the documentation, read with a Markdown parser: their headings, links, texts and code, and the comments next to them.
+"""Reads the pages of the documentation with a Markdown parser: headings, links, texts, code, and the comments on blocks.
 
-A comment stands right before the block that it speaks of:
+Write a comment directly before its block:
 
-    <!-- run -->             the check of the documentation runs these commands
-    <!-- runs: PLACE -->     something else runs them: a test's file, or a make target
-    <!-- not run: WHY -->    nothing does
-    <!-- figures: PLACE -->  where the figures of this paragraph, list or table come from: a make target, a test, the code that
-                             sets them, or "documented by …"
+    <!-- run -->             make test-docs runs these commands
+    <!-- runs: PLACE -->     something else runs these commands: a test file, or a make target
+    <!-- not run: WHY -->    nothing runs these commands
+    <!-- figures: PLACE -->  the source of the figures in this paragraph, list or table: a make target, a test, the code that sets
+                             them, or "documented by …"; several sources are separated by "; "
 """
 
 import pathlib
@@ -23,7 +23,7 @@ COMMENT = re.compile(r"<!-- (run|runs|not run|figures)(?:: (.+?))? -->")
 
 @dataclass
 class Block:
-    """A paragraph, list, table or heading with all that is in it; or a block of code, whose language is kind."""
+    """A whole paragraph, list, table or heading (kind is "text"), or a block of code (kind is its language)."""
 
     kind: str
     text: str
@@ -33,7 +33,7 @@ class Block:
     spans: list = field(default_factory=list)
 
     def commands(self):
-        """What is typed at the prompt; a line that ends in a backslash goes on."""
+        """The commands after the prompt "$ ". A line that ends in a backslash continues on the next line."""
         return [match.replace("\\\n", " ") for match in re.findall(r"^\$ ((?:.*\\\n)*.*)$", self.text, re.M)] if self.kind == "console" else []
 
 
@@ -79,7 +79,7 @@ class Page:
 
 
 def tracked():
-    """Every file of the tree, new ones included and ignored ones not."""
+    """All files of the tree. New files are included, ignored files are not."""
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
     return sorted(path for path in listed.stdout.splitlines() if (ROOT / path).exists())
 
@@ -92,13 +92,13 @@ COLLECTION = "seqera_tools.crypto_rotation"
 
 
 def in_the_clone(command):
-    """A command as the pages write it, for the installed collection and inventory.yml, as a clone runs it."""
+    """Converts a page's command, for the installed collection and inventory.yml, to the command in a clone."""
     command = re.sub(rf"-m {re.escape(COLLECTION)}\.(\w+)", r"-M library -m \1", command)
     command = re.sub(rf"(ansible-playbook .*?){re.escape(COLLECTION)}\.(\w+)", r"\1playbooks/\2.yml", command)
     return command.replace("-i inventory.yml", "-i inventory")
 
 
 def run_by(place):
-    """The commands on all pages that are marked as run by this place, each once, in the order of the pages."""
+    """All commands that the pages mark as run by this place, without duplicates, in the order of the pages."""
     commands = [command for page in all_pages() for block in page.blocks if block.comments.get("runs") == place for command in block.commands()]
     return list(dict.fromkeys(map(in_the_clone, commands)))

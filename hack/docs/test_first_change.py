@@ -1,4 +1,4 @@
-"""The first change of CONTRIBUTING.md is made: its test is red without it and green with it. The tree stays as it is."""
+"""Makes the first change of CONTRIBUTING.md: its test fails without the change and passes with it. The tree stays unchanged."""
 
 import json
 import re
@@ -14,7 +14,7 @@ TEST, CHANGE = [block.text for block in PAGE.blocks if block.kind == "diff"]
 
 
 def overlay(tmp_path, diffs):
-    """A file for `go test -overlay`: the changed files are read from elsewhere."""
+    """Makes a file for `go test -overlay`, so that Go reads the changed files from tmp_path."""
     replaced = {}
     for diff in diffs:
         [path] = re.findall(r"^\+\+\+ b/(.+)$", diff, re.M)

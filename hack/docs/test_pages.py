@@ -1,4 +1,4 @@
-"""Every page is looked at by every check, its quick commands are run, and each of its sections says where it is proved."""
+"""Runs every check on every page, runs the pages' quick commands, and checks claims.yml, the list of what proves each section."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def test_a_quick_command_works(page, command):
 
 
 def test_every_section_of_every_page_is_in_the_list_of_what_proves_it():
-    """Decisions say why, not what."""
+    """Decisions are not in the list, because they give reasons and not claims."""
     there = {page.path: {title for _, title in page.sections} for page in PAGES if not page.path.startswith("docs/decisions/")}
     listed = {path: there.get(path, set()) if "every section" in entry else {title for title in entry if title[0] != "…"} for path, entry in CLAIMS.items()}
     complain([f"claims.yml has no page {path}" for path in there.keys() - listed.keys()] + [f"there is no page {path}" for path in listed.keys() - there.keys()])
@@ -69,7 +69,7 @@ def test_the_output_on_the_first_screen_is_that_of_a_run():
 
 
 def test_the_sample_report_is_of_a_rotation_that_is_proved():
-    """As the page for auditors reads it, and with the steps that its dry run showed."""
+    """As docs/evidence.md reads it, and with the steps that its dry run showed."""
     host = example("report.json")
     proof = host["proof"]
     assert host["outcome"] == "done" and host["phase"] == "finalized" and host["steps"] == example("report-check.json")["steps"]
@@ -83,7 +83,7 @@ def test_every_error_code_has_its_heading_and_every_heading_its_code():
 
 
 def test_every_error_code_is_met_in_a_test():
-    """By the word, or by the constant's name in Go."""
+    """Either the code itself or the name of its Go constant is in a test."""
     source = (ROOT / "module" / "fault" / "fault.go").read_text()
     names = dict(re.findall(r'(Code\w+) +Code = "(\w+)"', source))
     tests = "\n".join(path.read_text() for pattern in ("module/**/*_test.go", "molecule/**/test_*.py") for path in ROOT.glob(pattern))
@@ -91,7 +91,7 @@ def test_every_error_code_is_met_in_a_test():
 
 
 def test_pages_that_messages_and_comments_send_to_exist():
-    """With the heading that stands behind them in parentheses, as in: docs/errors.md (inconsistent)."""
+    """If a heading follows in parentheses, it must also exist, as in: docs/errors.md (inconsistent)."""
     wrong = []
     for path in tracked():
         if path.endswith((".go", ".yml", ".j2", ".py", ".sh", "Makefile")) and not path.startswith("hack/docs/"):

@@ -1,4 +1,4 @@
-"""A folder as `make release` leaves it, signed with a throwaway key, is verified with the commands of docs/install.md."""
+"""Makes a release folder as `make release` does, signs it with a temporary key, and verifies it with the commands of docs/install.md."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ NAME = "seqera_crypto_rotation"
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    """The folder, and the environment with the keyring of somebody who has never seen the key."""
+    """The folder, and an environment whose keyring does not have the key."""
     tmp = tmp_path_factory.mktemp("release")
     (tmp / "dist").mkdir()
     for name in (f"{NAME}_linux_amd64", f"{NAME}_darwin_arm64", f"{NAME}.cdx.json"):

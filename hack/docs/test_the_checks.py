@@ -1,4 +1,4 @@
-"""The checks can go red: each mistake that they are for is made once."""
+"""The checks find mistakes: each kind of mistake is made once."""
 
 import checks
 import pytest
@@ -14,7 +14,7 @@ HEAD = "# A page\n\n"
         (checks.links, "![x](docs/not-there.svg)", "leads nowhere"),
         (checks.links, "[x](README.md#not-a-heading)", "no such heading"),
         (checks.links, "[x](#not-a-heading)", "no such heading"),
-        (checks.links, "[x](https://seqera.example/docs)", "not known here"),
+        (checks.links, "[x](https://seqera.example/docs)", "not in HOSTS"),
         (checks.names, "`make not-there`", "no target make not-there"),
         (checks.names, "`seqera_crypto_rotation_not_there: 1`", "no variable seqera_crypto_rotation_not_there"),
         (checks.names, "`not_a_code`", "no option, result or code not_a_code"),
@@ -28,7 +28,7 @@ HEAD = "# A page\n\n"
         (checks.commands, "```sh\nls\n```", "needs a language"),
         (checks.commands, "```console\n$ make test\n```", "need one comment"),
         (checks.commands, "<!-- run -->\n```console\nmake test\n```", "no line that begins"),
-        (checks.commands, "<!-- not run: no -->\n```console\n$ make test\n```", "and why?"),
+        (checks.commands, "<!-- not run: no -->\n```console\n$ make test\n```", "needs a reason"),
         (checks.commands, "<!-- runs: not-there.py -->\n```console\n$ make test\n```", "no file not-there.py"),
         (checks.commands, "<!-- runs: ansible.cfg -->\n```console\n$ ansible-playbook playbooks/rotate-crypto.yml\n```", "does not run rotate-crypto.yml"),
         (checks.commands, "<!-- runs: ansible.cfg -->\n```console\n$ ansible-playbook seqera_tools.crypto_rotation.rotate_crypto\n```", "does not run rotate_crypto"),

@@ -1,6 +1,6 @@
-"""Words of each page, and words of a sentence in its prose; generated pages are left out.
+"""Counts the words of each page, and the words per sentence. Generated pages are skipped.
 
-.venv/bin/python hack/docs/words.py [REVISION]      the tree as it is, or as it was at a revision of git
+.venv/bin/python hack/docs/words.py [REVISION]      counts in the working tree, or at a git revision
 """
 
 import re
@@ -25,7 +25,7 @@ def texts(revision):
 
 
 def sentences(page):
-    """Of paragraphs, list items and cells, as long as they have a verb's worth of words."""
+    """The length of each sentence in paragraphs, list items and table cells. Fragments of up to three words are skipped."""
     for block in page.blocks:
         if block.kind == "text":
             for line in re.split(r"(?<=[.!?])\s+|\n", block.text):

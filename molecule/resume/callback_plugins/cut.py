@@ -1,4 +1,4 @@
-"""Kills ansible-playbook, with its process group, as the task begins whose name CUT_AT holds: what a lost machine does."""
+"""Kills ansible-playbook and its process group when the task begins whose name is in CUT_AT. This simulates a lost control node."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ description: Kills ansible-playbook, with its process group, as the task begins 
 
 
 class CallbackModule(CallbackBase):
-    """A callback, because it sees each task before anything is done for it."""
+    """This is a callback, because a callback sees each task before Ansible does anything for it."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"

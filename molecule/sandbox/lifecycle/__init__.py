@@ -1,1 +1,1 @@
-"""What brings a sandbox up and takes it down. Standard library only."""
+"""Starts and ends sandboxes. Uses only the standard library."""

@@ -1,4 +1,4 @@
-"""Where things are, running commands, and words for the person at the terminal."""
+"""Paths, running commands, and messages to the terminal."""
 
 import os
 import subprocess
@@ -9,11 +9,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 HERE = ROOT / "molecule" / "sandbox"
 BUILD = ROOT / "build" / "sandbox"
-DOCKER_CONFIG = Path(os.environ.get("SANDBOX_DOCKER_CONFIG") or ROOT / ".tools" / "docker")  # where the compose plugin is
+DOCKER_CONFIG = Path(os.environ.get("SANDBOX_DOCKER_CONFIG") or ROOT / ".tools" / "docker")  # the directory of the compose plugin
 
 
 class Problem(Exception):
-    """Something a person must read; it ends the command without a traceback."""
+    """An error message for a person. It ends the command without a traceback."""
 
 
 def say(text):
@@ -21,7 +21,7 @@ def say(text):
 
 
 def run(*argv, env=None, cwd=None, stdin=None, check=True, **identity):
-    """Runs a command and gives its output; a failure shows what the command said. identity is what owner.py says to become a user."""
+    """Runs a command and returns the completed process. An error shows the command's output. identity: what Owner.identity() returns."""
     done = subprocess.run(
         [str(a) for a in argv], env=env, cwd=cwd, stdin=stdin or subprocess.DEVNULL, text=True, capture_output=True, check=False, **identity
     )  # fmt: skip
@@ -32,7 +32,7 @@ def run(*argv, env=None, cwd=None, stdin=None, check=True, **identity):
 
 
 def wait_for(what, seconds, ready, pause=0.2, failed=lambda: None):
-    """Polls until ready() is true; says so every ten seconds; failed() may name a reason to stop at once."""
+    """Polls until ready() is true, and prints a line every ten seconds. failed() may return a reason to stop at once."""
     start = told = time.monotonic()
     while not ready():
         now = time.monotonic()
@@ -49,7 +49,7 @@ def wait_for(what, seconds, ready, pause=0.2, failed=lambda: None):
 
 
 def alive(pid_file):
-    """The process id in a file, if that process still runs as a child of nobody's else: its start time is kept with it."""
+    """The process ID in a file, if that process still runs. The file also has its start time, which reveals another process with this ID."""
     try:
         pid, born = pid_file.read_text().split()
     except (FileNotFoundError, ValueError):
@@ -62,7 +62,7 @@ def remember(pid_file, pid):
 
 
 def born_at(pid):
-    """When a process started, in the kernel's ticks; '?' where there is no /proc, '' for a process that is not there."""
+    """When a process started, in kernel ticks. '?' if there is no /proc, '' if there is no such process."""
     if not os.path.isdir("/proc/self"):
         return "?" if run("kill", "-0", pid, check=False).returncode == 0 else ""
     try:
@@ -74,7 +74,7 @@ def born_at(pid):
 
 
 def end(pid_file, what, seconds=30):
-    """Ends the process that a file names, and only that one."""
+    """Ends the process that a file names, and no other."""
     pid = alive(pid_file)
     if pid:
         os.kill(pid, 15)

@@ -12,7 +12,7 @@ from .base import BUILD, Problem, say
 from .layout import LAYOUTS, RENDERED
 from .project import Sandbox, names
 
-KEPT = BUILD / "engine.kept"  # the Engine was asked for by name: no `down` ends it
+KEPT = BUILD / "engine.kept"  # exists after `engine-start`; then no `down` ends the Engine
 
 
 def main(argv):
@@ -22,10 +22,10 @@ def main(argv):
     except Problem as problem:
         say(f"FAILED: {problem}")
         if options.do is up:
-            say(f"to clear what was begun, type:  molecule/sandbox/sandbox down {options.name}")
+            say(f"to remove what was started, type:  molecule/sandbox/sandbox down {options.name}")
         return 1
     except KeyboardInterrupt:
-        say("interrupted; `sandbox down NAME` clears what is left")
+        say("interrupted; `sandbox down NAME` removes the rest")
         return 130
 
 
@@ -40,19 +40,19 @@ def parser():
             sub.add_argument("name", metavar="NAME")
         return sub
 
-    sub = command("up", up, "bring a sandbox up, seeded and ready")
+    sub = command("up", up, "start a sandbox, fill its database and wait until it is ready")
     for kind, default in (("records", 300), ("damaged", 0), ("orphaned", 0), ("deleted", 0), ("seed", 1)):
         sub.add_argument(f"--{kind}", type=int, default=default, metavar="N", help=f"default {default}")
     sub.add_argument("--key-parameter", metavar="PARAMETER", help="SSM parameter with the key that the records are sealed under")
     sub.add_argument("--app-name", metavar="APP", help="default tower-NAME")
-    sub.add_argument("--port", type=int, help="of the frontend; default: a free one")
+    sub.add_argument("--port", type=int, help="the frontend's port; default: a free port")
     sub.add_argument("--set", action="append", default=[], metavar="SANDBOX_X=V", help="an option of the stand-in")
-    sub.add_argument("--external-database", metavar="DIRECTORY", help="the database is none of the project's, and encrypts with cert.pem and key.pem of DIRECTORY")
-    sub.add_argument("--layout", choices=LAYOUTS, default="installer", help="of the compose directory; default installer")
+    sub.add_argument("--external-database", metavar="DIRECTORY", help="run the database outside the project, with TLS from cert.pem and key.pem in DIRECTORY")
+    sub.add_argument("--layout", choices=LAYOUTS, default="installer", help="layout of the compose directory; default: installer")
     sub.add_argument("--rendered", metavar="DIRECTORY", nargs="?", const=os.environ.get("SANDBOX_RENDERED", str(RENDERED / "default")), help="take the files that the installer rendered, unchanged; default: $SANDBOX_RENDERED")
-    sub.add_argument("--health-interval", choices=("quick", "real"), default="quick", help="of the database's health check: every second, or Docker's 30 s as on a real VM")
+    sub.add_argument("--health-interval", choices=("quick", "real"), default="quick", help="interval of the database's health check: a second, or Docker's 30 s as on a real VM")
     command("down", down, "end a sandbox and everything it started")
-    sub = command("env", env, "print what a test needs, as shell exports")
+    sub = command("env", env, "print the variables that a test needs, as shell exports")
     sub.add_argument("--json", action="store_true")
     sub = command("set", set_options, "set options of the stand-in for its next start")
     sub.add_argument("settings", nargs="+", metavar="SANDBOX_X=V")
@@ -61,17 +61,17 @@ def parser():
     command("snapshot", snapshot, "print what a run may change: versions of parameters, starts of containers, checksums of tables")
     sub = command("compose", compose, "run docker compose in a sandbox's project")
     sub.add_argument("rest", nargs=argparse.REMAINDER)
-    sub = command("light-up", light.up, "bring many light installations up: real SSM and database, stub VMs")
+    sub = command("light-up", light.up, "start many light installations: real SSM and database, stub VMs")
     sub.add_argument("--count", type=int, default=20)
     sub.add_argument("--records", type=int, default=6)
     sub.add_argument("--damaged", action="append", default=[], metavar="NNN", help="a host with a record that no key opens")
     command("light-down", light.down, "end a light fleet")
-    command("light-env", light.env, "print where a light fleet's hosts are, as JSON")
+    command("light-env", light.env, "print addresses and paths of a light fleet's hosts, as JSON")
     sub = command("light-check", light.check, "count the records of one light host by key")
     sub.add_argument("host", metavar="HOST")
     command("list", lambda _: print("\n".join(names())) if names() else None, "names of the sandboxes", named=False)
-    command("docker-host", lambda _: print(engine.docker_host()), "address of the Docker Engine", named=False)
-    command("engine-start", engine_start, "make sure a Docker Engine answers; it stays until engine-stop", named=False)
+    command("docker-host", lambda _: print(engine.docker_host()), "print the address of the Docker Engine", named=False)
+    command("engine-start", engine_start, "start a private Docker Engine if none answers; it stays until engine-stop", named=False)
     command("engine-stop", engine_stop, "end the private Docker Engine", named=False)
     return top
 
@@ -79,7 +79,7 @@ def parser():
 def up(options):
     sandbox, begun = Sandbox(options.name), time.monotonic()
     with engine.locked():
-        sandbox.dir.mkdir(parents=True, exist_ok=True)  # from here on no other sandbox's `down` ends the Engine
+        sandbox.dir.mkdir(parents=True, exist_ok=True)  # while this directory exists, no other sandbox's `down` ends the Engine
     engine.start()
     if sandbox.complete():
         sandbox.compose("up", "--detach")
@@ -100,7 +100,7 @@ def up(options):
 def down(options):
     sandbox = Sandbox(options.name)
     if sandbox.destroy():
-        say(f"{options.name} is down; nothing of it is left")
+        say(f"{options.name} is down and removed")
         engine.docker("network", "rm", engine.NETWORK, check=False)  # refused while another sandbox uses it
     engine.stop(unless=lambda: names() or KEPT.exists())
 

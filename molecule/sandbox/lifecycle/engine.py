@@ -1,4 +1,4 @@
-"""Docker Engine: the one that answers, or a private one with its data under build/ and its socket in a short-named directory."""
+"""Docker Engine: one that answers, or a private one with its data below build/ and its socket in a directory with a short name."""
 
 import contextlib
 import fcntl
@@ -15,21 +15,21 @@ from pathlib import Path
 
 from .base import BUILD, DOCKER_CONFIG, ROOT, Problem, alive, end, remember, run, say, wait_for
 
-# The root of another Debian release, whose Engine is taken for a private one. Engines share no data.
+# The root directory of another Debian release, whose Engine becomes the private one. Engines share no data.
 OTHER = Path(os.environ["SANDBOX_ENGINE_ROOT"]) if os.environ.get("SANDBOX_ENGINE_ROOT") else None
 DATA = BUILD / (OTHER.name if OTHER else "engine")
 LOG = BUILD / "engine.log"
 PID = BUILD / "engine.pid"
-NETWORK = "seqera-sandbox"  # its gateway is the host's address for containers of the private Engine, which has no docker0
-# Socket paths may have 107 characters, so the directory is not below the checkout, which may be deep.
+NETWORK = "seqera-sandbox"  # the private Engine has no docker0, so its containers reach the host by this network's gateway
+# A socket's path may have at most 107 characters, so this directory is not below the checkout, whose path may be long.
 SHORT = Path(tempfile.gettempdir()) / ("seqera-sandbox-" + hashlib.sha256(str(ROOT).encode()).hexdigest()[:8])
 PRIVATE = f"unix://{SHORT}/docker.sock"
 
 
 @functools.cache
 def docker_host():
-    """The Engine to use: the one that DOCKER_HOST names, else a private one that runs or that SANDBOX_ENGINE_ROOT asks for, else
-    what answers where docker looks by itself, else the private one's future socket."""
+    """The address of the Engine to use. In this order: DOCKER_HOST; a private Engine that runs or that SANDBOX_ENGINE_ROOT requests; an
+    Engine that answers at docker's default address; the socket that a private Engine will have."""
     named = os.environ.get("DOCKER_HOST", "")
     if named and named != PRIVATE:
         return named
@@ -66,7 +66,7 @@ def start():
     if shutil.which("docker") is None:
         raise Problem("docker is not installed; type:  hack/deps docker compose")
     if docker("compose", "version", check=False).returncode != 0:
-        raise Problem("docker compose is not there; type:  hack/deps compose")
+        raise Problem("docker compose is not installed; type:  hack/deps compose")
     with locked():
         if answers():
             return
@@ -77,16 +77,16 @@ def start():
 
 def start_private():
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        raise Problem("no Docker Engine answers, and a private one needs root and dockerd; type:  hack/deps docker")
-    SHORT.mkdir(mode=0o711, exist_ok=True)  # ordinary users reach the socket, if their group may
+        raise Problem("no Docker Engine answers, and a private one requires root and dockerd; type:  hack/deps docker")
+    SHORT.mkdir(mode=0o711, exist_ok=True)  # lets ordinary users reach the socket, if their group may use it
     if SHORT.stat().st_uid != 0:
-        raise Problem(f"{SHORT} belongs to somebody else")
+        raise Problem(f"{SHORT} belongs to another user")
     argv = [
         *other_root(), "dockerd", f"--host={PRIVATE}", f"--data-root={DATA}", f"--exec-root={SHORT}/exec",
         f"--pidfile={SHORT}/dockerd.pid", "--log-level=warn", f"--group={group()}",
-        # No packet filter rules, no forwarding, no docker0: the machine's own network stays as it was. Services find each other
+        # Without packet filter rules, forwarding and docker0, the machine's own network stays unchanged. Services find each other
         # on their bridge, reach the host by its gateway, and publish ports through docker's proxy process. (--bridge=none deletes
-        # docker0, so it is not given where another Engine has one.)
+        # docker0, so it is left out if another Engine has one.)
         *([] if Path("/sys/class/net/docker0").exists() else ["--bridge=none"]), f"--iptables={filtered()}", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
         "--userland-proxy=true",
     ]
@@ -100,26 +100,26 @@ def start_private():
 
 
 def other_root():
-    """Puts the other release's programs and libraries in the place of this machine's, for the Engine alone: all other paths stay
-    what they are, and the mount is gone with the last process that sees it."""
+    """The prefix of a command that runs with the other release's /usr instead of this machine's. All other paths stay the same. The mount
+    ends with the last process that sees it."""
     return ["unshare", "--mount", "--propagation=private", "sh", "-c", 'mount --bind "$0/usr" /usr && exec "$@"', OTHER] if OTHER else []
 
 
 def group():
-    """The number of the group that may use the socket: Debian's package makes it."""
+    """The ID of the group that may use the socket. Debian's package creates this group."""
     if run("getent", "group", "docker", check=False).returncode:
         run("groupadd", "--system", "docker")
     return grp.getgrnam("docker").gr_gid
 
 
 def filtered():
-    """'true' on a machine that forwards nothing by default, bridges included: there dockerd must add its exceptions."""
+    """'true' if the machine forwards nothing by default, not even on bridges. Then dockerd must add its exceptions."""
     rules = run("sh", "-c", "iptables -S FORWARD", check=False).stdout
     return "true" if "-P FORWARD DROP" in rules else "false"
 
 
 def stop(unless=lambda: False):
-    """Ends the private Engine, if there is one; what it keeps on disk (images) makes the next start quick."""
+    """Ends the private Engine, if there is one. Its images stay on disk, so the next start is quick."""
     with locked():
         if unless():
             return
@@ -133,7 +133,7 @@ def stop(unless=lambda: False):
 
 
 def network():
-    """The bridge that the host has an address on: docker's own, or ours where an Engine has none (`--bridge=none`)."""
+    """The bridge on which the host has an address: docker's own, or ours if the Engine has none (`--bridge=none`)."""
     if gateways("bridge"):
         return "bridge"
     docker("network", "create", NETWORK, check=False)
@@ -141,14 +141,14 @@ def network():
 
 
 def gateway():
-    """The host's own address on a bridge, where a server on the host is reached by containers and by the host itself."""
+    """The host's own address on a bridge. Containers and the host itself reach a server on the host at this address."""
     if not (addresses := gateways(network())):
         raise Problem("the Docker Engine has no bridge network through which containers could reach this machine")
     return addresses[0]
 
 
 def gateways(network):
-    """The host's addresses on a network; an Engine that was just started may say the subnet alone, whose first address it is."""
+    """The host's addresses on a network. An Engine that has just started may list only the subnet; the host then has its first address."""
     found = docker("network", "inspect", "--format", "{{json .IPAM.Config}}", network, check=False)
     pools = [one for one in json.loads(found.stdout or "null") or [] if ":" not in one.get("Subnet", ":")]
     return [one.get("Gateway") or str(next(ipaddress.ip_network(one["Subnet"]).hosts())) for one in pools]
@@ -156,7 +156,7 @@ def gateways(network):
 
 @contextlib.contextmanager
 def locked():
-    """One at a time: two sandboxes may come up at once."""
+    """A lock between processes, because two sandboxes may start at once."""
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

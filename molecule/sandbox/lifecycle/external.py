@@ -1,4 +1,4 @@
-"""A database outside the compose project, as RDS is: a container of its own that takes encrypted connections alone."""
+"""A database outside the compose project, like RDS: a separate container that accepts only encrypted connections."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ def name(project):
 
 
 def start(project, image, directory, tls):
-    """Starts it with the login in directory/database.env and copies of cert.pem and key.pem of a directory, which the server's own user
-    must be able to read; gives host:port, which containers and this machine reach alike."""
+    """Starts the database with the login in directory/database.env, and with copies of cert.pem and key.pem from the directory `tls` that
+    the server's own user can read. Returns host:port, which containers and this machine can both reach."""
     address = engine.gateway()
     if not moto.is_local(address):
         raise Problem("an external database needs a Docker Engine on this machine: containers must reach it by the address that the machine has on their bridge")
@@ -26,5 +26,5 @@ def start(project, image, directory, tls):
 
 
 def stop(project):
-    """Ends it, if there is one."""
+    """Ends the database, if there is one."""
     engine.docker("rm", "--force", "--volumes", name(project), check=False)

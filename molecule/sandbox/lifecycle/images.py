@@ -1,4 +1,4 @@
-"""The images: the database from the tarball that hack/deps made, all others from the stand-in's binary."""
+"""The images: the database's is made from the tarball of hack/deps, all others from the stand-in's binary."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from .base import BUILD, HERE, ROOT, Problem, run, say
 from .engine import docker, environment, locked
 
 VERSION = "v26.1.3"
-DATABASE = "/database"  # no sandbox has that name
+DATABASE = "/database"  # not a valid name of a sandbox
 ROLES = {
     "backend": {}, "migrate-db": {"SANDBOX_ROLE": "migrate"}, "frontend": {"SANDBOX_ROLE": "frontend"}, "redis": {"SANDBOX_ROLE": "listen", "SANDBOX_LISTEN": "6379"},
 }  # fmt: skip
@@ -23,7 +23,7 @@ def kind():
 
 
 def database():
-    """The database image's name; made if it is not there yet: the tarball is imported and gets the entrypoint."""
+    """The database image's name. If there is no image yet, imports the tarball and adds the entrypoint."""
     if named := os.environ.get("SANDBOX_DB_IMAGE"):
         return named
     tarball = run("bash", "-c", ". hack/deps.d/common.sh; . hack/deps.d/db-image.sh; db_image_tarball", cwd=ROOT).stdout.strip()
@@ -34,7 +34,7 @@ def database():
         if present(name):
             return name
         if not os.path.exists(tarball):
-            raise Problem(f"the {kind()} image is not there; type:  SANDBOX_DATABASE_KIND={kind()} hack/deps db-image")
+            raise Problem(f"the {kind()} image is missing; type:  SANDBOX_DATABASE_KIND={kind()} hack/deps db-image")
         say(f"importing the {kind()} image")
         if not present(base):
             docker("import", tarball, base)
@@ -49,8 +49,8 @@ def database():
 
 
 def services(sandbox, environment):
-    """Imports the stand-in as the images of one sandbox; gives {kind: image}. What a real VM has from its instance role and its
-    region (address and credentials of AWS) is part of the images, so that compose files and tower.env stay as they are."""
+    """Imports the stand-in as the images of one sandbox. Returns {kind: image}. A real VM gets the address and credentials of AWS from its
+    region and instance role. Here the images contain them, so that compose files and tower.env stay unchanged."""
     binary = BUILD / "standin"
     with locked():
         build(binary)
@@ -61,8 +61,8 @@ def services(sandbox, environment):
 
 
 def under_real_names(sandbox, environment, wanted, database_image):
-    """Imports stand-ins under the names that a rendered compose file has; gives the backend's image. A database image of that name that
-    is none of ours stays and is used; any other image of somebody else's is refused."""
+    """Imports stand-ins under the names in a rendered compose file. Returns the backend's image. A foreign database image with the right
+    name stays and is used. Any other foreign image is refused."""
     binary = BUILD / "standin"
     with locked():
         build(binary)
@@ -77,13 +77,13 @@ def under_real_names(sandbox, environment, wanted, database_image):
 
 
 def label(image):
-    """Whose image it is: a sandbox's name, DATABASE, or '' for somebody else's."""
+    """The owner of an image: a sandbox's name, DATABASE, or '' for a foreign image."""
     said = docker("image", "inspect", "--format", '{{index .Config.Labels "seqera-sandbox"}}', image, check=False).stdout.strip()
     return "" if said == "<no value>" else said
 
 
 def remove(sandbox):
-    """Removes one sandbox's images, and the real names of our database image, which only a rendered compose file has used."""
+    """Removes one sandbox's images, and the real names of our database image, which only rendered compose files use."""
     for image in docker("image", "ls", "--quiet", "--filter", f"label=seqera-sandbox={sandbox}").stdout.split():
         docker("image", "rm", "--force", image, check=False)
     for name in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"label=seqera-sandbox={DATABASE}").stdout.split():
@@ -100,7 +100,7 @@ def build(binary):
 
 
 def load(binary, name, env, sandbox):
-    """FROM scratch: one file."""
+    """Makes an image that contains one file, as FROM scratch does."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         info = tarfile.TarInfo("platform")

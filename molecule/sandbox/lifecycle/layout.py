@@ -1,4 +1,4 @@
-"""The compose directory of a sandbox: which files are written, where, and what stands in them.
+"""The compose directory of a sandbox: which files are written, where, and with which content.
 
 installer: docker-compose.yml in the user's home, tower.env and tower.yml in ~/target/tower_config, as cx-field-tools-installer has it.
 documentation: all three in a directory below the home, found by relative paths and $PWD, as Seqera's documentation has it.
@@ -12,7 +12,7 @@ from . import images
 from .base import HERE, ROOT, Problem
 
 LAYOUTS = ("installer", "documentation")
-RENDERED = ROOT.parent / "shared" / "installer" / "vm"  # what the installer's own templates gave, if somebody put it there
+RENDERED = ROOT.parent / "shared" / "installer" / "vm"  # files rendered by the installer's templates, if somebody put them there
 
 
 def directory(layout, home, name):
@@ -20,7 +20,7 @@ def directory(layout, home, name):
 
 
 def config(layout, compose_dir):
-    """Where tower.env and tower.yml are."""
+    """The directory of tower.env and tower.yml."""
     return compose_dir if layout == "documentation" else compose_dir / "target" / "tower_config"
 
 
@@ -35,7 +35,7 @@ def compose_file(layout, interval, external, values):
 
 
 def tower_env(url, database):
-    """As the installer renders it, without what no test asks for."""
+    """tower.env as the installer renders it, without the settings that no test needs."""
     return {
         "TOWER_ENABLE_AWS_SSM": "true",
         "LICENSE_SERVER_URL": "https://licenses.seqera.io",
@@ -59,7 +59,7 @@ def tower_yml(app):
 
 
 class Rendered:
-    """A directory with the installer's rendered docker-compose.yml and tower.env, and tower.yml in it or next to it. Nothing of it is changed."""
+    """A directory with the installer's rendered docker-compose.yml and tower.env, and tower.yml in it or in its parent. Nothing in it changes."""
 
     def __init__(self, path):
         self.path = Path(path).resolve()
@@ -76,13 +76,13 @@ class Rendered:
         self.app = found[1]
 
     def mounted(self):
-        """Files below $HOME that the compose file wants and that are not the Platform's own: they may be empty."""
+        """Files below $HOME that the compose file mounts but the Platform does not need. They may be empty."""
         named = re.findall(r"\$HOME/(target/[^:\s]+)", self.compose)
         return sorted(set(named) - {"target/tower_config/tower.env", "target/tower_config/tower.yml"})
 
 
 def stands_in(config):
-    """{image: environment of the stand-in, or None where the database is meant} for each image of a compose project (`config --format json`)."""
+    """{image: environment of the stand-in, or None for the database} for each image of a compose project (`config --format json`)."""
     found = {}
     for service in config["services"].values():
         image = service["image"]
@@ -99,8 +99,8 @@ def stands_in(config):
 
 
 def login(config):
-    """User and password of the database, as the compose file has them inline."""
+    """The database's user and password, which are inline in the compose file."""
     environment = config["services"].get("db", {}).get("environment", {})
     if "MYSQL_USER" not in environment:
-        raise Problem("the rendered compose file has no service db: where the database is outside, there is none to run it on")
+        raise Problem("the rendered compose file has no service db; use one that was rendered with a database container")
     return environment["MYSQL_USER"], environment["MYSQL_PASSWORD"]

@@ -1,4 +1,4 @@
-"""A fleet of light installations: SSM and database are real and shared, the VMs are stubs (lightvm.py)."""
+"""A fleet of light installations. They share a real SSM and a real database server; their VMs are stubs (lightvm.py)."""
 
 import concurrent.futures
 import json
@@ -15,13 +15,13 @@ SERVICES = "services:\n" + "".join(f"  {name}:\n    image: light\n" for name in 
 
 
 class Light:
-    """Light installations by the fleet's name. Nothing here is secret but the database's login, which opens any password."""
+    """A fleet of light installations, by name. The database server accepts any password."""
 
     def __init__(self, name):
         self.name, self.dir = name, BUILD / "light" / name
 
     def up(self, count, records, damaged=()):
-        """Of the hosts whose numbers are in damaged, one record more is there and opens with no key."""
+        """Starts the fleet. Each host whose number is in `damaged` has one more record, which no key opens."""
         self.dir.mkdir(parents=True)
         standin = BUILD / "standin"
         images.build(standin)
@@ -61,7 +61,7 @@ class Light:
         }  # fmt: skip
 
     def database(self, names):
-        """One server with a database for each; whoever comes is let in."""
+        """Starts one server with a database for each host. It accepts every login."""
         data, user = self.dir / "mysql", f"--user={'root' if os.getuid() == 0 else os.getuid()}"
         run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", user)
         begin = self.dir / "init.sql"
@@ -103,7 +103,7 @@ class Light:
             raise Problem(f"no light fleet {self.name} is up") from None
 
     def check(self, name):
-        """Counts of records by key, by the stand-in's own reading."""
+        """The number of records by key, as the stand-in counts them."""
         env = json.loads((self.dir / "vms.json").read_text())[name]["env"]
         return json.loads(run(BUILD / "standin", "check", env={"PATH": os.environ["PATH"]} | env).stdout)
 
@@ -122,7 +122,7 @@ def answers(port):
 def up(options):
     fleet = Light(options.name)
     if fleet.dir.exists():
-        raise Problem(f"a light fleet {options.name} is there; type:  molecule/sandbox/sandbox light-down {options.name}")
+        raise Problem(f"the light fleet {options.name} is up already; to end it, type:  molecule/sandbox/sandbox light-down {options.name}")
     fleet.up(options.count, options.records, options.damaged)
     say(f"{options.name}: {options.count} light installations are up")
 

@@ -1,8 +1,8 @@
-"""Light VMs: what a rotation sees of a VM, for many of them in one process, without a container.
+"""Light VMs: one process simulates many VMs for a rotation, without containers.
 
-For each a Docker Engine's socket (as much of the API as looks at containers ask for), the answers that `docker compose` would
-give (its words, so that community.docker reads them), and a health URL. "Containers" of migrate and cron are processes of the
-stand-in itself, so that records are really re-encrypted; db, backend and frontend are only said to run. Run by light.py:
+Each VM has the socket of a Docker Engine (only the part of the API that looks at containers), the answers of `docker compose` (in
+its own words, so that community.docker can parse them), and a health URL. The "containers" of migrate and cron are processes of the
+stand-in, so records are really re-encrypted. For db, backend and frontend this process only claims that they run. light.py runs it:
 
     python -m lifecycle.lightvm DIRECTORY STANDIN        DIRECTORY/vms.json: {name: {"env": {…}}}
 """
@@ -17,11 +17,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-COMPOSE = "2.28.1"  # the last one whose events are text
+COMPOSE = "2.28.1"  # the last version whose events are text
 NEEDS = {"db": (), "migrate": ("db",), "cron": ("migrate",), "backend": ("db", "cron"), "frontend": ("backend",)}
 ENVIRONMENTS = {"cron": "prod,redis,cron,,,", "backend": "prod,redis,ha,,,"}
 ROLES = {"migrate": {"SANDBOX_ROLE": "migrate"}, "cron": {"MICRONAUT_ENVIRONMENTS": ENVIRONMENTS["cron"]}}
-IMAGE = {"Id": "sha256:" + "0" * 64, "RepoTags": ["light:latest"], "Config": {"Env": []}}  # of every service
+IMAGE = {"Id": "sha256:" + "0" * 64, "RepoTags": ["light:latest"], "Config": {"Env": []}}  # the image of every service
 
 
 def now():
@@ -29,7 +29,7 @@ def now():
 
 
 class Container:
-    """One service's container: its times and, where there is one, its process."""
+    """One service's container: its times and, if it has one, its process."""
 
     def __init__(self, vm, service):
         self.vm, self.service, self.name = vm, service, f"{vm.name}-{service}-1"
@@ -45,7 +45,7 @@ class Container:
             self.look()
 
     def look(self):
-        """Takes note of a process that has ended by itself."""
+        """Records the end of a process that has exited by itself."""
         if self.state == "running" and self.process and self.process.poll() is not None:
             self.state, self.finished, self.code = "exited", now(), self.process.returncode
 
@@ -86,7 +86,7 @@ class VM:
         self.name, self.dir, self.env, self.standin, self.containers, self.lock = name, directory, env, standin, {}, threading.Lock()
 
     def environment(self, service):
-        """What a container of the service has: the Platform's settings, and its part."""
+        """The environment of a container of the service: the Platform's settings, and the service's role."""
         if service not in ENVIRONMENTS:
             return {}
         settings = {name: value for name, value in self.env.items() if name.startswith(("TOWER_", "MICRONAUT_"))}
@@ -119,7 +119,7 @@ class VM:
         return [one for one in NEEDS if one in wanted]
 
     def up(self, services, start=True):
-        """Events as compose has them; the services come in the order in which they depend on each other."""
+        """Starts services and returns compose's events. The services must be in the order of their dependencies."""
         said = []
         self.all()
         for service in (one for one in NEEDS if one in services):
@@ -164,7 +164,7 @@ class VM:
         """(exit code, stdout, stderr) of `docker ARGV`."""
         if argv[0] == "version":
             return 0, json.dumps({"Client": {"Version": "28.5.2"}, "Server": {"Version": "28.5.2", "ApiVersion": "1.51"}}), ""
-        if argv[0] == "info":  # where community.docker before 4 looks for compose
+        if argv[0] == "info":  # community.docker before 4 finds compose this way
             return 0, json.dumps({"ServerVersion": "28.5.2", "ClientInfo": {"Plugins": [{"Name": "compose", "Version": COMPOSE}]}}), ""
         if argv[0] != "compose":
             return 1, "", f"light: docker {argv[0]} is not known here"
@@ -203,7 +203,7 @@ class VM:
 
 def handler(vm):
     class Handler(BaseHTTPRequestHandler):
-        """A Docker Engine's socket; POST /cli is between the stub of the command line and this, POST /env sets options of the stand-in from its next start."""
+        """A Docker Engine's socket. Also: POST /cli runs a command line for lightcli, POST /env sets options of the stand-in from its next start."""
 
         protocol_version = "HTTP/1.1"
 
@@ -259,7 +259,7 @@ class Socket(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads, request_queue_size = True, 64
 
     def handle_error(self, request, client_address):
-        """A client that goes away is no error of ours."""
+        """Ignores clients that disconnect."""
 
 
 class Web(ThreadingHTTPServer):
@@ -268,7 +268,7 @@ class Web(ThreadingHTTPServer):
 
 def health(vms):
     class Handler(BaseHTTPRequestHandler):
-        """GET /NAME/…, its service-info and its backend's health: 200 while that VM's backend runs."""
+        """GET /NAME/…, for the service-info and the backend's health of a VM: 200 while that VM's backend runs."""
 
         def do_GET(self):
             vm = vms.get(self.path.split("/")[1])

@@ -1,4 +1,4 @@
-"""moto, the stand-in for AWS, one per sandbox. It keeps everything in memory: ending it forgets every key."""
+"""moto, the stand-in for AWS, one per sandbox. It keeps everything in memory, so all keys are gone when it ends."""
 
 import json
 import re
@@ -10,11 +10,11 @@ import urllib.request
 from .base import ROOT, Problem, alive, end, remember, wait_for
 
 REGION = "us-east-1"
-CREDENTIAL = "testing"  # what moto takes for both halves of an access key
+CREDENTIAL = "testing"  # both halves of the access key for moto
 
 
 def start(directory, gateway):
-    """Starts a server for one sandbox; gives {host: url, containers: url}."""
+    """Starts a server for one sandbox. Returns {"host": url, "containers": url}."""
     program = ROOT / ".venv" / "bin" / "moto_server"
     if not program.exists():
         raise Problem("moto is not installed; type:  hack/deps venv")
@@ -33,7 +33,7 @@ def start(directory, gateway):
         return bool(port)
 
     wait_for("moto", 60, listening, failed=lambda: None if alive(pid_file) else f"it ended; see {log}")
-    # Docker Desktop's bridge is inside its own machine: there containers reach the host's loopback by this name.
+    # Docker Desktop's bridge is inside its own virtual machine. There, containers reach the host's loopback by this name.
     return {"host": f"http://{address}:{port[0]}", "containers": f"http://{address if local else 'host.docker.internal'}:{port[0]}"}
 
 
@@ -55,7 +55,7 @@ def is_local(address):
 
 
 class SSM:
-    """The few SSM calls that a sandbox needs, by HTTP: no SDK, and no value in any process's arguments."""
+    """The few SSM calls that a sandbox needs, over HTTP, without an SDK. No value is in a process's arguments."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
@@ -87,7 +87,7 @@ class SSM:
         self.call("DeleteParameters", Names=list(names))
 
     def under(self, path):
-        """Every parameter under a path, without its value."""
+        """Every parameter below a path, without its value."""
         out, token = [], {}
         while token is not None:
             page = self.call("GetParametersByPath", Path=path, Recursive=True, **token)
@@ -96,5 +96,5 @@ class SSM:
         return out
 
     def names(self, path):
-        """Every parameter's name under a path, in order."""
+        """The name of every parameter below a path, sorted."""
         return sorted(p["Name"] for p in self.under(path))

@@ -1,6 +1,7 @@
-"""Who owns a sandbox's compose directory and runs compose: an ordinary user with a home of its own.
+"""The owner of a sandbox's compose directory, who runs compose: an ordinary user with its own home.
 
-Root makes a real user, in the group that may use the Engine's socket. Everybody else is that user, with a home below build/.
+Root creates a real user, in the group that may use the Engine's socket. For a developer who is not root, the owner is the developer,
+with a home below build/.
 """
 
 import grp
@@ -17,7 +18,7 @@ HOMES = Path("/home")
 
 
 class Owner:
-    """The user of one sandbox. The home's name is the project's, where the compose file lies in the home itself."""
+    """The user of one sandbox. If the compose file is in the home itself, the home's name is also the project's name."""
 
     def __init__(self, name, directory):
         self.real = os.geteuid() == 0
@@ -33,13 +34,13 @@ class Owner:
         return run("id", self.name, check=False).returncode == 0
 
     def claim(self):
-        """Refuses a name that a sandbox of another checkout has: ours would be taken down together with it."""
+        """Refuses a name that a sandbox of another checkout uses, because taking one down would take down both."""
         if self.real and (self.home.exists() or self.exists()):
-            raise Problem(f"{self.home} or its user is there, and no sandbox of this checkout made it. Take another name, or, if nobody uses it:  userdel -f {self.name}; rm -rf {self.home}")
+            raise Problem(f"{self.home} or its user exists, but no sandbox of this checkout made it. Use another name, or, if nobody uses it, type:  userdel -f {self.name}; rm -rf {self.home}")
 
     def create(self):
         if self.real:
-            # No password, but not locked either: sshd lets nobody in who is locked, not with a key.
+            # The user has no password but is not locked, because sshd refuses locked users, even with a key.
             run("useradd", "--create-home", "--home-dir", self.home, "--shell", "/bin/bash", "--groups", engine_group(), "--password", "*", self.name)
         self.home.mkdir(exist_ok=True)
         self.home.chmod(0o755)
@@ -51,7 +52,7 @@ class Owner:
             raise Problem(f"the user {self.name} cannot use the Docker Engine: {(done.stdout + done.stderr).strip()}")
 
     def install_compose(self):
-        """Into the user's own directory, as the installer once did it: the checkout may be below a home that is closed to others."""
+        """Installs compose in the user's own directory, as older installers do. The user may not be able to enter the checkout."""
         plugin = (engine.DOCKER_CONFIG / "cli-plugins" / "docker-compose").resolve()
         own = self.home / ".docker" / "cli-plugins" / "docker-compose"
         own.parent.mkdir(parents=True)
@@ -61,7 +62,7 @@ class Owner:
             shutil.copy(plugin, own)
 
     def own(self, top):
-        """Gives what root has written below a path to the user; the compose plugin may be linked with others' and stays."""
+        """Makes the user own everything that root has written below a path, except the compose plugin, which may be a shared hard link."""
         if not self.real:
             return
         for path in [top, *top.rglob("*")]:
@@ -69,7 +70,7 @@ class Owner:
                 os.chown(path, *self.ids)
 
     def write(self, path, text, mode=0o644):
-        """Replaces a file's content in place: a mounted file keeps its inode."""
+        """Replaces a file's content in place, so that a mounted file keeps its inode."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=mode)
         path.write_text(text)
@@ -80,14 +81,14 @@ class Owner:
                 os.chown(one, *self.ids)
 
     def environment(self, directory):
-        """As after a login, in the compose directory."""
+        """The environment after a login, in the compose directory."""
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "TERM", "TMPDIR")}
         return kept | {
             "HOME": str(self.home), "PWD": str(directory), "USER": self.name, "LOGNAME": self.name, "DOCKER_HOST": engine.docker_host(),
         }  # fmt: skip
 
     def identity(self):
-        """What subprocess needs to become the user."""
+        """The arguments with which subprocess becomes the user."""
         if not self.real:
             return {}
         uid, gid = self.ids
@@ -98,7 +99,7 @@ class Owner:
         return run(*argv, env=self.environment(directory), cwd=directory, check=check, **self.identity())
 
     def python(self):
-        """A Python that the user may run, for Ansible's modules: the checkout may be below a home that is closed to others."""
+        """A Python for Ansible's modules that the user may run. The user may not be able to enter the checkout."""
         ours = ROOT / ".venv" / "bin" / "python"
         try:
             subprocess.run([ours, "-c", ""], cwd="/", check=True, **self.identity())
@@ -107,7 +108,7 @@ class Owner:
         return str(ours)
 
     def remove(self, image):
-        """The user and everything below the home, whoever it belongs to."""
+        """Removes the user and everything below the home, whoever owns it."""
         if self.real:
             run("userdel", "--force", self.name, check=False)
             if run("getent", "group", self.name, check=False).returncode == 0:

@@ -6,7 +6,7 @@ import string
 
 OMNIBUS = "/seqera/sensitive-values/tower-dev/tower"
 
-# Entry names and the ends of their ssm_keys: {app} is the application's name.
+# Entry names and the ends of their ssm_keys. {app} is the application's name.
 ENTRIES = {
     "TOWER_LICENSE": "/config/{app}/tower/license",
     "HARBOR_USERNAME": "/seqera/{app}/scr-username",
@@ -38,7 +38,7 @@ def alphanumerics(length):
 
 
 def invent(app, db_user, db_password):
-    """Values for every entry, in the omnibus's order."""
+    """Invents a value for every entry, in the omnibus's order."""
     values = {name: alphanumerics(24) for name in ENTRIES}
     values.update(
         TOWER_CRYPTO_SECRET=alphanumerics(40),
@@ -59,14 +59,14 @@ def invent(app, db_user, db_password):
 
 
 def seed_key(ssm, app, omnibus):
-    """Writes an omnibus and of its entries the crypto key alone: an installation as far as SSM's writers see it."""
+    """Writes an omnibus, and the standalone parameter of only the crypto key. This is enough for runs that only write SSM."""
     entries = invent(app, "tower", alphanumerics(24))
     ssm.put(omnibus, json.dumps(entries, indent="\t"))
     ssm.put(entries["TOWER_CRYPTO_SECRET"]["ssm_key"], entries["TOWER_CRYPTO_SECRET"]["value"])
 
 
 def seed(ssm, app, entries):
-    """Writes the omnibus and its entries, and keeps the first crypto key aside for tests that count records by key."""
+    """Writes the omnibus and its entries, and saves the first crypto key for tests that count records by key."""
     ssm.put(OMNIBUS, json.dumps(entries, indent="\t"))
     for entry in entries.values():
         ssm.put(entry["ssm_key"], entry["value"])
@@ -78,5 +78,5 @@ def first_key(app):
 
 
 def options(app):
-    """Where the stand-in finds its options at its start."""
+    """The parameter from which the stand-in reads its options when it starts."""
     return f"/sandbox/{app}/options"

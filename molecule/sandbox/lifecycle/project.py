@@ -1,4 +1,4 @@
-"""One sandbox: its directory, its compose project, its moto, and what it tells a test about itself."""
+"""One sandbox: its directory, its compose project, its moto, and the variables that it gives to tests."""
 
 import json
 import re
@@ -15,13 +15,13 @@ VECTORS = ROOT / "module" / "sealed" / "testdata" / "lib-crypto.json"
 
 
 class Sandbox:
-    """A sandbox by name. What is known of a running one is in its state file, which holds no secret."""
+    """A sandbox by name. The state of a running sandbox is in its state file, which contains no secret."""
 
     def __init__(self, name):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,27}", name):
-            raise Problem(f"{name!r} is not a sandbox's name: lower-case letters, digits and hyphens, at most 28")
+            raise Problem(f"{name!r} is not a valid name: use lower-case letters, digits and hyphens, at most 28")
         self.name = name
-        self.dir = BUILD / "run" / name  # what is the sandbox's own and not the Platform's: state, moto
+        self.dir = BUILD / "run" / name  # files of the sandbox itself, not of the Platform: state, moto
         self.owner = owner.Owner(name, self.dir)
 
     @property
@@ -49,7 +49,7 @@ class Sandbox:
 
     @property
     def project(self):
-        """Compose takes it from the directory's name."""
+        """The project's name, which compose takes from the directory's name."""
         return self.compose_dir.name
 
     @property
@@ -64,7 +64,7 @@ class Sandbox:
         return (self.dir / "state.json").exists() and self.state["complete"] and moto.running(self.dir)
 
     def create(self, choice):
-        """moto with its parameters, the user, and the compose project's files. No container yet."""
+        """Starts moto with its parameters, and creates the user and the compose project's files. Starts no container."""
         rendered = layout.Rendered(choice.rendered) if choice.rendered else None
         self.owner.claim()
         endpoint = moto.start(self.dir, engine.gateway())
@@ -101,7 +101,7 @@ class Sandbox:
         self.owner.write(self.config / "tower.yml", layout.tower_yml(self.state["app"]))
 
     def write_rendered(self, rendered):
-        """The installer's files as they are; its playbook appends the database's login to tower.env. Images stand in under their real names."""
+        """Writes the installer's files unchanged, and appends the database's login to tower.env as its playbook does. Stand-ins get the real images' names."""
         self.owner.write(self.compose_dir / "docker-compose.yml", rendered.compose)
         self.owner.write(self.config / "tower.env", rendered.tower_env)
         self.owner.write(self.config / "tower.yml", rendered.tower_yml)
@@ -131,21 +131,21 @@ class Sandbox:
         }
 
     def set(self, settings):
-        """SANDBOX_CRON_X=1 and the like, in force from the next start. An empty value removes. They are kept in SSM, where the stand-in
-        looks at its start: a changed env file would be an edit of the Platform that compose has yet to apply."""
+        """Sets options such as SANDBOX_CRON_X=1, from the next start. An empty value removes an option. They are in SSM, where the stand-in
+        reads them when it starts, because compose would see a changed env file as a pending change."""
         name = parameters.options(self.state["app"])
         values = json.loads(self.ssm.get(name) or "{}")
         for setting in settings:
             option, _, value = setting.partition("=")
             if not option.startswith(tuple(f"SANDBOX_{service.upper()}_" for service in SERVICES)):
-                raise Problem(f"{option} is no option of the stand-in: SANDBOX_CRON_…, SANDBOX_BACKEND_… or SANDBOX_MIGRATE_…")
+                raise Problem(f"{option} is not an option of the stand-in; use SANDBOX_CRON_…, SANDBOX_BACKEND_… or SANDBOX_MIGRATE_…")
             values.pop(option, None)
             values |= {option: value} if value else {}
         if settings:
             self.ssm.put(name, json.dumps(values))
 
     def start(self, seed_options):
-        """Database first; the seed is sealed while it starts; then a plain `up`, which is right outside a rotation."""
+        """Starts the database, encrypts the seed meanwhile, then runs a plain `up`, which is right outside a rotation."""
         if "database" not in self.state:
             self.compose("up", "--detach", "db")
         seeding = self.seed(seed_options)
@@ -165,7 +165,7 @@ class Sandbox:
             )  # fmt: skip
 
     def check(self, *options):
-        """Counts of records by key, by the stand-in's own reading."""
+        """The number of records by key, as the stand-in counts them."""
         return json.loads(run(*self.one_off("check", *options), env=engine.environment()).stdout)
 
     def one_off(self, *argv):
@@ -174,7 +174,7 @@ class Sandbox:
         return ["docker", "run", "--rm", "--interactive", f"--network={network}", *env, self.state["images"]["backend"], *argv]
 
     def snapshot(self):
-        """What a run may change, without a value: two that are equal show that nothing was written, restarted or re-encrypted."""
+        """Everything that a run may change, without values. Two equal snapshots show that nothing was written, restarted or re-encrypted."""
         ids = engine.docker("ps", "--all", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={self.project}").stdout.split()
         started = engine.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).stdout.splitlines() if ids else []
         database = self.state.get("database", f"{self.project}-db-1")
@@ -199,11 +199,11 @@ class Sandbox:
         return fetch(self.url + path, json.dumps(body).encode())
 
     def compose(self, *argv, check=True):
-        """As the owner, in the compose directory."""
+        """Runs docker compose as the owner, in the compose directory."""
         return self.owner.run("docker", "compose", *argv, directory=self.compose_dir, check=check)
 
     def clear(self):
-        """Ends everything that belongs to this sandbox, however far it had come; the Engine must answer."""
+        """Ends everything that belongs to this sandbox, even if its start was interrupted. The Engine must answer."""
         if (self.dir / "state.json").exists():
             run("docker", "compose", "-p", self.project, "down", "--volumes", "--remove-orphans", "--timeout", "5", env=engine.environment())
             external.stop(self.project)
@@ -214,7 +214,7 @@ class Sandbox:
             path.unlink()
 
     def destroy(self):
-        """As clear, and the directory goes too. False if there is no such sandbox."""
+        """Like clear, but also removes the directory. Returns False if there is no such sandbox."""
         if not self.dir.exists():
             return False
         engine.start()
@@ -263,7 +263,7 @@ def free_port():
 
 
 def fetch(url, body=None):
-    """(status, parsed answer); status 0 where nobody answers."""
+    """(status, parsed answer). The status is 0 if nobody answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(urllib.request.Request(url, body), timeout=10) as answer:

@@ -1,6 +1,6 @@
-"""SSM's quota in front of moto, which has none: so many writes and reads a second for everybody, the rest is throttled.
+"""SSM's quota in front of moto, which has none. All clients together get so many writes and reads per second; other calls are throttled.
 
-As the account's real one it is a bucket that fills up to one second's worth; a refused call takes nothing from it.
+Like the account's real quota, it is a bucket that fills up to one second's worth. A refused call takes nothing from it.
 """
 
 import http.client
@@ -16,7 +16,7 @@ REFUSALS = (("ThrottlingException", "Rate exceeded"), ("TooManyUpdates", "There 
 
 
 class Bucket:
-    """Tokens that come back at a rate a second, at most `burst` of them kept."""
+    """A token bucket: `rate` tokens per second, at most `burst` tokens."""
 
     def __init__(self, rate, burst):
         self.rate, self.burst, self.tokens, self.at = rate, burst, burst, time.monotonic()
@@ -31,22 +31,22 @@ class Bucket:
 
 
 class Server(ThreadingHTTPServer):
-    """As many at once as a fleet's forks."""
+    """Accepts as many connections at once as a fleet's forks."""
 
     daemon_threads, request_queue_size = True, 256
 
     def handle_error(self, request, client_address):
-        """A client that goes away is no error of ours."""
+        """Ignores clients that disconnect."""
 
 
 class Quota:
-    """A server on loopback that hands on to moto what the quota allows, and counts."""
+    """A server on loopback that passes calls on to moto within the quota, and counts them."""
 
     def __init__(self, target, writes=3.0, reads=40.0):
         self.target = urllib.parse.urlsplit(target).netloc
         self.buckets = {"write": Bucket(writes, writes), "read": Bucket(reads, reads)}
         self.count = {"write": 0, "read": 0, "throttled": 0}
-        self.first = self.last = None  # when the first and the last write went through
+        self.first = self.last = None  # times of the first and the last write
         self.lock, self.refusals = threading.Lock(), itertools.cycle(REFUSALS)
         quota = self
 
@@ -64,9 +64,9 @@ class Quota:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def admit(self, action):
-        """None if the call may go on, else the error that it gets."""
+        """None if the call is allowed, otherwise the error for it."""
         if not action:
-            return None  # STS has no part in this
+            return None  # STS has its own quota
         kind = "write" if action in WRITES else "read"
         with self.lock:
             if not self.buckets[kind].take():

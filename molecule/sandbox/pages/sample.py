@@ -1,4 +1,4 @@
-"""Data as the role gathers it: a fleet with every outcome, with values that would be markup, and with next to nothing."""
+"""Sample data as the role gathers it: a fleet with every outcome, one whose values look like markup, and one with almost no values."""
 
 HOSTILE = """<script>alert("x")</script> '&amp;' {{ 1 + 1 }} \\" \\\\ é
 second line"""

@@ -1,4 +1,4 @@
-"""The pages of reports and status, rendered by ansible and looked at in a browser: valid, readable, and inert."""
+"""Renders the report and status pages with ansible and opens them in a browser. They must be valid, readable, and make no request."""
 
 import json
 import os
@@ -19,7 +19,7 @@ ALL = [("report", name) for name in REPORTS] + [("status", name) for name in STA
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory):
-    """Every form of every sample, by one run of ansible-playbook: {(kind, sample, form): text}."""
+    """Every form of every sample, rendered by one run of ansible-playbook: {(kind, sample, form): text}."""
     tmp = tmp_path_factory.mktemp("pages")
     samples = {f"{kind}-{name}": (REPORTS if kind == "report" else STATUSES)[name] for kind, name in ALL}
     (tmp / "samples.json").write_text(json.dumps(samples))
@@ -27,7 +27,7 @@ def rendered(tmp_path_factory):
     task = {
         "ansible.builtin.template": {"src": f"{TEMPLATES}/{{{{ item.split('-') | first }}}}.{{{{ item.split('.') | last }}}}.j2", "dest": f"{tmp}/{{{{ item }}}}"},
         "loop": wanted,
-        # As the modules' results are: data, never templates.
+        # Like the modules' results, these values are data and never templates.
         "vars": {key: "{{ (lookup('ansible.builtin.file', '%s/samples.json') | from_json)[item.split('.') | first] }}" % tmp
                  for key in ("seqera_crypto_rotation__report", "seqera_crypto_rotation__status")},
     }  # fmt: skip
@@ -45,11 +45,11 @@ def test_a_page_is_valid_html(rendered, kind, name):
 @pytest.mark.parametrize("kind,name", [("report", "hostile"), ("status", "hostile")])
 def test_what_the_data_say_stays_text(rendered, kind, name):
     page = html5lib.parse(rendered[kind, name, "html"], namespaceHTMLElements=False)
-    assert len(page.findall(".//script")) == 1, "the data made an element"
+    assert len(page.findall(".//script")) == 1, "the data must not create an element"
     cells = ["".join(cell.itertext()) for cell in page.iter() if cell.tag in ("td", "th", "p", "dd", "h3", "code")]
     said = " ".join(HOSTILE.split())
     assert len([text for text in cells if said in " ".join(text.split())]) >= (5 if kind == "report" else 3)
-    assert "{{ 1 + 1 }}" in rendered[kind, name, "txt"], "the data were taken for a template"
+    assert "{{ 1 + 1 }}" in rendered[kind, name, "txt"], "the data must not be evaluated as a template"
 
 
 def test_the_metrics_are_what_prometheus_reads(rendered):
@@ -59,7 +59,7 @@ def test_the_metrics_are_what_prometheus_reads(rendered):
     )}  # fmt: skip
     assert len(families["seqera_crypto_rotation_up"].samples) == 200
     known = [state for state in STATUSES["fleet"]["hosts"] if state["verdict"] != "unknown"]
-    assert len(families["seqera_crypto_rotation_key_age_days"].samples) == len(known), "what is not known is left out"
+    assert len(families["seqera_crypto_rotation_key_age_days"].samples) == len(known), "unknown ages must be left out"
     halves = {s.labels["host"] for s in families["seqera_crypto_rotation_half_finished"].samples if s.value == 1}
     assert halves == {s["host"] for s in known if s["verdict"] == "half_finished"}
     assert sum(s.value for s in families["seqera_crypto_rotation_phase"].samples) == len(known)
@@ -99,8 +99,8 @@ def test_a_page_reads_well_and_asks_nobody_anything(rendered, browser, kind, nam
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.set_content(rendered[kind, name, "html"])
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
-    # As nobody reads 200 hosts in a test: the checker looks at each element.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page must not scroll sideways"
+    # The checker looks at each element, so keep only a few of the 200 hosts.
     page.evaluate("document.querySelectorAll('#hosts tbody tr').forEach((row, i) => { if (i > 12) row.remove() })")
     page.evaluate("document.querySelectorAll('details').forEach((one, i) => { if (i > 6) one.remove(); else one.open = true })")
     found = axe.Axe().run(page)
@@ -112,7 +112,7 @@ def test_a_page_reads_well_and_asks_nobody_anything(rendered, browser, kind, nam
 
 
 def test_rows_are_found_and_sorted(rendered, browser):
-    context = browser.new_context()  # under the page's own content security policy
+    context = browser.new_context()  # with the page's own content security policy
     page = context.new_page()
     page.set_content(rendered["status", "fleet", "html"])
     shown = page.locator("#hosts tbody tr:visible")
@@ -138,5 +138,5 @@ def test_without_scripts_everything_is_there(rendered, browser):
     page = context.new_page()
     page.set_content(rendered["report", "fleet", "html"])
     assert page.locator("#hosts tbody tr").count() == 200
-    assert not page.locator("#filters").is_visible(), "what does not work without scripts is not offered"
+    assert not page.locator("#filters").is_visible(), "filters do not work without scripts, so they must be hidden"
     context.close()

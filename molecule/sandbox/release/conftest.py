@@ -1,4 +1,4 @@
-"""What the tests of the built files share: light installations to try them on, and a control node that has nothing of the clone."""
+"""Shared by the tests of the built files: light installations for running them, and a control node that has nothing of the clone."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SANDBOX = ROOT / "molecule" / "sandbox" / "sandbox"
 
 
 def run(*argv, ok=True, **more):
-    """Runs a command and returns what it did; that it failed is an error unless `ok` says otherwise."""
+    """Runs a command and returns the completed process. `ok`: True if it must succeed, False if it must fail, None if both are fine."""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **more)
     assert ok is None or (done.returncode == 0) == ok, f"{argv}\n{done.stdout}\n{done.stderr}"
     return done
@@ -32,13 +32,13 @@ def run(*argv, ok=True, **more):
 def emulator():
     """QEMU's user-mode emulation of arm64."""
     found = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
-    assert found, "QEMU is not there: hack/deps qemu"
+    assert found, "QEMU is missing; type:  hack/deps qemu"
     return found
 
 
 @pytest.fixture(scope="session")
 def ssm(tmp_path_factory):
-    """An installation that SSM alone knows: the options that say where it is, and the environment that reaches it."""
+    """An installation that exists only in SSM: the options that describe it, and the environment for reaching it."""
     folder = tmp_path_factory.mktemp("ssm")
     url = moto.start(folder, "127.0.0.1")["host"]
     try:
@@ -56,7 +56,7 @@ def ssm(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def light():
-    """Two installations: SSM and database are real, the VMs only said to be."""
+    """Two light installations. SSM and database are real; the VMs are stubs."""
     name = f"dist-{os.getpid()}"
     run(SANDBOX, "light-up", name, "--count", "2", "--records", "10")
     try:

@@ -1,7 +1,7 @@
-"""The collection as somebody has it who has nothing else: its file, installed into a fresh virtual environment.
+"""The collection's file, installed into a fresh virtual environment, as a user without the clone has it.
 
-ansible-core comes from the package index, community.docker from the packages of .venv, where Galaxy cannot be asked. No
-ansible.cfg, another working directory than the clone's, no path into it.
+ansible-core comes from the package index. community.docker comes from .venv, because Galaxy may not be reachable. There is no
+ansible.cfg, the working directory is outside the clone, and no path leads into the clone.
 """
 
 import json
@@ -22,7 +22,7 @@ PLAYBOOKS = ("rotate_crypto", "crypto_status", "abort_crypto", "restore_crypto",
 
 
 class Control:
-    """A control node: a virtual environment with ansible-core, and the collections that it needs."""
+    """A control node: a virtual environment with ansible-core and the required collections."""
 
     def __init__(self, tmp):
         self.tmp, self.collections, self.work = tmp, tmp / "collections", tmp / "work"
@@ -44,7 +44,7 @@ class Control:
         return run(self.tmp / "venv" / "bin" / f"ansible-{command}", *argv, ok=ok, cwd=self.work, env=self.environ | environ, timeout=300)
 
     def play(self, hosts, tasks, *argv, **play):
-        """Runs tasks on hosts and returns what they returned, a list a host."""
+        """Runs tasks on hosts. Returns a list of results for each host."""
         names = [f"result_{n}" for n in range(len(tasks))]
         keep = {"content": f"{{{{ [{', '.join(names)}] | to_json }}}}", "dest": f"{self.work}/{{{{ inventory_hostname }}}}.json", "mode": "0600"}
         last = {"ansible.builtin.copy": keep, "delegate_to": "localhost", "check_mode": False}

@@ -1,4 +1,4 @@
-"""The binaries of all platforms: small, complete, the same wherever they are built, and run on another architecture."""
+"""The binaries of all platforms: they are small, complete, and the same wherever they are built. The arm64 binary runs under emulation."""
 
 import json
 import os
@@ -14,7 +14,7 @@ BINARIES = {platform: DIST / f"{NAME}_{platform}" for platform in PLATFORMS}
 
 
 def modules(path):
-    """The modules that a binary says it is made of."""
+    """The Go modules that a binary lists."""
     return {tuple(line.split("\t")[2:4]) for line in run("go", "version", "-m", path).stdout.splitlines() if line.startswith("\tdep\t")}
 
 
@@ -48,7 +48,7 @@ def test_the_bill_of_materials_names_every_module_of_every_binary_and_the_standa
         assert modules(path) <= named.keys()
     assert all(one["purl"].startswith("pkg:golang/") for one in named.values())
     assert ("std", run("go", "env", "GOVERSION").stdout.strip()) in named
-    assert "timestamp" not in bill["metadata"] and "serialNumber" not in bill, "two builds give one bill"
+    assert "timestamp" not in bill["metadata"] and "serialNumber" not in bill, "two builds must give the same bill"
 
 
 def release():
@@ -107,6 +107,6 @@ def test_linux_arm64_reads_parameters_and_records_as_amd64_does(emulator, light,
         answers.append(json.loads(run(*command, tmp_path / "arguments", env=os.environ | light["aws"]).stdout))
     arm, amd = answers
     assert arm["phase"] == "idle" and arm["records"]["total"] >= 10
-    arm["platform"].pop("readiness"), amd["platform"].pop("readiness")  # has the time of the look
+    arm["platform"].pop("readiness"), amd["platform"].pop("readiness")  # contains the time of the call
     for what in ("phase", "fingerprints", "records", "platform"):
         assert arm[what] == amd[what], what

@@ -1,14 +1,18 @@
-"""What the installer's 005_parameter_store.tf does, by a small program: the AWS provider that Terraform needs for it cannot be
-had from a package registry.
+"""Does what the installer's 005_parameter_store.tf does. It stands in for Terraform, because package registries do not have the AWS
+provider.
 
-It reads the omnibus and wants one SecureString per entry (`for_each`), as `aws_ssm_parameter` does: a refresh first, which forgets
-what is gone and takes the values that are there; then what is not in the state is created, with `Overwrite` as
-flag_overwrite_ssm_keys says; what has another value is put, with the same `Overwrite`, because the installer sets it; what is no
-longer in the omnibus is deleted. The state is a file with every key in clear, as Terraform's is.
+Like `aws_ssm_parameter` with `for_each`, it reads the omnibus and wants one SecureString per entry:
+
+1. It refreshes the state: it forgets parameters that are gone, and takes the values in SSM.
+2. It creates entries that are not in the state, with `Overwrite` as flag_overwrite_ssm_keys says.
+3. It puts entries with another value, with the same `Overwrite`, because the installer sets it.
+4. It deletes parameters that are no longer in the omnibus.
+
+The state is a file with every key unencrypted, as Terraform's is.
 
     parameter_store.py plan|apply --omnibus NAME --state FILE [--overwrite]
 
-prints JSON: `changes` (of the plan) and `failed`; an apply of which something failed exits 1. No value is printed.
+It prints JSON: `changes` (of the plan) and `failed`. If a part of an apply failed, it exits 1. It prints no value.
 """
 
 import argparse
@@ -44,7 +48,7 @@ class Store:
 
 
 def refreshed(store, state):
-    """The state as the world has it now."""
+    """The state, updated from SSM."""
     found = {entry: {"name": known["name"], "value": store.read(known["name"])} for entry, known in state.items()}
     return {entry: known for entry, known in found.items() if known["value"] is not None}
 
@@ -63,7 +67,7 @@ def plan(wanted, state):
 
 
 def apply(store, changes, wanted, state):
-    """Carries the changes out, each for itself as Terraform does; gives those that failed."""
+    """Carries out the changes one by one, as Terraform does. Returns those that failed."""
     failed = []
     for action, entry in changes:
         try:

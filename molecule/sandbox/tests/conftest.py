@@ -1,4 +1,4 @@
-"""What the tests of the whole playbook share: a sandbox, the playbook's runs, and eyes that look for keys everywhere."""
+"""Shared by the tests of the whole playbook: a sandbox, runs of the playbook, and a search for keys in everything that they leave."""
 
 import contextlib
 import glob
@@ -18,7 +18,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SANDBOX = ROOT / "molecule" / "sandbox" / "sandbox"
-VENV = pathlib.Path(os.environ.get("ANSIBLE_VENV", ROOT / ".venv")) / "bin"  # whose ansible-playbook is tried
+VENV = pathlib.Path(os.environ.get("ANSIBLE_VENV", ROOT / ".venv")) / "bin"  # the venv whose ansible-playbook is tested
 
 
 @dataclass
@@ -28,35 +28,35 @@ class Run:
     code: int
     output: str
     recap: dict
-    report: dict = field(default_factory=dict)  # the JSON report that this run wrote, if it wrote one
+    report: dict = field(default_factory=dict)  # the JSON report of this run, if there is one
 
     @property
     def host(self):
-        """What the report says of the one host."""
+        """The only host of the report."""
         [one] = self.report["hosts"]
         return one
 
 
 class Platform:
-    """A sandbox that is up."""
+    """A running sandbox."""
 
     def __init__(self, name, tmp):
         self.name, self.tmp = name, tmp
         self.env = json.loads(self.sandbox("env", name, "--json"))
         self.environ = os.environ | self.env
-        self.seen = []  # every text in which no key may be found
-        self.public = []  # of these, what may not even hold the database's password: outputs and command lines
-        self.outputs = []  # of these, what may hold no secret at all: what runs said, their events and their reports
+        self.seen = []  # all texts that must not contain a key
+        self.public = []  # of these, the texts that must not contain the database's password either: outputs and command lines
+        self.outputs = []  # of these, the texts that must not contain any secret: outputs, events and reports of runs
         self.keys = {self.value(f"{self.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")}
 
     @property
     def kept(self):
-        """Where baselines and dumps are: below the home of the user who runs compose."""
+        """The directory of baselines and dumps, below the home of the user who runs compose."""
         return pathlib.Path(self.env["SANDBOX_HOME"], ".seqera-crypto-rotation")
 
     @property
     def events(self):
-        """What AWX would store of the runs, where a test asks for it."""
+        """The events that AWX would store, if a test has asked for them with store_events."""
         return self.tmp / "events.jsonl"
 
     def store_events(self):
@@ -115,7 +115,7 @@ class Platform:
         return self.sandbox("compose", self.name, *argv)
 
     def wait_ready(self, seconds=60):
-        """Returns once the Platform answers: compose's --wait looks at health checks, and the backend has none."""
+        """Returns when the Platform answers. (compose's --wait uses health checks, and the backend has none.)"""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -126,11 +126,11 @@ class Platform:
                 time.sleep(0.2)
 
     def containers(self, *more):
-        """Ids of this sandbox's own containers: others may run on the same Engine."""
+        """IDs of this sandbox's own containers. Others may run on the same Engine."""
         return self.docker("ps", "--quiet", "--no-trunc", f"--filter=label=com.docker.compose.project={self.env['SANDBOX_PROJECT']}", *more).split()
 
     def started(self):
-        """When each container started: what an outage changes."""
+        """When each container started. An outage changes these times."""
         ids = self.containers()
         return sorted(self.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).splitlines()) if ids else []
 
@@ -166,7 +166,7 @@ class Platform:
         return process, log
 
     def run(self, *argv, playbook="rotate-crypto.yml", limit=400, **variables):
-        """Runs the playbook from another directory than the clone's, watched by eyes that look for keys."""
+        """Runs the playbook from a directory outside the clone, and records the command lines and environments of all processes."""
         known = self.reports()
         with Eyes() as eyes:
             process, log = self.start(*argv, playbook=playbook, **variables)
@@ -183,7 +183,7 @@ class Platform:
         return set((self.tmp / "reports").glob("2*.json"))
 
     def report(self, known):
-        """The report that was not there before."""
+        """The report that was written since `known` was listed."""
         new = self.reports() - known
         written = [path.read_text() for one in new for path in one.parent.glob(f"{one.stem}.*")]
         self.seen += written
@@ -192,7 +192,7 @@ class Platform:
         return json.loads(new.pop().read_text()) if new else {}
 
     def killed(self, until, **variables):
-        """A run that is killed, with all that it started, as soon as its output has these words."""
+        """Starts a run, and kills it with all its processes as soon as its output contains these words."""
         process, log = self.start(**variables)
         deadline = time.monotonic() + 300
         while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
@@ -208,7 +208,7 @@ class Platform:
                 self.keys.add(value)
 
     def passwords(self):
-        """Every other secret of the Platform by where it is: database, Redis, Wave, mail, registry; in SSM, in an environment or on a command line."""
+        """All other secrets of the Platform (database, Redis, Wave, mail, registry), by their place: SSM, an environment or a command line."""
         said = json.loads(self.docker("inspect", *self.containers("--all")))
         named = [pair.partition("=")[::2] for one in said for pair in one["Config"]["Env"] or []]
         named += [(one["Name"], word) for one in said for word in one["Config"]["Cmd"] or [] if "requirepass" in str(one["Config"]["Cmd"])]
@@ -217,7 +217,7 @@ class Platform:
         return {value: name for name, value in named if secret.search(name) and re.fullmatch(r"[A-Za-z0-9]{16,}", value) and value not in self.keys}
 
     def told_passwords(self):
-        """The outputs, events and reports that hold such a secret, and which."""
+        """The outputs, events and reports that contain such a secret, and the names of the secrets."""
         secrets = self.passwords()
         return [f"output {i}: {name}" for i, text in enumerate(self.outputs) for one, name in secrets.items() if one in text]
 
@@ -230,7 +230,7 @@ class Platform:
         return places
 
     def leaks(self):
-        """The places in which a key is found: output, processes, containers, files."""
+        """The places that contain a key: output, processes, containers, files."""
         self.remember_keys()
         places = {f"text {i}": text for i, text in enumerate(self.seen)} | self.said_by_containers()
         for pattern in (
@@ -262,7 +262,7 @@ class Eyes:
         self.thread.join()
 
     def watch(self):
-        begun = {}  # by process, when it was first seen: one that is older than a second is looked at in one round of fifty
+        begun = {}  # when each process was first seen; after its first second it is read only in every fiftieth round
         for turn in itertools.count():
             now, processes = time.monotonic(), set(filter(str.isdigit, os.listdir("/proc")))
             begun = {process: begun.get(process, now) for process in processes}
@@ -273,7 +273,7 @@ class Eyes:
                 return
 
     def look(self, process):
-        """A program that was looked at once is not read again: that would cost half a core."""
+        """Reads a process. A program that was read once is skipped, because reading it again and again would use half a core."""
         try:
             command = pathlib.Path("/proc", process, "cmdline").read_bytes()
             now = (command, os.readlink(f"/proc/{process}/exe"))
@@ -283,14 +283,14 @@ class Eyes:
                 self.commands.add(command.decode(errors="replace"))
                 self.looked[process] = now
         except OSError:
-            pass  # it ended, or it is the kernel's
+            pass  # it has ended, or it is a kernel process
 
     def text(self):
         return "\n".join(self.samples)
 
 
 def pytest_collection_modifyitems(items):
-    """Keeps `make test` below an hour."""
+    """Skips the long tests, to keep `make test` below an hour."""
     skip = pytest.mark.skip(reason="it takes minutes: make test-sandbox-all runs it")
     for item in items:
         if item.get_closest_marker("long") and os.environ.get("SANDBOX_TESTS") != "all":
@@ -299,7 +299,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def platform(tmp_path, request):
-    """A sandbox of its own; @pytest.mark.sandbox("--records", "10") gives its options."""
+    """A sandbox for this test only. @pytest.mark.sandbox("--records", "10") sets its options."""
     marker = request.node.get_closest_marker("sandbox")
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:24].strip("-")
     try:

@@ -1,7 +1,7 @@
-"""A connection to this machine that makes it look like one of another platform: linked into a test's connection_plugins.
+"""A connection to this machine that makes it look like a machine of another platform. It is linked into a test's connection_plugins.
 
-What `uname -sm` answers is a variable of the host, and so is the program that runs what is built for that platform (QEMU's
-user-mode emulation), without which it is run as it is. Each question is noted, so that a test can count them.
+Host variables set the answer to `uname -sm`, and the program that runs binaries for that platform (QEMU's user-mode emulation).
+Without that program, binaries run directly. The connection records each `uname`, so that a test can count them.
 """
 
 import re
@@ -29,7 +29,7 @@ class Connection(Local):
     transport = "foreign"
 
     def exec_command(self, cmd, in_data=None, sudoable=True):
-        """Runs a command as that machine would."""
+        """Runs a command as the other machine would."""
         if "uname -sm" in cmd:
             with open(self.get_option("asked"), "a", encoding="utf-8") as file:
                 file.write(f"{self.get_option('host')}\n")

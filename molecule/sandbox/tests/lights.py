@@ -1,4 +1,4 @@
-"""A light installation as the tests see a Platform: SSM, database and records are real, its VM is a stub."""
+"""A light installation with the interface of Platform. SSM, database and records are real; the VM is a stub."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ from conftest import Platform
 
 
 class LightPlatform(Platform):
-    """One of a light fleet."""
+    """One installation of a light fleet."""
 
     def __init__(self, fleet, number, tmp):
         state = json.loads(self.sandbox("light-env", fleet))
@@ -19,7 +19,7 @@ class LightPlatform(Platform):
             "SANDBOX_APP_NAME": host["app_name"], "SANDBOX_OMNIBUS": host["omnibus_parameter"], "SANDBOX_DIR": host["compose_dir"], "SANDBOX_PROJECT": host["name"],
             "SANDBOX_HEALTH_URL": host["health_url"], "SANDBOX_CONFIG_PREFIX": f"/config/{host['app_name']}", "DOCKER_HOST": host["docker_host"],
         }  # fmt: skip
-        self.path = state["path"]  # where the light `docker` is
+        self.path = state["path"]  # the directory of the light `docker`
         self.environ = os.environ | self.env | {"PATH": f"{self.path}:{os.environ['PATH']}"}
         self.seen, self.public, self.outputs, self.keys = [], [], [], set()
         self.remember_keys()
@@ -29,7 +29,7 @@ class LightPlatform(Platform):
         return super().inventory(**{f"seqera_crypto_rotation_{name}": value for name, value in own.items()} | more)
 
     def engine(self, path, **body):
-        """What the stub of the VM's Docker Engine answers; with a body it is asked to change."""
+        """Calls the VM's Docker Engine stub and returns its answer. With a body the call is a POST."""
         connection = http.client.HTTPConnection("light")
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.connect(self.env["DOCKER_HOST"].removeprefix("unix://"))
@@ -37,14 +37,14 @@ class LightPlatform(Platform):
         return json.loads(connection.getresponse().read())
 
     def set(self, **options):
-        """Options of the stand-in, from its next start."""
+        """Sets options of the stand-in, from its next start."""
         self.engine("/env", **options)
 
     def compose(self, *argv):
         return self.docker("--host", self.env["DOCKER_HOST"], "compose", *argv)
 
     def restart_by_hand(self):
-        """An outage as a person would end it: a plain up starts cron first, so that it has to be restarted."""
+        """Restarts as a person would: a plain up, which starts cron first, then a restart of cron."""
         for argv in (("down",), ("up", "--"), ("restart", "--", "cron")):
             self.compose(*argv)
 

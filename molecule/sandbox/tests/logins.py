@@ -1,4 +1,4 @@
-"""Who logs in to a sandbox's VM, and how: over ssh as the owner of the compose directory, as another user who may sudo, or root without ssh."""
+"""Logins to a sandbox's VM: over ssh as the owner of the compose directory, over ssh as another user who may sudo, or as root without ssh."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ LOGINS = ("owner", "owner-become", "sudoer-become", "root")
 
 @contextlib.contextmanager
 def logged_in(platform, login):
-    """Within it, the platform's runs come in by that login. The owner may not sudo: what became root would fail."""
+    """A context manager in which the platform's runs use this login. The owner may not sudo, so a task that becomes root fails."""
     plain, argv, variables = platform.start, [], {}
     environment = {name: value for name, value in platform.env.items() if name.startswith("AWS_")} | {"PATH": SYSTEM_PATH}
     with contextlib.ExitStack() as ends:

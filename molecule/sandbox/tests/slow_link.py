@@ -1,4 +1,4 @@
-"""A TCP relay that makes a connection slow and counts its bytes: for tests, and for `python slow_link.py HOST:PORT`, which prints its own port."""
+"""A TCP relay that makes a connection slow and counts its bytes. Tests use it; `python slow_link.py HOST:PORT` prints its own port."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,11 @@ import threading
 
 
 class SlowLink:
-    """One line for all connections: `rate` bytes per second and `delay` seconds, each way. A context manager; connect to its `port`."""
+    """A context manager. All connections to its `port` share one line: `rate` bytes per second and `delay` seconds in each direction."""
 
     def __init__(self, to, rate=1_000_000, delay=0.06):
         self.to, self.rate, self.delay, self.loop = to, rate, delay, asyncio.new_event_loop()
-        self.sent, self.received = [0, 0.0], [0, 0.0]  # bytes since the start; the time at which the line is free again
+        self.sent, self.received = [0, 0.0], [0, 0.0]  # bytes since the start, and the time when the line is free again
 
     def __enter__(self):
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)

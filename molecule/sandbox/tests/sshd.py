@@ -1,4 +1,4 @@
-"""An sshd of the test's own on 127.0.0.1, a user of its own who may sudo with a password, and the end of both."""
+"""Starts an sshd for a test on 127.0.0.1, adds a user who may sudo with a password, and removes both."""
 
 import contextlib
 import getpass
@@ -25,7 +25,7 @@ PermitRootLogin prohibit-password
 LogLevel VERBOSE
 {more}
 """
-# What an instance role is on a real VM is the environment of its sessions here.
+# In place of a real VM's instance role, the sessions have these variables in their environment.
 CLIENT = """Host vm
   HostName 127.0.0.1
   Port {vm}
@@ -55,12 +55,12 @@ def free_port():
 
 
 class Servers:
-    """A VM's sshd and a bastion's, with one client configuration for both. What the VM's sessions find in their environment is given."""
+    """The sshd of a VM and of a bastion, with one client configuration for both. `environment` is the environment of the VM's sessions."""
 
     def __init__(self, environment, user=None, banner=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="connections-"))
         self.dir.chmod(0o755)
-        self.sockets = self.dir / "c"  # of the clients' shared connections
+        self.sockets = self.dir / "c"  # the directory of the clients' shared connections
         self.processes = {}
         for key in ("host", "client"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / key], check=True)
@@ -78,7 +78,7 @@ class Servers:
         port, config = free_port(), self.dir / f"{name}.conf"
         config.write_text(SERVER.format(port=port, dir=self.dir, name=name, sftp=SFTP, more=more))
         if os.getuid() == 0:
-            os.makedirs("/run/sshd", exist_ok=True)  # where root's sshd wants its helper to be locked in
+            os.makedirs("/run/sshd", exist_ok=True)  # root's sshd requires this directory for privilege separation
         with (self.dir / f"{name}.log").open("w") as log:
             self.processes[name] = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + 15
@@ -91,7 +91,7 @@ class Servers:
         return (self.dir / f"{name}.log").read_text()
 
     def close(self):
-        """Ends the clients' shared connections and the servers, each by itself, and fails where something outlives them."""
+        """Ends the clients' shared connections and the servers one by one, and fails if a process outlives them."""
         for path in self.sockets.glob("*"):
             subprocess.run(["ssh", "-O", "exit", "-S", path, "vm"], capture_output=True, check=False)
         for process in self.processes.values():
@@ -104,7 +104,7 @@ class Servers:
         shutil.rmtree(self.dir)
 
     def left(self):
-        """Command lines that name a file of ours."""
+        """Command lines of running processes that name a file of this object."""
         found = []
         for path in glob.glob("/proc/[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
@@ -114,14 +114,14 @@ class Servers:
 
 @contextlib.contextmanager
 def own_user(environment, greeting=""):
-    """A user whose login says what greeting says, and who may sudo with a password: (name, password file). Gone afterwards."""
+    """Adds a user whose login prints `greeting` and who may sudo with a password; yields (name, password file). Removes the user at the end."""
     name, password = f"rcx{os.getpid()}", secrets.token_urlsafe(18)
     home = pathlib.Path(tempfile.mkdtemp(prefix="connections-home-"))
     sudoers, file = pathlib.Path(f"/etc/sudoers.d/{name}"), home.with_suffix(".password")
     try:
         subprocess.run(["useradd", "--home-dir", home, "--no-create-home", "--shell", "/bin/bash", name], check=True)
         subprocess.run(["chpasswd"], input=f"{name}:{password}\n", text=True, check=True)
-        # bash reads .bashrc in a session of ssh, .profile in one of a person.
+        # bash reads .bashrc for a command over ssh, and .profile for an interactive login.
         for profile in (".bashrc", ".profile") if greeting else ():
             (home / profile).write_text(greeting)
         shutil.chown(home, name)

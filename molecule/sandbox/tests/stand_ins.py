@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # WANT_JSON
-"""Every module that the role calls about a Platform, as one stand-in: it notes the call, fails where the test says so, answers, and
-keeps in a file what the world would be by then."""
+"""One stand-in for all modules that the role calls about a Platform. It records the call, fails if the test says so, answers, and keeps
+the resulting state of the world in a file."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def rotating(world):
 
 
 def control(world, asked, check):
-    """The side of the control node: the phase goes on with what is written."""
+    """The module on the control node: its writes advance the phase."""
     state, phase = asked["state"], world["phase"]
     if state == "rotating":
         return rotating(world)
@@ -57,7 +57,7 @@ def control(world, asked, check):
 
 
 def info(world, asked, _check):
-    """The module that looks."""
+    """seqera_crypto_rotation_info."""
     gather, phase = asked["gather"], world["phase"]
     out = {"msg": f"SSM is {phase}", "phase": phase if phase in ("prepared", "inconsistent") else "idle", "evidence": [], "key_age_days": world.get("age")}
     out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
@@ -89,13 +89,13 @@ def info(world, asked, _check):
 
 
 def containers(world):
-    """Those of the services that are up, one each; a test may say which ones the backend has."""
+    """One container for each running service. A test may set other containers for the backend."""
     made = [{"id": one, "name": f"tower-{one}-1", "service": one, "state": "running"} for one in world["up"] if one != "backend" or "twins" not in world]
     return made + world.get("twins", [])
 
 
 def docker(argv, path):
-    """The command docker, as far as a handover calls it."""
+    """The docker commands that a handover calls."""
     with open(path) as file:
         world = json.load(file)
     twins, (verb, *more) = world.setdefault("twins", [one for one in containers(world) if one["service"] == "backend"]), argv
@@ -123,7 +123,7 @@ def docker(argv, path):
 
 
 def compose(world, asked, check):
-    """docker compose; without services it takes every one that is enabled."""
+    """docker compose. Without services it acts on all enabled services."""
     named = asked.get("services") or [name for name, one in world["services"].items() if one.get("enabled", True)]
     if not check:
         starts = asked["state"] in ("present", "restarted")
@@ -142,7 +142,7 @@ def main(kind, path):
     with open(sys.argv[1]) as file:
         given = json.load(file)
     asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
-    # A second Platform has its own world, named after its app or its directory.
+    # A second Platform has its own world file, named after its app or its directory.
     own = f"{path}.{asked.get('app_name') or os.path.basename(asked.get('project_src', ''))}"
     path = own if os.path.exists(own) else path
     with open(path) as file:

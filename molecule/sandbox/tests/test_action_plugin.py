@@ -1,7 +1,7 @@
-"""The lines of progress: the role's own task file and action plugin, with a stand-in for the module.
+"""The lines of progress: the role's task file and action plugin, with a stand-in for the module.
 
-The stand-in is run by Ansible as a binary, as the real module is. What it does stands in a plan: how often it says how
-far it is, what else happens at which look, and what its result is.
+Ansible runs the stand-in as a binary, like the real module. A plan says what the stand-in does: how often it reports progress, what
+else happens at which poll, and what its result is.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ RESULT = {
 }
 FAILURE = {"failed": True, "changed": False, "msg": "Not every record is under the new key after 120 s.", "error_code": "wait_timeout"}
 
-# The control character in its second line makes it a binary in Ansible's eyes. It goes on once its words were read.
+# The control character in its second line makes Ansible treat it as a binary. It continues once its output was read.
 STAND_IN = """#!{python}
 # \x01
 import json, os, signal, sys, time
@@ -56,7 +56,7 @@ print(plan["noise"], file=sys.stderr)
 print(json.dumps(plan["result"]))
 """
 
-# A connection that notes what was read of the stand-in's words, and is lost twice when the plan says so.
+# A connection that records what Ansible has read of the stand-in's output. If the plan says so, it is lost twice.
 CONNECTION = """
 import os
 from ansible.errors import AnsibleConnectionFailure
@@ -78,7 +78,7 @@ class Connection(Local):
         pass
 """
 
-# The task as somebody else than the role might write it.
+# The task as a user might write it.
 TASK = {
     "name": "The module itself",
     "seqera_crypto_rotation": {"state": "rotating", "app_name": "tower", "poll_interval": 1, "database": {"password": PASSWORD}},
@@ -89,7 +89,7 @@ TASK = {
 
 @dataclass
 class Watched:
-    """One run of ansible-playbook, and what it left."""
+    """One run of ansible-playbook and its results."""
 
     output: str
     result: dict
@@ -100,7 +100,7 @@ class Watched:
 
 
 class Clone:
-    """A clone with the role as it is, in which the stand-in is the module."""
+    """A clone with the real role, and with the stand-in as the module."""
 
     def __init__(self, tmp):
         self.tmp, self.plan, self.background = tmp, tmp / "plan.json", tmp / "async"
@@ -118,7 +118,7 @@ class Clone:
         (tmp / "connection_plugins").mkdir()
         (tmp / "connection_plugins" / "noted.py").write_text(CONNECTION.format(plan=str(self.plan)))
         (tmp / "elsewhere").mkdir()
-        (tmp / "ansible.cfg").write_text("")  # the role is found by the clone's links alone
+        (tmp / "ansible.cfg").write_text("")  # empty, so Ansible finds the role only by the clone's links
 
     def plugin(self, old, new):
         """Changes the clone's plugin."""
@@ -128,7 +128,7 @@ class Clone:
         path.write_text(text.replace(old, new))
 
     def run(self, *argv, task=None, interval=0, variables=None, **plan):
-        """Runs rotating.yml of the role, or a task in its place, from another directory than the clone's."""
+        """Runs rotating.yml of the role, or another task, from a directory outside the clone."""
         self.plan.write_text(json.dumps({"looks": 2, "notes": {}, "cut": 0, "die": 0, "pause": 0, "leave": False, "noise": "", "result": RESULT} | plan))
         self.read.write_text("")
         self.given.write_text("{}")
@@ -182,11 +182,11 @@ class Clone:
         output = done.stdout + done.stderr
         assert done.returncode == 0, output
         result = json.loads((self.tmp / "result.json").read_text())
-        result.pop("ansible_parsed", None)  # ansible-core 2.22 shows it of what it ran itself
+        result.pop("ansible_parsed", None)  # ansible-core 2.22 adds it to results
         return Watched(output, result, json.loads(self.given.read_text()))
 
     def left(self):
-        """What is left where background jobs write."""
+        """Files that remain in the directory of background jobs."""
         return sorted(path.name for path in self.background.iterdir()) if self.background.exists() else []
 
 
@@ -222,7 +222,7 @@ def test_a_module_that_says_nothing_is_not_taken_for_a_dead_one(clone):
 def test_the_real_module_runs_in_the_background_and_fails_as_itself(clone):
     clone.module.unlink()
     clone.module.symlink_to(ROOT / "library" / "seqera_crypto_rotation")
-    options = {"state": "rotating", "app_name": "tower", "rotation_id": "r1", "verify": "attested"}  # by whom is not said
+    options = {"state": "rotating", "app_name": "tower", "rotation_id": "r1", "verify": "attested"}  # attested_by is missing
     alone, watched = (clone.run(task=TASK | {"seqera_crypto_rotation": options | {"wait": wait}}) for wait in (False, True))
     assert alone.result["error_code"] == "invalid_options" and "attested_by" in alone.result["msg"]
     assert {key: value for key, value in watched.result.items() if key != "duration_seconds"} == {
@@ -253,7 +253,7 @@ def test_a_job_whose_file_comes_late_is_waited_for(clone, late, code):
     done = threading.Event()
 
     def lose_it():
-        # The file says at first that the job was started. The one with the result, which comes later, must stay.
+        # Remove the first file, which says that the job was started. Keep the later file, which has the result.
         while not done.wait(0.02):
             for path in clone.background.glob("[j0-9]*.*") if clone.background.exists() else ():
                 with contextlib.suppress(OSError):
@@ -293,7 +293,7 @@ def test_what_cannot_be_run_says_why(clone):
 
 @pytest.mark.parametrize("wait", [True, False], ids=["in the background", "at once"])
 def test_what_may_not_be_run_says_where_it_may(clone, wait):
-    # An interpreter that is no program makes a kernel say what a mount with noexec does; async names the interpreter.
+    # If the interpreter is not a program, the kernel returns the same error as a noexec mount. async names the interpreter.
     none = clone.tmp / "AnsiballZ_seqera_crypto_rotation"
     none.touch(mode=0o644)
     clone.module.write_text(f"#!{none}\n# \x01\n")

@@ -1,4 +1,4 @@
-"""Backups that are made, named, and proved to open with their key."""
+"""Making backups, naming them, and proving that they open with their key."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from test_going_back import current, custody
 
 
 def left(platform):
-    """What a drill makes on an Engine that others use too. A sandbox has its data in directories, so a volume without a container is a drill's."""
+    """Objects of a drill on a shared Engine. Sandboxes keep their data in directories, so any unused volume belongs to a drill."""
     drills = "--filter=name=seqera-crypto-drill-"
     made = (("ps", "--all", "--quiet", drills), ("network", "ls", "--quiet", drills), ("volume", "ls", "--quiet", "--filter=dangling=true"))
     return [platform.docker(*one) for one in made]
@@ -51,7 +51,7 @@ def test_a_dump_is_made_and_opens_with_its_key_of_escrow_alone(platform):
     dump.write_bytes(dump.read_bytes()[:-20])
     damaged = platform.run(**drill)
     assert damaged.code != 0 and "another checksum" in " ".join(damaged.output.split())
-    assert left(platform) == there, "something is left behind"
+    assert left(platform) == there, "the drill left something behind"
     settings = (pathlib.Path(platform.env["SANDBOX_CONFIG_DIR"]) / "tower.env").read_text()
     [password] = re.findall(r"^TOWER_DB_PASSWORD=(.+)$", settings, re.M)
     assert len(platform.public) > 100 and not any(password in text for text in platform.public), "the database's password is on a command line or in an output"

@@ -1,4 +1,4 @@
-"""The playbook killed at each of its steps on the VM, and run again. `make test-cuts-all` asks for it."""
+"""Kills the playbook at each of its steps on the VM, and runs it again. `make test-cuts-all` runs this test."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from conftest import ROOT
 from test_proof import until
 
 TASKS = ROOT / "roles" / "seqera_crypto_rotation" / "tasks"
-# What touches the Engine or the database, as it is called in the role's files.
+# Tasks of the role that use the Engine or the database.
 TOUCHES = re.compile(r"^ *- name: (?P<name>.*)\n(?: *#.*\n)* *(?:community\.docker\.\w+|seqera_crypto_rotation(?:_info)?|ansible\.builtin\.(?:shell|command)):$", re.M)
 
 
 def steps(output):
-    """Those tasks of an undisturbed run, in order, with how many of the same name came before."""
+    """These tasks in an undisturbed run, in order, each with the number of earlier tasks of the same name."""
     wanted = []
     for file in TASKS.glob("*.yml"):
         wanted += [re.sub(r"\\{\\{.*?\\}\\}", ".*", re.escape(name.strip('"'))) for name in TOUCHES.findall(file.read_text())]
@@ -22,7 +22,7 @@ def steps(output):
     return [(name, told[:i].count(name)) for i, name in enumerate(told) if any(re.fullmatch(pattern, name) for pattern in wanted)]
 
 
-@pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="it takes twenty minutes: make test-cuts-all asks for it")
+@pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="takes twenty minutes; make test-cuts-all runs it")
 @pytest.mark.sandbox("--records", "10")
 @pytest.mark.parametrize("scope", ["all", "handover"])
 def test_the_playbook_may_die_at_every_step_on_the_vm(platform, scope):

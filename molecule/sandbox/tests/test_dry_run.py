@@ -1,4 +1,4 @@
-"""What check mode previews is what the run then does, element by element; and what it needs and leaves."""
+"""Check mode shows exactly the steps of the next run. Also: what check mode needs, and what it leaves."""
 
 import re
 
@@ -23,7 +23,7 @@ TERRAFORM = """---
 
 
 def foretold_and_done(platform, **variables):
-    """The steps of the dry run and those of the run after it, which must be the same."""
+    """Makes a dry run and then a run. Their steps must be the same."""
     before, started = platform.parameters(), platform.started()
     dry = platform.run("--check", "--diff", **variables)
     assert dry.code == 0, dry.output
@@ -31,11 +31,11 @@ def foretold_and_done(platform, **variables):
     real = platform.run(**variables)
     assert real.code == 0, real.output
     assert dry.host["outcome"] == "foreseen" and dry.report["run"]["check_mode"]
-    # Where nobody names the rotation, the module makes a name of the time.
+    # If the rotation has no name, the module makes a name from the time.
     named = [re.sub(r"\d{8}T\d{6}Z-\w{4}", "<made>", step) for run in (dry, real) for step in run.host["steps"]]
     assert named[: len(named) // 2] == named[len(named) // 2 :]
     shown = " ".join(dry.output.split())
-    assert [line for line in dry.host["steps"] if line not in shown] == [], "the dry run shows them"
+    assert [line for line in dry.host["steps"] if line not in shown] == [], "the dry run must print every step"
     return dry, real
 
 
@@ -52,25 +52,25 @@ def test_the_steps_of_the_dry_run_are_the_steps_of_the_run(platform):
     assert names == ["outage 1", "prepare", "backends ready", "re-encryption", "outage 2", "restart"]
     assert all(real.report["run"]["begun"] <= span["begin"] <= span["end"] <= real.report["run"]["ended"] for span in real.host["timeline"])
 
-    # By age, whatever it is, with a chunk size, the last rotation's key already in escrow; only key holders are restarted.
+    # Due at any age, with a chunk size; the key of the last rotation is already in escrow, and only key holders restart.
     dry, real = foretold_and_done(
         platform, seqera_crypto_rotation_rotation_id="", seqera_crypto_rotation_max_age_days=0, seqera_crypto_rotation_chunk_size=7, seqera_crypto_rotation_allow_advanced_tier=True,
         seqera_crypto_rotation_restart_scope="key_holders",
     )  # fmt: skip
     assert real.host["steps"][-2:] == ["restart: backend, cron", "verify: no trace left, every record opens with the key in use"]
     assert "second outage: docker compose down" not in real.host["steps"]
-    assert dry.host["expected"]["outage_seconds"] > 0 and dry.host["expected"]["reencryption_seconds"] > 0, "measured by the first run"
+    assert dry.host["expected"]["outage_seconds"] > 0 and dry.host["expected"]["reencryption_seconds"] > 0, "the first run must measure them"
     counted = platform.check()
     assert counted["current"] + counted["orphaned_current"] == counted["total"]
     again = platform.run("--check")
-    assert again.code == 0 and not again.report and again.recap["changed"] == 0, "nothing is due: no report"
+    assert again.code == 0 and not again.report and again.recap["changed"] == 0, "nothing is due, so there is no report"
     assert platform.leaks() == []
 
 
 @pytest.mark.long
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_RECORD_DELAY=30ms")
 def test_so_are_those_of_a_run_that_goes_on_after_another(platform):
-    for until in ("Save the rotation's name", "Run migrate to completion", "Prove the start order"):  # just prepared; going up; just started
+    for until in ("Save the rotation's name", "Run migrate to completion", "Prove the start order"):  # just prepared; starting; just started
         platform.killed(until)
         dry = platform.run("--check", seqera_crypto_rotation_second_outage="later")
         assert dry.code == 0, dry.output
@@ -98,7 +98,7 @@ def test_and_those_with_terraform_and_with_a_dump(platform):
     before, started = platform.parameters(), platform.started()
     run = platform.run(seqera_crypto_rotation_standalone="delete")
     assert run.code != 0 and "after_prepare_tasks" in run.output, run.output
-    assert platform.parameters() == before and platform.started() == started, "that is found out before the outage"
+    assert platform.parameters() == before and platform.started() == started, "the run must find this out before the outage"
 
     tasks = platform.tmp / "terraform.yml"
     tasks.write_text(TERRAFORM)

@@ -1,4 +1,4 @@
-"""The program that dumps the database, on stand-ins for docker and for the clients of MySQL and MariaDB."""
+"""The program that dumps the database, with stand-ins for docker and for the clients of MySQL and MariaDB."""
 
 import gzip
 import os
@@ -16,7 +16,7 @@ case $1 in
   exec) shift 2; export "${2}"; shift 3; exec env -u BACKEND_ENV PATH="$TMP/inside" "$@" ;;
 esac
 """
-# The server takes one login. What reaches the client is kept, to be compared with what the backend has.
+# The server accepts one login. The client records its input, for comparison with the backend's login.
 CLIENT = """#!/bin/sh
 case $* in *--help*) echo "$KNOWS"; exit ;; esac
 given=$(cat "${1#--defaults-extra-file=}")
@@ -33,7 +33,7 @@ esac
 
 
 class Dump:
-    """One directory for the dump, and the programs that are found."""
+    """A directory for the dump, and the stand-in programs."""
 
     def __init__(self, tmp):
         self.tmp, self.file = tmp, tmp / "state" / "backups" / "tower-20261201T000000Z.sql.gz"
@@ -109,4 +109,4 @@ def test_a_dump_that_was_cut_is_none_and_what_a_killed_run_left_is_removed(dump)
     done = dump.run(CUT="true")
     assert done.returncode == 1 and "the dump is incomplete" in done.stderr
     assert sorted(one.name for one in dump.file.parent.iterdir()) == ["other-20261130T000000Z.sql.gz.part", "tower-20261130T000000Z.sql.gz"]
-    assert dump.file.parent.stat().st_mode & 0o777 == 0o750, "the mode is the user's"
+    assert dump.file.parent.stat().st_mode & 0o777 == 0o750, "the directory's mode must stay"

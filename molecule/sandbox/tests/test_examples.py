@@ -1,4 +1,4 @@
-"""The examples for AWX and schedulers name what there is."""
+"""The examples for AWX and schedulers name only existing options, defaults and playbooks."""
 
 import configparser
 import json

@@ -1,4 +1,4 @@
-"""Several Platforms, one run: what is broken on one is told and costs the others nothing."""
+"""Several Platforms in one run: a broken Platform is reported and does not affect the others."""
 
 import concurrent.futures
 import http.server
@@ -20,7 +20,7 @@ SETTINGS = {
 
 
 class Fleet(Platform):
-    """Platforms that are hosts of one inventory; runs start from the first one's environment."""
+    """Platforms as hosts of one inventory. Runs use the environment of the first Platform."""
 
     def __init__(self, members, tmp):
         super().__init__(members[0], tmp)
@@ -39,7 +39,7 @@ class Fleet(Platform):
         return path
 
     def seen_of_all(self):
-        """Parameters and starts of containers, which a run that does nothing leaves alone."""
+        """Parameters and start times of containers. A run that does nothing changes none of them."""
         return {name: member.parameters() for name, member in self.members.items()}, self.started()
 
 
@@ -56,7 +56,7 @@ def fleet(tmp_path):
 
 @pytest.fixture
 def refusing():
-    """An SSM that refuses every call, as for a role without rights."""
+    """An SSM that refuses every call, as for a role without permissions."""
 
     class Refuse(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
@@ -91,7 +91,7 @@ def test_each_broken_host_is_told_the_others_are_rotated_and_the_next_run_finish
     }
     before = fleet.seen_of_all()
     careful = fleet.run()
-    assert careful.code != 0 and fleet.seen_of_all() == before, "what preflight refuses stops the run before the first outage"
+    assert careful.code != 0 and fleet.seen_of_all() == before, "a refusal by preflight must stop the run before the first outage"
     found = outcomes(careful)
     refused = {name for name, (outcome, _) in found.items() if outcome == "refused"}
     assert refused == {"damaged", "docker", "database", "denied"}, found
@@ -127,12 +127,12 @@ def test_each_broken_host_is_told_the_others_are_rotated_and_the_next_run_finish
     assert again.code == 0, again.output
     found = outcomes(again)
     assert {name: outcome for name, (outcome, _) in found.items()} == dict.fromkeys(found, "done") | {"well": "not_due"}, found
-    assert fleet.members["fleet-well"].parameters() == done, "what was done is not touched"
+    assert fleet.members["fleet-well"].parameters() == done, "a finished rotation must not be touched"
     assert [line for line in fleet.started() if "fleet-well" in line] == started
     for name, member in fleet.members.items():
         counted = member.check()
         assert counted["current"] == counted["total"] - (2 if name == "fleet-damaged" else 0), name
-    # One moto a Platform: each has keys of its own to look for.
+    # Each Platform has its own moto, so each has its own keys to search for.
     for member in fleet.members.values():
         member.remember_keys()
         fleet.keys |= member.keys

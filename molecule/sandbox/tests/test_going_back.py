@@ -1,4 +1,4 @@
-"""Ways back: a rotation that is aborted, one that is rotated back, a database that was restored."""
+"""Ways back to an old key: an abort, a rotation back, and a restored database."""
 
 import os
 import signal
@@ -48,11 +48,11 @@ def test_a_rotation_is_aborted_at_once_or_by_re_encrypting_back(platform):
     process.wait()
     platform.remember_keys()
     records = platform.check()["total"]
-    # Killed on its way back, with some records under each key: the second run goes on with the baseline of the first.
+    # Killed on its way back, with some records under each key: the second run continues with the baseline of the first.
     platform.killed("TASK [seqera_crypto_rotation : Prove the start order", playbook="abort-crypto.yml")
     assert platform.ledger("r2")["baseline"]["path"]
     platform.sandbox("set", platform.name, "SANDBOX_CRON_RECORD_DELAY=")
-    # Every task's result in full, as AWX and its like record it.
+    # Show every task's full result, as AWX records it.
     platform.environ["ANSIBLE_STDOUT_CALLBACK"] = "ansible.posix.json"
     back = platform.run("--diff", playbook="abort-crypto.yml")
     assert back.code == 0 and '"invocation"' in back.output, back.output
@@ -74,7 +74,7 @@ def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its
     omnibus, first = platform.env["SANDBOX_OMNIBUS"], current(platform)
     before = platform.parameters()
     program = platform.env["SANDBOX_DB_DUMP"]
-    # MySQL's GTIDs of a dump cannot be restored into the server that made it.
+    # A dump with GTIDs cannot be restored into the MySQL server that made it.
     options = ["--single-transaction", "--hex-blob", *(["--set-gtid-purged=OFF"] if program.split()[0].endswith("mysqldump") else [])]
     dump = platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", program, *options, "tower")
     assert platform.run(seqera_crypto_rotation_backups=["dump-1"]).code == 0
@@ -98,7 +98,7 @@ def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its
     platform.remember_keys()
     platform.compose("stop", "frontend", "backend", "cron")
     restore(platform, dump)
-    platform.compose("start", "backend", "cron", "frontend")  # which looks the backend up at its start
+    platform.compose("start", "backend", "cron", "frontend")  # the frontend looks up the backend's address when it starts
     platform.wait_ready()
     unknown = platform.run(playbook="restore-crypto.yml", seqera_crypto_restore_backup="dump-9", seqera_crypto_rotation_rotation_id="r4")
     assert unknown.code != 0 and "Known backups" in unknown.output

@@ -1,4 +1,4 @@
-"""The next backend is ready before the old one stops: what users see of it, and what is left wherever it is cut off."""
+"""A handover: the next backend is ready before the old one stops. Tests what users see, and the state after an interruption at any step."""
 
 import fcntl
 import json
@@ -18,14 +18,14 @@ HANDOVER = {"seqera_crypto_rotation_restart_scope": "handover"}
 
 @pytest.fixture(autouse=True)
 def alone():
-    """One Platform of an Engine may have a container with the name of the service."""
+    """Runs these tests one at a time: on an Engine, only one Platform can have a container with the service's name."""
     with (pathlib.Path(tempfile.gettempdir()) / "seqera-sandbox-handover.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 class Gaps:
-    """How long the health URL did not answer, in all."""
+    """Records each time during which the health URL did not answer."""
 
     def __init__(self, platform):
         self.platform, self.gaps, self.done = platform, [], threading.Event()
@@ -52,7 +52,7 @@ class Gaps:
 
 
 def backends(platform):
-    """(name, state, number) of each container of the service, whatever its state."""
+    """(name, state, number) of each container of the service, in any state."""
     shown = '{{.Names}} {{.State}} {{.Label "com.docker.compose.container-number"}}'
     label = f"--filter=label=com.docker.compose.project={platform.env['SANDBOX_PROJECT']}"
     listed = platform.docker("ps", "--all", label, "--filter=label=com.docker.compose.service=backend", "--format", shown)
@@ -60,7 +60,7 @@ def backends(platform):
 
 
 def one_serves(platform):
-    """One backend, to which its name leads on each network, with a database that it still reaches; compose would change nothing."""
+    """Checks that there is one backend, that its name resolves to it on each network, that it reaches its database, and that compose would change nothing."""
     [(name, state, _)] = backends(platform)
     assert (name, state) == ("backend", "running")
     [said] = json.loads(platform.docker("inspect", name))
@@ -74,7 +74,7 @@ def one_serves(platform):
     before = platform.started()
     platform.compose("up", "--detach")
     kept = [line for line in platform.started() if "-migrate-" not in line]
-    assert kept == [line for line in before if "-migrate-" not in line], "docker compose up -d does not agree"
+    assert kept == [line for line in before if "-migrate-" not in line], "docker compose up -d would change containers"
 
 
 @pytest.mark.sandbox("--records", "10", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=10s")
@@ -85,20 +85,20 @@ def test_users_wait_for_no_start_of_a_backend(platform):
     with Gaps(platform) as seen:
         real = platform.run(**HANDOVER)
     assert real.code == 0, real.output
-    assert real.host["steps"] == dry.host["steps"], "the dry run shows what is done"
+    assert real.host["steps"] == dry.host["steps"], "the dry run must show the run's steps"
     print("the health URL did not answer for", [round(gap, 1) for gap in seen.gaps], "seconds")
-    assert seen.gaps and max(seen.gaps) < 10, "a backend needs 10 s to start"
+    assert seen.gaps and max(seen.gaps) < 10, "the outage must not include the backend's start of 10 s"
     one_serves(platform)
     counted, entry = platform.check(), platform.ledger()
     assert counted["current"] + counted["orphaned_current"] == counted["total"] == records["total"]
-    assert not entry["baseline"].get("provisional") and entry["baseline"]["taken_at"] > entry["prepared_at"], "taken once the old backend had stopped"
+    assert not entry["baseline"].get("provisional") and entry["baseline"]["taken_at"] > entry["prepared_at"], "the baseline must be taken after the backend stopped"
     started = platform.started()
     again = platform.run(**HANDOVER)
     assert again.code == 0 and again.recap["changed"] == 0 and platform.started() == started, again.output
     assert platform.leaks() == []
 
 
-CUTS = [  # a task, and how many of that name come before
+CUTS = [  # a task, and the number of earlier tasks of that name
     ("With docker, create the next backend", 0),
     ("With docker, start the next backend", 0),
     ("Check that the next backend runs", 0),
@@ -147,7 +147,7 @@ def test_it_is_aborted_from_between_two_backends(platform):
         [(_, state, _)] = backends(platform)
         assert state == "running"
         platform.wait_ready(5)
-    rewritten = {"versions": platform.check()["versions"]}  # the last one was aborted by re-encrypting back
+    rewritten = {"versions": platform.check()["versions"]}  # the last rotation was aborted by re-encrypting back
     assert platform.check() == records | rewritten
 
 

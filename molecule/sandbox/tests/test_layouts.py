@@ -1,4 +1,4 @@
-"""Both layouts and every login of a real VM, and the refusals of preflight: what only a whole sandbox can show."""
+"""Both layouts, every kind of login, and the refusals of preflight. These tests need a whole sandbox."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from logins import LOGINS, logged_in
 from test_going_back import current
 
 ALL = os.environ.get("LAYOUTS") == "all"
-long = pytest.mark.skipif(not ALL, reason="it takes long: make test-layouts asks for it")
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the sandbox has a user of its own for root alone")
+long = pytest.mark.skipif(not ALL, reason="takes long; make test-layouts runs it")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give the sandbox its own user")
 RENDERED = ROOT.parent / "shared" / "installer" / "vm"
 
 
 def mounts(platform):
-    """Each container's mounts, with the inode of what is mounted: another directory, or a new one of that name, is another."""
+    """Each container's mounts, with the inode of the mounted file or directory, so that a new directory of the same name is noticed."""
     shown = platform.docker("inspect", "--format", "{{$name := .Name}}{{range .Mounts}}{{$name}} {{.Source}} {{.Destination}}\n{{end}}", *platform.containers())
     return sorted((name, source, target, pathlib.Path(source).stat().st_ino) for name, source, target in map(str.split, filter(None, shown.splitlines())))
 
@@ -36,7 +36,7 @@ def rotates(platform, **variables):
     real = platform.run(**variables)
     assert real.code == 0, real.output
     proved(platform, records)
-    assert mounts(platform) == at, "other directories than before"
+    assert mounts(platform) == at, "the containers mount other directories than before"
     after = untouched(platform)
     again = platform.run(**variables)
     assert again.code == 0 and again.recap["changed"] == 0, again.output
@@ -46,7 +46,7 @@ def rotates(platform, **variables):
 def proved(platform, records, rotation="r1"):
     counted, proof = platform.check(), platform.ledger(rotation)["proof"]
     assert (counted["current"], counted["total"], proof["total"]) == (records["total"],) * 3
-    assert counted["versions"] == records["versions"] + records["total"], "each record was rewritten once"
+    assert counted["versions"] == records["versions"] + records["total"], "each record must be rewritten once"
 
 
 def layouts():
@@ -78,7 +78,7 @@ def test_rendered(platform, kind):
 
 
 def failed_after_start(platform, **variables):
-    """A rotation that fails once cron runs; what the next one finds is right again."""
+    """Runs a rotation that fails once cron runs, then repairs the cause for the next run."""
     platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=10")
     run = platform.run(**variables)
     assert run.code != 0 and "cron_failed" in run.output, run.output
@@ -88,7 +88,7 @@ def failed_after_start(platform, **variables):
 @pytest.mark.sandbox("--records", "10")
 @pytest.mark.parametrize("baseline", ["inline", pytest.param("file", marks=long), pytest.param("lost", marks=long)])
 def test_resumed(platform, baseline):
-    """As an ordinary user, whatever became of what the first run had seen of the records."""
+    """A run continues as an ordinary user, for each place and state of the first run's baseline."""
     records, variables = platform.check(), {"seqera_crypto_rotation_baseline_dir": ""} if baseline == "inline" else {}
     with logged_in(platform, "owner"):
         failed_after_start(platform, **variables)
@@ -108,7 +108,7 @@ def test_resumed(platform, baseline):
 @long
 @pytest.mark.sandbox("--records", "10")
 def test_later_and_abort(platform):
-    """As an ordinary user with an inline baseline: the second outage put off and then made; a rotation that is aborted."""
+    """As an ordinary user with an inline baseline: a postponed second outage, and an aborted rotation."""
     records, inline = platform.check(), {"seqera_crypto_rotation_baseline_dir": ""}
     with logged_in(platform, "owner"):
         later = platform.run(seqera_crypto_rotation_second_outage="later", **inline)
@@ -130,7 +130,7 @@ def test_later_and_abort(platform):
 @long
 @pytest.mark.sandbox("--records", "10", "--layout", "documentation")
 def test_named_project(platform):
-    """The project was started with -p: no second Platform starts on its data."""
+    """The project was started with -p. The role must not start a second Platform on its data."""
     records = platform.check()
     platform.compose("down")
     try:
@@ -151,16 +151,16 @@ def test_named_project(platform):
 @long
 @pytest.mark.sandbox("--records", "10")
 def test_key_holders(platform):
-    """What keeps the address of a backend, as nginx does, finds the backend after both outages."""
+    """nginx keeps the backend's address. It must reach the backend after both outages."""
     rotates(platform, seqera_crypto_rotation_restart_scope="key_holders")
     platform.wait_ready(5)
     [frontend] = [line for line in platform.started() if "-frontend-" in line]
     [backend] = [line for line in platform.started() if "-backend-" in line]
-    assert frontend.split()[1] > backend.split()[1], "the frontend was started after what it asks"
+    assert frontend.split()[1] > backend.split()[1], "the frontend must start after the backend"
 
 
 class Edited:
-    """Files of the Platform with other content for a while."""
+    """Files of the Platform with different content, for a while."""
 
     def __init__(self, platform):
         self.platform = platform
@@ -202,7 +202,7 @@ class Edited:
 
 @contextlib.contextmanager
 def no_image(platform):
-    """The image of migrate, which no container holds, as a nightly docker image prune leaves it."""
+    """Removes the image of migrate, which no container uses, as a nightly docker image prune does."""
     image = next(line for line in platform.compose("config", "--images").split() if "migrate" in line)
     platform.docker("tag", image, f"{platform.name}:kept")
     platform.docker("image", "rm", image)
@@ -224,7 +224,7 @@ def second_cron(platform):
 
 @contextlib.contextmanager
 def unnamed_backend(platform):
-    """A container of the Platform whose service nobody named; its labels alone put it into the project."""
+    """A backend container whose service is not in `services`. Only its labels put it into the project."""
     project, name = platform.env["SANDBOX_PROJECT"], f"{platform.name}-api"
     image = platform.docker("inspect", "--format", "{{.Config.Image}}", f"{project}-backend-1").strip()
     labels = {"com.docker.compose.project": project, "com.docker.compose.service": "api"}
@@ -238,7 +238,7 @@ def unnamed_backend(platform):
 
 @contextlib.contextmanager
 def strange_session(platform):
-    """Somebody in another container uses the Platform's database."""
+    """Another container uses the Platform's database."""
     project, name, client = platform.env["SANDBOX_PROJECT"], f"{platform.name}-elsewhere", platform.env["SANDBOX_DB_CLIENT"]
     image = platform.docker("inspect", "--format", "{{.Config.Image}}", f"{project}-db-1").strip()
     login = dict(line.split("=", 1) for line in Edited(platform).tower_env.read_text().splitlines() if line.startswith("TOWER_DB_"))
@@ -258,7 +258,7 @@ def strange_session(platform):
 
 @contextlib.contextmanager
 def second_project(platform):
-    """The same directory's files, started once more under another name."""
+    """The files of the same directory, also started under another project name."""
     other = f"{platform.name}-other"
     try:
         platform.compose("-p", other, "up", "--detach", "--no-deps", "backend")
@@ -304,7 +304,7 @@ def old_version(platform):
 
 @pytest.mark.sandbox("--records", "10", "--layout", "documentation")
 def test_refused(platform):
-    """What a rotation would make worse is refused in the dry run and in the run, in the same words, and nothing is touched."""
+    """The dry run and the run refuse these Platforms in the same words, and touch nothing."""
     edited, nothing, variable = Edited(platform), contextlib.nullcontext, "seqera_crypto_rotation_"
     key = platform.value(f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey")
     exchanged = {f"{variable}services": {"migrate": ["migrate"], "backends": ["cron"], "cron": ["backend"]}}
@@ -332,13 +332,13 @@ def test_refused(platform):
         "unnamed backend": (lambda: unnamed_backend(platform), {}, ["platform_unsuitable", "does not name its service api"]),
         "unhealthy backend": (nothing, {f"{variable}backend_health_url": "http://{address}:8080/nowhere"}, ["platform_unsuitable", "is not healthy", "status 404"]),
         "session from elsewhere": (lambda: strange_session(platform), {}, ["platform_unsuitable", "has sessions from other hosts"]),
-        # The last: root's docker leaves files in the owner's DOCKER_CONFIG, which this test hands on.
+        # This must be last: root's docker leaves files in the owner's DOCKER_CONFIG, which this test passes on.
         "another home": (nothing, {f"{variable}compose_user": "root"}, ["platform_differs", "/root/.tower/db/mysql"]),
     }  # fmt: skip
     some = ("pending image", "another home")
     for name, (changed, variables, words) in cases.items():
         if not ALL and name not in some:
-            print(f"{name}: SKIPPED, make test-layouts asks for it", flush=True)
+            print(f"{name}: SKIPPED, make test-layouts runs it", flush=True)
             continue
         begun = time.monotonic()
         with changed():

@@ -1,7 +1,7 @@
-"""The binary that is chosen for a host: which file gets there, and what asking costs.
+"""The choice of the binary for a host: which file arrives, and how often the host is asked for its platform.
 
-Hosts of other platforms are this machine behind a connection that answers `uname` differently (foreign.py); their binaries
-are scripts that say under which name they were started. Real binaries of another platform: hack/test-collection.
+Hosts of other platforms are this machine behind a connection that answers `uname` differently (foreign.py). Their binaries are scripts
+that print the name under which they were started. `make test-collection` tests real binaries of another platform.
 """
 
 import json
@@ -40,18 +40,18 @@ class Control:
         (tmp / "connection_plugins" / "foreign.py").symlink_to(pathlib.Path(__file__).with_name("foreign.py"))
 
     def binary(self, name, label=None, head=None):
-        """Puts a binary into the folder: one that says its label, or one that no machine runs."""
+        """Puts a binary into the folder: one that prints its label, or one that no machine can run."""
         path = self.library / name
         path.write_bytes(head + bytes(64) if head else SCRIPT.format(python=VENV / "python", label=label or name).encode())
         path.chmod(0o755)
 
     def host(self, name, uname, **more):
-        """Adds a host that says this of itself."""
+        """Adds a host with this answer to `uname`."""
         self.hosts[name] = {"ansible_connection": "foreign", "foreign_uname": uname, "foreign_asked": str(self.asked), "ansible_python_interpreter": str(VENV / "python")}
         self.hosts[name] |= more
 
     def run(self, *tasks, hosts="all"):
-        """Runs the tasks on all hosts and returns what each host's tasks returned, and whom was asked what it is."""
+        """Runs the tasks on all hosts. Returns the results of each host's tasks, and the hosts that were asked for their platform."""
         self.asked.write_text("")
         names = [f"result_{n}" for n in range(len(tasks))]
         plays = [
@@ -87,7 +87,7 @@ class Control:
             timeout=120,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert not list((self.tmp / "local").glob("*/platform-*")), "what hosts said is left over"
+        assert not list((self.tmp / "local").glob("*/platform-*")), "the hosts' answers must not remain on the control node"
         return {name: json.loads((self.tmp / f"{name}.json").read_text()) for name in self.hosts}, sorted(self.asked.read_text().split())
 
 
@@ -115,7 +115,7 @@ def test_each_host_of_a_mixed_fleet_gets_its_own_binary_and_is_asked_once(contro
         assert info["ran"] == f"{NAME}_info_{suffix}"
         assert delegated["ran"] == f"{NAME}_darwin_arm64"
         assert here["ran"] == f"{NAME}_info_linux_{MACHINE}"
-    assert asked == ["board", "mac", "old-mac", "same"], "once each, and never of this machine"
+    assert asked == ["board", "mac", "old-mac", "same"], "each host must be asked once, and this machine never"
 
     for host, result in (("old-mac", results["old-mac"][1]), ("board", results["board"][1])):
         assert result["failed"] and result["error_code"] == "wrong_architecture" and not result["changed"]

@@ -1,4 +1,4 @@
-"""The playbook against a stand-in Platform: what a user sees, and what must not happen whatever goes wrong."""
+"""The playbook on a stand-in Platform: what a user sees, and what must never happen, whatever goes wrong."""
 
 import hashlib
 import json
@@ -67,16 +67,16 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     after = platform.parameters()
     old, new = before[current][0], after[current][0]
     assert old != new and len(new) == 40
-    assert same_but_the_key(before[omnibus][0], after[omnibus][0], old, new), "the omnibus is not byte for byte what it was but for the key"
-    assert [n for n in after if "secret-rotation" in n] == [], "a trace is left"
+    assert same_but_the_key(before[omnibus][0], after[omnibus][0], old, new), "the omnibus must be the same byte for byte, except for the key"
+    assert [n for n in after if "secret-rotation" in n] == [], "parameters of the rotation are left"
     untouched = {n: v for n, v in before.items() if n not in (omnibus, current)}
-    assert {n: after[n] for n in untouched} == untouched, "what is not ours changed"
+    assert {n: after[n] for n in untouched} == untouched, "a parameter that the rotation must not touch has changed"
     escrow = [v for n, (v, _) in after.items() if "/escrow/" in n]
     assert sorted(key for key in (old, new) for text in escrow if key in text) == sorted([old, new])
     assert any(old in text and "backup-of-the-test" in text for text in escrow)
     counted = platform.check()
     assert counted["current"] == counted["total"] == records["total"]
-    assert counted["versions"] == records["versions"] + records["total"], "each record was rewritten once"
+    assert counted["versions"] == records["versions"] + records["total"], "each record must be rewritten once"
     assert f"records proved under the new key: {records['total']}" in real.output
 
     started = platform.started()
@@ -91,7 +91,7 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     assert platform.leaks() == [] and platform.told_passwords() == []
     assert len(platform.passwords()) > 3, platform.passwords()
     platform.seen.append(f"planted {old}")
-    assert platform.leaks() == [f"text {len(platform.seen) - 1}"], "the search does not find a key that is there"
+    assert platform.leaks() == [f"text {len(platform.seen) - 1}"], "the search must find a key that was planted"
     platform.seen.pop()
     platform.outputs.append(f"planted {password}")
     assert [one.split(":")[0] for one in platform.told_passwords()] == [f"output {len(platform.outputs) - 1}"]
@@ -107,7 +107,7 @@ def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outa
     assert "do not open with the" in run.output and "Stopped before the outage" in run.output
     assert platform.parameters() == before and platform.started() == started
     dry = platform.run("--check")
-    assert dry.code != 0, "the dry run says it too"
+    assert dry.code != 0, "the dry run must also refuse"
     for variables, words in (
         ({"seqera_crypto_rotation_backups": []}, "backups"),
         ({"seqera_crypto_rotation_rotation_id": ""}, "needs at least one of"),
@@ -125,7 +125,7 @@ def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outa
 
 @pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_CRASH_AFTER=25", "--set", "SANDBOX_CRON_RECORD_DELAY=20ms")
 def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform):
-    run = platform.run(seqera_crypto_rotation_chunk_size=10, seqera_crypto_rotation_wait_timeout=3600)  # which the test does not wait for
+    run = platform.run(seqera_crypto_rotation_chunk_size=10, seqera_crypto_rotation_wait_timeout=3600)  # the failure must come much earlier
     assert run.code != 0
     last = " ".join(run.output.split()).split("The rotation stopped at the step")[-1]
     assert "cron_failed" in last and "Both keys and the switch are in place" in last and "run the same playbook" in last, last
@@ -160,7 +160,7 @@ def test_each_fault_on_the_vm_is_one_clear_message(platform):
     refused("database_login_refused", module(platform, "seqera_crypto_rotation_info", database=where, **info))
 
     image, other = platform.docker("inspect", "--format", "{{.Config.Image}}", f"{project}-backend-1").strip(), f"{project}-two"
-    for service in ("backend", "cron"):  # never started: labels alone tell what looks like a Platform
+    for service in ("backend", "cron"):  # never started: the module recognizes a Platform by the labels
         labels = {"com.docker.compose.project": other, "com.docker.compose.service": service}
         platform.docker("create", f"--name={other}-{service}", *[f"--label={name}={value}" for name, value in labels.items()], image)
     try:
@@ -189,7 +189,7 @@ def test_the_order_of_start_is_proved_and_nothing_is_finalized_without_a_proof(p
     answer = on_the_control_node(platform, "prepared")
     assert not answer.get("failed"), answer["msg"]
     answer = rotating(platform, wait=False)
-    assert answer["error_code"] == "platform_order" and "old key" in answer["msg"], "backends run since before the parameters changed"
+    assert answer["error_code"] == "platform_order" and "old key" in answer["msg"], "the backends started before the parameters changed"
     platform.compose("down")
     platform.compose("up", "--detach", "--wait")
     platform.wait_ready()

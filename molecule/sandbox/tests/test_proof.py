@@ -1,4 +1,4 @@
-"""What is proved of a rotation: that its numbers add up, whatever happens to the records, and to the looking, meanwhile."""
+"""The proof of a rotation: its numbers add up, whatever happens to the records and to the scan meanwhile."""
 
 import base64
 import glob
@@ -17,10 +17,10 @@ from test_playbook import module, on_the_control_node, rotating
 
 
 def until(true, seconds=120):
-    """Waits for something to be so; a test's world is on loopback and needs no more patience."""
+    """Waits until true() returns a true value."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it did not come to be"
+        assert time.monotonic() < end, f"not true after {seconds} s"
         time.sleep(0.1)
 
 
@@ -88,7 +88,7 @@ def test_two_thousand_records_some_lost_some_new_some_gone_add_up(platform):
     kept = list(platform.kept.glob("*.baseline.gz"))
     assert entry["baseline"]["path"] in [str(path) for path in kept] and all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
     shown = [line for line in output.splitlines() if "records are under the new key" in line]
-    assert len(shown) > 3, "no line of progress"
+    assert len(shown) > 3, "too few lines of progress"
     assert platform.leaks() == []
 
 
@@ -120,7 +120,7 @@ def test_with_one_record_left_it_is_never_complete(platform):
 
 
 def kill_module(platform):
-    """Kills the module that waits for this Platform's records, as a machine out of memory would."""
+    """Kills the module that waits for this Platform's records, as a machine without memory would."""
     killed = []
     for path in glob.glob("/proc/[0-9]*/exe"):
         try:
@@ -155,7 +155,7 @@ def test_the_scan_the_database_and_cron_may_die_in_the_middle(platform):
     until(lambda: rewritten_or_none(platform) >= 0)
     assert process.poll() is None, log.read_text()
     platform.docker("kill", f"{platform.env['SANDBOX_PROJECT']}-cron-1")
-    assert process.wait(timeout=130) != 0, "a cron that died is no success"
+    assert process.wait(timeout=130) != 0, "the run must fail when cron has died"
     platform.seen.append(log.read_text())
     words = " ".join(log.read_text().split())
     assert "cron_failed" in words or "platform_not_ready" in words, words
@@ -176,4 +176,4 @@ def rewritten_or_none(platform):
     try:
         return rewritten(platform)
     except subprocess.CalledProcessError:
-        return -1  # the database starts again
+        return -1  # the database is restarting

@@ -1,4 +1,4 @@
-"""Backups that RDS has or can make, on moto alone: no Platform is needed to ask."""
+"""Backups that RDS has or can make. These tests use only moto and no Platform."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ARN = f"arn:aws:rds:{moto.REGION}:123456789012"
 
 
 class Account:
-    """An AWS account, and the role's check of backups in it."""
+    """An AWS account, and the role's check of the backups in it."""
 
     def __init__(self, tmp):
         self.tmp, self.url = tmp, moto.start(tmp, "127.0.0.1")["host"]
@@ -27,7 +27,7 @@ class Account:
         self.environ = {"AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": moto.CREDENTIAL, "AWS_SECRET_ACCESS_KEY": moto.CREDENTIAL}
 
     def check(self, **variables):
-        """Gives whether the check passes, and what it says."""
+        """Runs the check. Returns whether it passes, and its message."""
         owner = {"become": False, "user": "root", "method": "sudo", "home": str(self.tmp)}
         vm = {"ansible_connection": "local", "ansible_python_interpreter": str(VENV / "python"), "seqera_crypto_rotation_region": moto.REGION}
         vm |= {"seqera_crypto_rotation__owner": owner, "seqera_crypto_rotation__is_down": False}

@@ -1,4 +1,4 @@
-"""Commands of the pages that say so are run here, each as it stands there, in their order, against a Platform that is well."""
+"""Runs the commands of the pages that name this file, unchanged and in the pages' order, on a healthy Platform."""
 
 import pathlib
 import shlex
@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).relative_to(ROOT).as_posix()
 
 
 def run(platform, command, inventory):
-    """Runs a command of a page: the inventory is the test's, and where the sandbox's Engine and Platform answer is added."""
+    """Runs a command of a page, with the test's inventory and the addresses of the sandbox's Engine and Platform."""
     argv = shlex.split(command)
     where, environ = ROOT, platform.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     if argv[0].startswith("ansible"):
@@ -24,7 +24,7 @@ def run(platform, command, inventory):
         argv = [word + options if word.startswith("app_name=") else word for word in argv]
     elif argv[0] == "docker":
         where = platform.env["SANDBOX_DIR"]
-        environ |= {"HOME": platform.env["SANDBOX_HOME"], "PWD": where}  # as the owner has them
+        environ |= {"HOME": platform.env["SANDBOX_HOME"], "PWD": where}  # as in a shell of the owner
     done = subprocess.run(argv, cwd=where, env=environ, capture_output=True, text=True, check=False, timeout=300)
     platform.seen.append(done.stdout + done.stderr)
     assert done.returncode == 0, command + done.stdout + done.stderr

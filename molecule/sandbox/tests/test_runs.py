@@ -1,4 +1,4 @@
-"""The role and the playbooks several times in a run, the window, the hooks and AWX's artifacts, with stand-ins for the modules."""
+"""The role and the playbooks several times in one run, the window, the user's task files and AWX's artifacts. The modules are stand-ins."""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ from test_steps import ROTATION, UP, lab  # noqa: F401  the fixture
 
 ROLE = {"include_role": {"name": "seqera_crypto_rotation"}}
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
-# The window ends once preflight is over.
+# The window ends after preflight.
 ENDS = f"{{{{ '{FUTURE}' if seqera_crypto_rotation__at | default('preflight') == 'preflight' else '{PAST}' }}}}"
 
 
@@ -22,8 +22,8 @@ def test_the_role_twice_in_a_play_and_for_two_platforms_does_for_each_its_own_pr
     first = {"seqera_crypto_rotation_app_name": "tower", "seqera_crypto_rotation_compose_dir": str(lab.home)}
     code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [ROLE, loop | {"loop": [first, other]}]}])
     assert code == 0, said
-    assert lab.did() == ROTATION, "the second time nothing was left to do"
-    assert lab.did(path) == ROTATION and looks(path), "the other Platform had its own preflight"
+    assert lab.did() == ROTATION, "the second time there must be nothing left to do"
+    assert lab.did(path) == ROTATION and looks(path), "the other Platform must have its own preflight"
 
 
 def test_a_playbook_that_is_imported_twice_takes_the_hosts_of_each_import(lab):
@@ -31,7 +31,7 @@ def test_a_playbook_that_is_imported_twice_takes_the_hosts_of_each_import(lab):
     plays = [{"import_playbook": "rotate-crypto.yml", "vars": {"seqera_crypto_rotation_hosts": hosts}} for hosts in ("vm", "vm, other host")]
     code, said = lab.play(plays, hosts={"vm": {}, "other host": other})
     assert code == 0, said
-    assert lab.did() == ROTATION, "the second import did not rotate it again"
+    assert lab.did() == ROTATION, "the second import must not rotate it again"
     assert lab.did(path) == ROTATION and looks(path), said
 
 
@@ -58,7 +58,7 @@ def test_a_window_that_ends_during_the_run_of_a_fleet_is_kept(lab):
 
 
 def hooks(lab, **broken):
-    """Task files that note when they run, or fail."""
+    """The user's task files, which record when they run, or fail."""
     made = {}
     for name in ("before", "after"):
         path = lab.tmp / f"{name}.yml"
@@ -168,4 +168,4 @@ def test_a_preflight_that_is_too_old_is_repeated_with_what_the_first_one_saw(lab
     code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_preflight_max_age=0)
     scans = [one["given"].get("baseline") for one in lab.world["calls"] if one["what"] == "parameters,platform,records"]
     assert code == 0 and lab.did() == ROTATION, said
-    assert scans[:2] == [None, {"path": "/b", "digest": "d", "total": 20, "taken_at": "t"}], "the second scan derives only what changed"
+    assert scans[:2] == [None, {"path": "/b", "digest": "d", "total": 20, "taken_at": "t"}], "the second scan must derive keys only for changed records"

@@ -1,4 +1,4 @@
-"""Three whole Platforms and many light ones, five of them broken, in one run. FLEET says how many light ones there are."""
+"""Rotates three whole Platforms and many light ones, five of them broken, in one run. FLEET sets the number of light ones."""
 
 import http.client
 import json
@@ -14,7 +14,7 @@ DENIED, DATABASE, DOCKER, DAMAGED, CRON = (f"light-{number:03}" for number in ra
 
 
 class Mixed(Fleet):
-    """The light ones are hosts next to the whole ones, with an SSM and a database of their own."""
+    """Whole Platforms and light ones as hosts of one inventory. The light ones have their own SSM and database."""
 
     def __init__(self, tmp):
         super().__init__(list(REAL), tmp)
@@ -37,7 +37,7 @@ class Mixed(Fleet):
         return path
 
     def set(self, name, **options):
-        """Options of the stand-in on a light host, from its next start."""
+        """Sets options of the stand-in on a light host, from its next start."""
         [one] = [one for one in self.light["hosts"] if one["name"] == name]
         connection = http.client.HTTPConnection("light")
         connection.sock = socket.socket(socket.AF_UNIX)
@@ -94,8 +94,8 @@ def test_five_broken_hosts_are_told_the_rest_is_rotated_and_a_second_run_finishe
     assert again.code == 0, again.output[-3000:]
     assert again.report["counts"] | {"done": 5, "not_due": LIGHT + 3 - 5} == again.report["counts"]
     changed = {name for name, value in mixed.light_parameters().items() if before.get(name) != value}
-    assert changed and all(any(f"tower-{host}/" in name or f"/{host}/" in name for host in broken) for name in changed), "others were touched"
-    assert mixed.started() == started, "an outage of a Platform that was done"
+    assert changed and all(any(f"tower-{host}/" in name or f"/{host}/" in name for host in broken) for name in changed), "hosts that were not broken have been touched"
+    assert mixed.started() == started, "a finished Platform must have no outage"
     for one in mixed.light["hosts"]:
         counted = json.loads(mixed.sandbox("light-check", "light", one["name"]))
         assert counted["current"] == counted["total"] - (one["name"] == DAMAGED), one["name"]

@@ -1,4 +1,4 @@
-"""The role's own steps and who carries them out, without a Platform: stand-ins for the modules note what they are asked."""
+"""The role's steps, and the user who runs each, without a Platform. The modules are stand-ins that record their calls."""
 
 import json
 import os
@@ -25,7 +25,7 @@ UP = ["backend", "cron", "db", "frontend"]
 
 
 class Lab:
-    """The role as it is, with stand-ins for the modules."""
+    """The real role, with stand-ins for the modules."""
 
     def __init__(self, tmp):
         self.tmp, self.path = tmp, tmp / "world.json"
@@ -35,7 +35,7 @@ class Lab:
         for room in ("tasks", "defaults", "vars", "files", "meta", "action_plugins"):
             (tmp / "roles" / "seqera_crypto_rotation" / room).symlink_to(ROLES / "seqera_crypto_rotation" / room)
         (tmp / "roles" / "seqera_crypto_fleet").symlink_to(ROLES / "seqera_crypto_fleet")
-        # Next to the roles' own clone a playbook would find the built modules.
+        # The playbooks are copied, because next to the clone's library/ they would find the built modules.
         shutil.copytree(ROOT / "playbooks", tmp / "playbooks", ignore=shutil.ignore_patterns("roles"))
         self.stand_in(tmp / "roles" / "seqera_crypto_rotation" / "library", seqera_crypto_rotation="control", seqera_crypto_rotation_info="info")
         modules = tmp / "collections" / "ansible_collections" / "community" / "docker" / "plugins" / "modules"
@@ -59,12 +59,12 @@ class Lab:
         return json.loads(self.path.read_text())
 
     def run(self, *argv, entry="main", **variables):
-        """Runs an entry point of the role; gives what was called, and what was said."""
+        """Runs an entry point of the role. Returns the exit code and the output."""
         tasks = [{"include_role": {"name": "seqera_crypto_rotation", "tasks_from": entry}}]
         return self.play([{"hosts": "all", "gather_facts": False, "tasks": tasks}], *argv, **variables)
 
     def play(self, plays, *argv, hosts=None, environ=None, **variables):
-        """Runs plays, or playbooks by their names, on a host or on those with variables of their own."""
+        """Runs plays, or playbooks by name, on one host, or on several hosts with their own variables."""
         self.set()
         own = {
             "app_name": "tower", "omnibus_parameter": "/omnibus", "rotation_id": "r1", "backups": ["b"], "compose_dir": str(self.home), "poll_interval": 1,
@@ -85,19 +85,19 @@ class Lab:
         return done.returncode, done.stdout + done.stderr
 
     def told(self, play):
-        """A play, where a playbook is named by its path."""
+        """A play; or, for the name of a playbook, an import of its path."""
         play = {"import_playbook": play} if isinstance(play, str) else play
         return play | {"import_playbook": str(self.tmp / "playbooks" / play["import_playbook"])} if "import_playbook" in play else play
 
     def second(self, name, **world):
-        """A second Platform; gives its variables."""
+        """Adds a second Platform. Returns the file of its world, and its variables."""
         path, home = pathlib.Path(f"{self.path}.{name}"), self.tmp / name
         home.mkdir()
         path.write_text(json.dumps(self.world | {"calls": []} | world))
         return path, {"seqera_crypto_rotation_app_name": name, "seqera_crypto_rotation_compose_dir": str(home)}
 
     def did(self, path=None):
-        """What was called outside check mode, looks left out; of compose with the services that were named."""
+        """The calls outside check mode, without those that only look. Calls of compose include the named services."""
         calls = json.loads((path or self.path).read_text())["calls"]
         return [" ".join([one["what"], *sorted(one["of"] or [])]) for one in calls if not one["check"] and "gather" not in one["given"]]
 
@@ -117,15 +117,15 @@ def test_a_rotation_captures_before_the_outage_and_starts_in_the_documented_orde
     code, said = lab.run()
     assert code == 0, said
     assert lab.did() == ROTATION, said
-    assert said.count("\nTASK [") <= 70, "what happens must be found among the headers"
+    assert said.count("\nTASK [") <= 70, "a reader must find the important headers"
     assert (lab.world["phase"], lab.world["up"]) == ("finalized", UP)
     compose = [one["given"] for one in lab.world["calls"] if "project_src" in one["given"]]
-    # Where .env names the files, community.docker finds none and refuses.
+    # If .env names the compose files, community.docker does not find them and fails.
     assert {one["check_files_existing"] for one in compose} == {False}
-    assert {one["pull"] for one in compose if "state" in one} == {"never"}, "an image that is pulled by the way is an upgrade"
-    assert {(one["recreate"], one["dependencies"]) for one in compose if one.get("state") == "stopped"} == {("never", False)}, "stopping makes no container"
-    assert {one["recreate"] for one in compose if one.get("state") == "present" and not one.get("services")} == {"never"}, "an outage after the outage"
-    assert {one["timeout"] for one in compose if one.get("services") == ["frontend"]} == {3}, "nobody waits for a proxy"
+    assert {one["pull"] for one in compose if "state" in one} == {"never"}, "a pulled image would be an upgrade"
+    assert {(one["recreate"], one["dependencies"]) for one in compose if one.get("state") == "stopped"} == {("never", False)}, "stopping must create no container"
+    assert {one["recreate"] for one in compose if one.get("state") == "present" and not one.get("services")} == {"never"}, "recreating is another outage"
+    assert {one["timeout"] for one in compose if one.get("services") == ["frontend"]} == {3}, "the outage must not wait for a proxy"
     code, said = lab.run()
     assert (code, lab.did()) == (0, []), said
 
@@ -158,7 +158,7 @@ HANDOVER = {"seqera_crypto_rotation_restart_scope": "handover"}
 
 
 def two(state="running", old="running", name="tower-backend-next"):
-    """What a handover left that was cut off."""
+    """The backends that an interrupted handover leaves."""
     return [{"id": "old", "name": "tower-backend-1", "service": "backend", "state": old}, {"id": "next", "name": name, "service": "backend", "state": state}]
 
 
@@ -167,7 +167,7 @@ def test_the_next_backend_is_ready_before_the_old_one_stops_and_cron_starts_last
     assert code == 0 and lab.did() == [] and "handover: look at the records" in said, said
     code, said = lab.run(**HANDOVER)
     assert code == 0, said
-    # The stop in take_over.sh finds it stopped.
+    # take_over.sh also stops it, and finds it already stopped.
     first = [*CREATED, "docker stop backend", *HANDED[len(CREATED) :], "prepared", "restarted cron"]
     second = [one.replace(" next", " next1") if " next" in one else one.replace(" backend", " next") for one in HANDED]
     second = [one.replace("tower-next", "tower-backend") for one in second]
@@ -175,11 +175,11 @@ def test_the_next_backend_is_ready_before_the_old_one_stops_and_cron_starts_last
     assert [one["name"] for one in lab.world["twins"]] == ["backend"]
     order = [one["what"] for one in lab.world["calls"]]
     stopped = order.index("docker stop backend")
-    assert order[stopped - 1] == "platform" and order[stopped + 1] == "records", "ready before, and a look while nobody writes"
+    assert order[stopped - 1] == "platform" and order[stopped + 1] == "records", "the next backend must be ready before the stop, and the records scanned after it"
     [early, captured, late] = [
         one["given"]["baseline"].get("provisional", False) for one in lab.world["calls"] if one["what"] in ("captured", "prepared") and not one["check"]
     ]
-    assert (early, captured, late) == (True, True, False), "the ledger gets the second look"
+    assert (early, captured, late) == (True, True, False), "the ledger must get the second baseline"
 
 
 @pytest.mark.parametrize(
@@ -323,13 +323,13 @@ def test_other_mounts_after_the_start_stop_the_run_before_cron_sees_them(lab):
     code, said = lab.run()
     assert code == 2 and "Other mounts." in said, said
     assert "present cron" not in lab.did() and "finalized" not in lab.did() and "cron" not in lab.world["up"], said
-    # The module is told what to compare with, and cannot be asked otherwise after a start.
+    # After a start, the role always gives the module the state before the outage, to compare with.
     asked = [one["given"] for one in lab.world["calls"] if one["what"] == "platform,count"]
     assert {one["platform"]["project"] for one in asked} == {"tower"} and all("mounts" in one["platform"] for one in asked)
 
 
 def whom(lab):
-    """Who carried out what was asked about the VM: user, home, $PWD."""
+    """User, home and $PWD of each call on the VM."""
     return {(one["user"], one["home"], one["pwd"]) for one in lab.world["calls"] if one["what"] not in ("prepared", "captured")}
 
 
@@ -342,7 +342,7 @@ def test_where_the_login_owns_the_compose_directory_nobody_becomes_anybody(lab):
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody takes root")
 @pytest.mark.parametrize("become", [{}, {"ansible_become": True, "ansible_become_user": "root"}], ids=["without become", "with become"])
 def test_another_owner_of_the_compose_directory_runs_everything_on_the_vm(become):
-    # Where that user may go: the directories of tests are closed to others.
+    # A directory that this user may enter. The directories of tests are closed to other users.
     with tempfile.TemporaryDirectory(prefix="steps-") as name:
         lab = Lab(pathlib.Path(name))
         os.chmod(name, 0o755)
@@ -352,7 +352,7 @@ def test_another_owner_of_the_compose_directory_runs_everything_on_the_vm(become
         more = {"ansible_python_interpreter": "/usr/bin/python3", "ansible_become_flags": "-s /bin/sh"}  # a user without a shell
         code, said = lab.run("--check", **become, **more)
         assert code == 0 and whom(lab) == {("nobody", owner.pw_dir, str(lab.home))}, said
-        assert {one["user"] for one in lab.world["calls"] if one["what"] == "prepared"} == {"root"}, "on the control node nobody becomes anybody"
+        assert {one["user"] for one in lab.world["calls"] if one["what"] == "prepared"} == {"root"}, "tasks on the control node must not become another user"
 
 
 def test_credentials_that_are_given_empty_leave_the_environments_aside(lab):

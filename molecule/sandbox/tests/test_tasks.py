@@ -1,13 +1,13 @@
-"""What each task of the role must say, read from its files."""
+"""Rules for each task of the roles, checked in the task files."""
 
 import pytest
 import yaml
 from conftest import ROOT
 
 TASKS = sorted((ROOT / "roles").glob("*/tasks/*.yml"))
-# On the control node by themselves, or nothing but words.
+# Modules that always run on the control node, or only print or set something.
 HERE = {"add_host", "assert", "debug", "fail", "group_by", "import_tasks", "include_role", "include_tasks", "meta", "set_fact", "set_stats", "validate_argument_spec"}
-# Included by the file behind them, in a block that says it.
+# These files are included by the named file, in a block that sets the user.
 UNDER = {"backup_check_rds.yml": "rds.yml", "backup_rds_snapshot.yml": "rds.yml"}
 
 
@@ -26,21 +26,21 @@ def tasks(path):
 
 
 def module(task):
-    """The name of its module without the collection's."""
+    """The name of the task's module, without the collection."""
     [name] = [word for word in task if "." in word or word.startswith("seqera_crypto_rotation")]
     return name.rpartition(".")[2]
 
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_each_task_says_who_it_becomes(path):
-    """A variable of the inventory outranks `become`, so each task sets the variable: nobody on the control node, the compose user on the VM."""
+    """An inventory variable has precedence over `become`, so each task sets the variable: off on the control node, the compose user on the VM."""
     wrong = []
     for task, variables in tasks(path):
         become = variables.get("ansible_become")
         if "delegate_to" in task and path.name not in UNDER and become is not False:
-            wrong.append(f"{task['name']}: on the control node it must not become anybody")
+            wrong.append(f"{task['name']}: on the control node it must not become another user")
         if "delegate_to" not in task and module(task) not in HERE and become is None:
-            wrong.append(f"{task['name']}: on the VM it must say whom it becomes")
+            wrong.append(f"{task['name']}: on the VM it must set the user that it becomes")
     assert wrong == []
 
 
@@ -51,13 +51,13 @@ def test_a_file_that_leaves_that_to_another_is_run_by_that_one_alone():
 
 
 def set_by(task):
-    """The names that a task sets by what it returns, as facts, and as the variable of its loop."""
+    """The names that a task sets with register, with set_fact, and as its loop variable."""
     facts = task.get("ansible.builtin.set_fact", {})
     return {task.get("register"), task.get("loop_control", {}).get("loop_var"), *(facts if isinstance(facts, dict) else {})} - {None}
 
 
 def test_no_task_sets_a_name_that_is_worked_out_at_each_use():
-    """What a task registers outranks the role's variables for the rest of the play."""
+    """A registered variable has precedence over the role's variables for the rest of the play."""
     files = [path for path in (ROOT / "roles").glob("*/vars/main/*.yml") if path.name != "names.yml"]
     worked_out = {name for path in files for name in yaml.safe_load(path.read_text().replace("!unsafe", ""))}
     assert len(worked_out) > 50

@@ -1,4 +1,4 @@
-"""What the role works out of what it knows, without a Platform."""
+"""Values that the role computes (vars/main/worked_out.yml), without a Platform."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ STOPPED = SERVICES | {"cron": SERVICES["cron"] | {"running": False}}
 
 def test_the_order_of_the_outages_is_worked_out_of_what_compose_said(tmp_path):
     names = ("services", "_compose", "restart_scope")
-    cases = {  # what is given: what is stopped first, what starts before cron, whether the Platform is down
+    cases = {  # input: services that stop first, services that start before cron, whether the Platform is down
         "by way of another, and not of a profile": (HOLDERS, SERVICES, "all", ["frontend", "proxy"], ["db", "backend", "backend2", "proxy", "frontend", "wave"], False),
         "nothing": ({"backends": []}, FEW, "all", [], ["db", "wave"], False),
         "they stay up": (HOLDERS, SERVICES, "key_holders", [], ["db", "backend", "backend2", "proxy", "frontend", "wave"], False),

@@ -1,4 +1,4 @@
-"""Notes when each module call on a managed host began and ended, a JSON line each, in the file that BENCH_CALLS names."""
+"""Records when each module call on a managed host began and ended, one JSON line per call, in the file that BENCH_CALLS names."""
 
 import json
 import os
@@ -16,7 +16,7 @@ HERE = {"add_host", "assert", "debug", "fail", "group_by", "import_tasks", "incl
 
 
 class CallbackModule(CallbackBase):
-    """Calls alone: what runs on the control node is none, nor is what is delegated to it."""
+    """Counts only calls on the managed host, not tasks that run on the control node or are delegated to it."""
 
     CALLBACK_VERSION, CALLBACK_TYPE, CALLBACK_NAME, CALLBACK_NEEDS_ENABLED = 2.0, "aggregate", "calls", True
 

@@ -1,4 +1,4 @@
-"""Writes every event of a run as AWX does by way of ansible-runner: the task with its arguments, and the whole result."""
+"""Writes every event of a run as ansible-runner does for AWX: the task with its arguments, and the whole result."""
 
 import json
 import os

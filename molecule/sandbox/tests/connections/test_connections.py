@@ -1,4 +1,4 @@
-"""Connections that people use, by a real sshd on this machine: results, refusals, lines of progress and whole rotations come through."""
+"""Common connections, with a real sshd on this machine: results, refusals, lines of progress and whole rotations work."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BANNER = "Authorised use only.\n{this is no JSON}\n"
 GREETING = 'echo "Welcome to the platform. {\\"changed\\": true}"\necho "noise on stderr" >&2\n'
 
-# Variables of the connection; with "become" it is a user of the test's own who logs in and sudoes, "noisy" greets him.
+# Variables of each connection. With "become", a user of the test logs in and uses sudo. With "noisy", the login prints text.
 CONNECTIONS = {
     "ssh": {},
     "pipelining": {"ansible_pipelining": True},
@@ -50,7 +50,7 @@ def fleet():
 
 
 class Reached:
-    """A light installation whose VM is reached through a connection."""
+    """A light installation, with a connection to its VM."""
 
     def __init__(self, number, tmp, become=False, noisy=False, **variables):
         self.platform, self.argv, self.ends = LightPlatform(FLEET, number, tmp), [], contextlib.ExitStack()
@@ -68,7 +68,7 @@ class Reached:
         self.variables = {
             "ansible_connection": "ssh", "ansible_host": "vm", "ansible_ssh_common_args": f"-F {self.servers.config}", "seqera_crypto_rotation__progress_interval": 0,
         } | variables  # fmt: skip
-        if not become:  # it would be the home of whoever runs the tests
+        if not become:  # otherwise it would be the home of the user who runs the tests
             self.variables = {"ansible_remote_tmp": str(self.servers.dir / "tmp"), "ansible_async_dir": str(self.servers.dir / "async")} | self.variables
         plugins = ROOT / "roles" / "seqera_crypto_rotation" / "action_plugins"
         self.platform.environ |= {"ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.servers.sockets), "ANSIBLE_ACTION_PLUGINS": str(plugins)}
@@ -76,13 +76,13 @@ class Reached:
     def run(self, *argv, **more):
         run = self.platform.run(*self.argv, *argv, **self.variables | more)
         if self.variables["ansible_host"] == "behind":
-            assert "Accepted publickey" in self.servers.log("bastion"), "it did not go through the bastion"
+            assert "Accepted publickey" in self.servers.log("bastion"), "the connection did not go through the bastion"
         return run
 
 
 @pytest.fixture
 def reach(fleet, tmp_path, request):
-    """Gives a Reached; whatever it started is ended, and a shared connection that outlives the test fails it."""
+    """Makes a Reached, and ends everything that it started. The test fails if a shared connection outlives it."""
     with contextlib.ExitStack() as ends:
 
         def one(**variables):
@@ -105,7 +105,7 @@ def lines_of(platform, output):
 
 @contextlib.contextmanager
 def cron_that_waits_for_lines(platform, count):
-    """Cron, which is held, goes on once so many lines of progress are on the terminal."""
+    """Holds cron until the terminal shows `count` lines of progress."""
     over = threading.Event()
 
     def watch():
@@ -143,7 +143,7 @@ def test_results_refusals_and_progress_come_through(reach, name):
     assert (came["mistyped"]["msg"], came["mistyped"]["error_code"]) == (alone["msg"], "invalid_options")
     assert came["seen"]["fingerprints"] == module(platform, "seqera_crypto_rotation_info", gather="parameters", **info)["fingerprints"]
     assert came["proved"]["phase"] == "rotated" and came["proved"]["progress"]["percent"] == 100, came["proved"]
-    assert lines_of(platform, run.output) >= 3, "no lines of progress"
+    assert lines_of(platform, run.output) >= 3, "too few lines of progress"
     assert platform.leaks() == []
 
 
@@ -158,7 +158,7 @@ def test_a_whole_rotation(reach, name):
     real = reached.run("-vvv")
     assert real.code == 0, real.output
     assert real.host["outcome"] == "done" and platform.current() != old and platform.trace() == []
-    assert (sent(dry), sent(real)) == (1, 0), "how often the module goes over the wire, docs/connections.md"
+    assert (sent(dry), sent(real)) == (1, 0), "the dry run must upload the module once and the rotation not at all (docs/connections.md)"
     counted, started = platform.check(), platform.started()
     assert counted["current"] == counted["total"] >= 8
     again = reached.run("-vvv")

@@ -1,4 +1,4 @@
-"""The binary goes to a VM once: how many bytes a call sends, and how long it takes on a slow line, over a real sshd."""
+"""The binary is uploaded to a VM once. Measures the bytes that a call sends, and its time on a slow line, over a real sshd."""
 
 import contextlib
 import hashlib
@@ -18,11 +18,11 @@ from test_connections import AS_ROOT, GREETING, NOT_ROOT, SYSTEM_PATH
 
 BINARY = ROOT / "library" / "seqera_crypto_rotation"
 SUM = hashlib.sha256(BINARY.read_bytes()).hexdigest()
-ASYNC_WRAPPER = 130_000  # bytes of Ansible's own module, without which nothing runs in the background
+ASYNC_WRAPPER = 130_000  # bytes of Ansible's own module for background jobs
 LARGE = 3_000_000  # bytes of the binary on the wire, as ssh compresses it
 SMALL = 100_000  # bytes that a later call may send
 PASSWORD = "correct-horse-battery-staple"
-# Both fail at an option, which takes nothing but the module itself. The second waits, and so runs in the background.
+# Both calls fail with a wrong option, so they need nothing but the module. The second one waits, so it runs in the background.
 CALLS = {
     "a call": {"seqera_crypto_rotation_info": {"app_name": "tower", "gaher": "ledger", "database": {"password": PASSWORD}}},
     "a wait": {"seqera_crypto_rotation": {"state": "rotating", "app_name": "tower", "rotation_id": "r1", "verify": "attested", "database": {"password": PASSWORD}}},
@@ -39,7 +39,7 @@ WAYS = {
 
 
 class Vm:
-    """An sshd behind a link, the home of its login, and Ansible."""
+    """An sshd behind a slow link, the home of its login, and Ansible."""
 
     def __init__(self, tmp, ends, become=False, greeting="", **slow):
         self.tmp, self.home, user, self.argv = tmp, tmp / "home", None, []
@@ -57,7 +57,7 @@ class Vm:
         self.store = self.home / ".seqera-crypto-rotation" / "bin"
 
     def start(self, *tasks, name="play", hosts=("vm",), more=(), **variables):
-        """Starts a playbook of these tasks; what came of each is written to a file of the host's."""
+        """Starts a playbook of these tasks. The results are written to one file per host."""
         tasks = [{"name": "Call", "register": f"came_{n}", "ignore_errors": True} | task for n, task in enumerate(tasks)]
         kept = {"content": f"{{{{ [{', '.join(task['register'] for task in tasks)}] | to_json }}}}", "dest": f"{self.tmp}/{name}-{{{{ inventory_hostname }}}}.json"}
         tasks.append(
@@ -77,7 +77,7 @@ class Vm:
         )
 
     def run(self, *tasks, **how):
-        """Returns what the first host's tasks returned, the output, and what this sent to the VM: bytes, seconds."""
+        """Returns the results of the first host's tasks, the output, the bytes sent to the VM, and the seconds."""
         sent, begun = self.link.sent[0], time.monotonic()
         process = self.start(*tasks, **how)
         output = process.communicate(timeout=120)[0]
@@ -111,7 +111,7 @@ def test_later_calls_send_their_arguments_alone(vm, name):
     host = vm(become="become" in name, greeting=GREETING if "noisy" in name else "", rate=10**9, delay=0)
     jobs = host.servers.dir / "async"
     jobs.mkdir()
-    jobs.chmod(0o777)  # the third user has no home
+    jobs.chmod(0o777)  # for the third user, who has no home
     variables = {"ansible_async_dir": str(jobs)} | WAYS[name]
     came, output, sent, _ = host.run(*CALLS.values(), **variables)
     assert refused(came) and sent > LARGE, (came, sent, output)
@@ -146,7 +146,7 @@ def test_the_line_is_as_slow_as_asked():
     with socket.create_server(("127.0.0.1", 0)) as listener, SlowLink(listener.getsockname(), rate=1_000_000, delay=0.06) as link:
         threading.Thread(target=answer, daemon=True).start()
         with socket.create_connection(("127.0.0.1", link.port)) as client:
-            for size, least in ((1, 0.12), (300_000, 0.42)):  # there and back at the same time
+            for size, least in ((1, 0.12), (300_000, 0.42)):  # both directions at the same time
                 begun = time.monotonic()
                 client.sendall(bytes(size))
                 while size:

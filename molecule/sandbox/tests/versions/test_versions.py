@@ -1,4 +1,4 @@
-"""Module, role and playbooks under the ansible-core that ANSIBLE_VENV names: what hack/test-matrix runs for each row."""
+"""Module, role and playbooks with the ansible-core of the venv ANSIBLE_VENV. hack/test-matrix runs this file for each row."""
 
 import json
 import os
@@ -15,7 +15,7 @@ FLEET = f"versions-{os.getpid()}"
 
 @pytest.fixture(scope="module")
 def fleet():
-    """Two light installations, one for each test: the first ends under another key."""
+    """Two light installations, one for each test, because the first test changes the key of its own."""
     try:
         Platform.sandbox("light-up", FLEET, "--count", "2", "--records", "12")
         yield FLEET
@@ -24,18 +24,18 @@ def fleet():
 
 
 def complaints(run):
-    """Ansible's warnings in an output, each with the line after it, to which older cores wrap it."""
+    """Ansible's warnings in an output, each with the next line, because older cores wrap warnings."""
     return re.findall(r"^\[(?:DEPRECATION )?WARNING\].*\n.*", run.output, re.M)
 
 
 def well(run):
     assert run.code == 0, run.output
-    assert complaints(run) == [], "a warning that our code causes"
+    assert complaints(run) == [], "our code must cause no warning"
     return run
 
 
 def figures_are_figures(run):
-    """Before ansible-core 2.19 a template by itself made a string of every number, and of none an empty one."""
+    """Before ansible-core 2.19, a template turned every number into a string, and none into an empty string."""
     times = [span[end] for span in run.host["timeline"] for end in ("begin", "end")]
     seconds = [run.host["reencryption_seconds"], *run.host["outage_seconds"].values(), run.host["begun"], run.report["run"]["begun"], run.report["run"]["ended"]]
     assert len(times) >= 10 and all(isinstance(one, float) for one in times + seconds), run.host

@@ -1,4 +1,4 @@
-"""The parts of the action plugin that need no Ansible run. Whole tasks: molecule/sandbox/tests/test_action_plugin.py and test_platforms.py."""
+"""Tests of the action plugin without an Ansible run. molecule/sandbox/tests/test_action_plugin.py and test_platforms.py test whole tasks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Login:
         self.kept = self.bin / SUM
 
     def store(self, action):
-        """Runs STORE as the plugin does and returns its word."""
+        """Runs STORE as the plugin does, and returns the word that it prints."""
         command = plugin.STORE.format(action=action, path=plugin.shlex.quote(str(self.file)), digest=SUM)
         done = subprocess.run(["/bin/sh", "-c", command], env={"PATH": os.environ["PATH"], "HOME": str(self.home)}, capture_output=True, text=True, check=True)
         assert done.stderr == ""
@@ -79,8 +79,8 @@ def test_older_versions_go_and_what_others_put_there_stays(login):
     login.keep()
     for name in ("0" * 64, ".123", "README"):
         (login.bin / name).touch()
-    os.utime(login.bin / ".123", (0, 0))  # the copy of a run that was killed
-    (login.bin / ".124").touch()  # another run is making it
+    os.utime(login.bin / ".123", (0, 0))  # left by a run that was killed
+    (login.bin / ".124").touch()  # another run is writing it
     login.keep()
     assert sorted(path.name for path in login.bin.iterdir()) == sorted([".124", "README", SUM])
 
@@ -101,7 +101,7 @@ def test_a_directory_that_others_may_enter_is_not_used(login, loose):
     assert [login.store(action) for action in ("use", "keep")] == ["unsafe", "unsafe"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="gives a directory to another user: run it as root")
+@pytest.mark.skipif(os.getuid() != 0, reason="changes a directory's owner, so it requires root")
 def test_a_directory_of_another_user_is_not_used(login):
     login.keep()
     os.chown(login.bin, 65534, 65534)
@@ -119,7 +119,7 @@ def test_a_file_that_is_not_the_logins_own_is_replaced(login, tmp_path, spoil):
     elif os.getuid() == 0:
         os.chown(login.kept, 65534, 65534)
     else:
-        pytest.skip("gives a file to another user: run it as root")
+        pytest.skip("changes a file's owner, so it requires root")
     assert login.store("use") == "absent" and not login.file.exists()
     login.keep()
     assert not login.kept.is_symlink() and mode(login.kept) == 0o600 and login.kept.owner() == login.home.owner()
@@ -131,7 +131,7 @@ def test_a_home_that_takes_no_directory_is_said(login):
 
 
 class Clock:
-    """A clock that the test sets, and what was displayed."""
+    """A clock that the test sets, and the displayed lines."""
 
     def __init__(self, monkeypatch):
         self.now, self.shown = 1000.0, []
@@ -142,7 +142,7 @@ class Clock:
         self.shown.append(text)
 
     def lines(self, *news, interval, every, silent=False):
-        """Gives the plugin what the module wrote, some seconds apart."""
+        """Passes the module's output to the plugin, some seconds apart."""
         lines = plugin.Lines("vm-1", interval, silent)
         for one in news:
             lines.progress(one)

@@ -1,0 +1,29 @@
+"""Features that work alone, together: each test is a pair that once broke."""
+
+import json
+import pathlib
+import re
+
+from test_steps import START, UP, lab  # noqa: F401  the fixture
+
+ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
+KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
+ROLE = {"include_role": {"name": "seqera_crypto_rotation"}}
+
+
+def test_options_that_come_as_text_mean_what_they_say_and_a_dry_run_of_half_a_rotation_keeps_the_order(lab):
+    lab.set(lost=["7", "8"])
+    given = {"adopt": "false", "backups_waived": "false", "backup": "mysqldump", "backups": "", "accept_unreadable": "7, 8", "second_outage": "later"}
+    code, said = lab.run("--check", **{f"seqera_crypto_rotation_{name}": value for name, value in given.items()})
+    assert code == 0, said
+    places = [said.index(f'"{step}: ') for step in ("backup", "capture", "outage", "prepare", "start", "watch")]
+    assert places == sorted(places) and '"finalize: ' not in said, said
+
+
+def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
+    plugins = str(pathlib.Path(__file__).parent / "callback_plugins")
+    events = {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": plugins, "EVENTS": str(lab.tmp / "events")}
+    login = json.dumps({"host": "db", "name": "tower", "user": "tower", "password": "a-password-of-the-database"})
+    given = {"seqera_crypto_rotation_database": login, "seqera_crypto_rotation_services": '{"cron": ["cron"]}', "seqera_crypto_rotation_aws": '{"region": "x"}'}
+    code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [ROLE]}], "--check", "-vvvv", environ=events, **given)
+    assert code == 0 and "a-password-of-the-database" not in said + (lab.tmp / "events").read_text(), said

@@ -20,6 +20,15 @@ def test_options_that_come_as_text_mean_what_they_say_and_a_dry_run_of_half_a_ro
     assert places == sorted(places) and '"finalize: ' not in said, said
 
 
+def test_a_proxy_that_kept_running_learns_the_address_of_the_backend_that_was_started(lab):
+    lab.set(fails={"prepared": {"msg": "the network is down"}})
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 2 and "was started again and runs" in " ".join(said.split()) and lab.did()[-3] == "restarted frontend", said
+    lab.set(fails={}, phase="idle", up=UP)
+    code, said = lab.run(seqera_crypto_rotation_allow_drift=True, **KEY_HOLDERS)
+    assert code == 0, said
+
+
 def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
     plugins = str(pathlib.Path(__file__).parent / "callback_plugins")
     events = {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": plugins, "EVENTS": str(lab.tmp / "events")}

@@ -11,6 +11,13 @@ KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
 ROLE = {"include_role": {"name": "seqera_crypto_rotation"}}
 
 
+def terraform(lab):
+    """The operator's tasks, which create the standalone parameters again."""
+    tasks, made = lab.tmp / "terraform.yml", str(lab.tmp / "made")
+    tasks.write_text(json.dumps([{"name": "terraform apply", "ansible.builtin.command": {"argv": ["touch", made]}}]))
+    return made, {"seqera_crypto_rotation_standalone": "delete", "seqera_crypto_rotation_after_prepare_tasks": str(tasks)}
+
+
 def test_options_that_come_as_text_mean_what_they_say_and_a_dry_run_of_half_a_rotation_keeps_the_order(lab):
     lab.set(lost=["7", "8"])
     given = {"adopt": "false", "backups_waived": "false", "backup": "mysqldump", "backups": "", "accept_unreadable": "7, 8", "second_outage": "later"}
@@ -18,6 +25,22 @@ def test_options_that_come_as_text_mean_what_they_say_and_a_dry_run_of_half_a_ro
     assert code == 0, said
     places = [said.index(f'"{step}: ') for step in ("backup", "capture", "outage", "prepare", "start", "watch")]
     assert places == sorted(places) and '"finalize: ' not in said, said
+
+
+def test_an_abort_without_a_look_at_the_records_ends_well(lab):
+    lab.set(phase="prepared")
+    code, said = lab.run(entry="abort", **ATTESTED)
+    assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("aborted", UP), said
+
+
+def test_an_abort_that_re_encrypts_back_has_terraform_create_what_was_deleted(lab):
+    made, given = terraform(lab)
+    lab.set(phase="prepared", rewritten=True, terraform=made)
+    code, said = lab.run(entry="abort", **given | {"seqera_crypto_rotation_after_prepare_tasks": "/nowhere"})
+    assert code == 2 and "is not a file on the control node" in " ".join(said.split()) and lab.did() == [], said
+    code, said = lab.run(entry="abort", **given)
+    assert code == 0 and lab.did().count("aborted") == 2 and pathlib.Path(made).exists(), said
+    assert lab.world["up"] == UP
 
 
 def test_a_proxy_that_kept_running_learns_the_address_of_the_backend_that_was_started(lab):

@@ -52,6 +52,12 @@ def test_a_proxy_that_kept_running_learns_the_address_of_the_backend_that_was_st
     assert code == 0, said
 
 
+def test_a_second_outage_that_was_cut_off_goes_on_with_another_restart_scope(lab):
+    lab.set(phase="rotated", up=[])
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 0 and lab.did() == ["finalized", *START] and lab.world["up"] == UP, said
+
+
 def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
     plugins = str(pathlib.Path(__file__).parent / "callback_plugins")
     events = {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": plugins, "EVENTS": str(lab.tmp / "events")}

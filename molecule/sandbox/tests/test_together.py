@@ -58,6 +58,15 @@ def test_a_second_outage_that_was_cut_off_goes_on_with_another_restart_scope(lab
     assert code == 0 and lab.did() == ["finalized", *START] and lab.world["up"] == UP, said
 
 
+def test_a_rotation_that_was_adopted_and_cut_off_goes_on_and_one_with_a_dump_is_checked(lab):
+    lab.set(phase="prepared", up=[])
+    code, said = lab.run("--check", seqera_crypto_rotation_adopt=True)
+    assert code == 0, said
+    lab.set(phase="idle", up=UP, by_hand=True)
+    code, said = lab.run("--check", seqera_crypto_rotation_adopt=True, seqera_crypto_rotation_backup="mysqldump", seqera_crypto_rotation_backups=[])
+    assert code == 0 and "backup: mysqldump" in said, said
+
+
 def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
     plugins = str(pathlib.Path(__file__).parent / "callback_plugins")
     events = {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": plugins, "EVENTS": str(lab.tmp / "events")}

@@ -67,6 +67,16 @@ def test_a_rotation_that_was_adopted_and_cut_off_goes_on_and_one_with_a_dump_is_
     assert code == 0 and "backup: mysqldump" in said, said
 
 
+def test_a_restore_takes_the_key_of_the_backup_whatever_the_inventory_asks_for(lab):
+    lab.set(restored_in="idle", escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "cccc"}], age=1)
+    given = ["-e", "seqera_crypto_restore_backup=dump-1"]
+    code, said = lab.play(["restore_crypto.yml"], *given, seqera_crypto_rotation_max_age_days=90)
+    assert code == 0 and "finalized" in lab.did(), said
+    lab.set(phase="finalized", current="dddd")
+    code, said = lab.play(["restore_crypto.yml"], *given)
+    assert code == 2 and "is not in use" in said and "seqera_crypto_rotation_rotation_id" in said and lab.did() == [], said
+
+
 def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
     plugins = str(pathlib.Path(__file__).parent / "callback_plugins")
     events = {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": plugins, "EVENTS": str(lab.tmp / "events")}

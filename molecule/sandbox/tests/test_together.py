@@ -77,6 +77,15 @@ def test_a_restore_takes_the_key_of_the_backup_whatever_the_inventory_asks_for(l
     assert code == 2 and "is not in use" in said and "seqera_crypto_rotation_rotation_id" in said and lab.did() == [], said
 
 
+def test_a_run_after_a_failed_one_has_no_error_code_of_it(lab):
+    path, other = lab.second("two")
+    lab.set(fails={"captured": {"error_code": "throttled"}})
+    say = {"name": "say", "debug": {"msg": "code {{ seqera_crypto_rotation_result.error_code }}!"}}
+    tasks = [{"name": "first", "block": [ROLE], "rescue": [say]}, {"name": "second", "vars": other, **ROLE}, say]
+    code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": tasks}])
+    assert code == 0 and re.findall(r"code (\w*)!", said) == ["throttled", ""], said
+
+
 def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
     plugins = str(pathlib.Path(__file__).parent / "callback_plugins")
     events = {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": plugins, "EVENTS": str(lab.tmp / "events")}

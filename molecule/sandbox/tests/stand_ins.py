@@ -36,6 +36,10 @@ def control(world, asked, check):
     state, phase = asked["state"], world["phase"]
     if state == "rotating":
         return rotating(world)
+    if state == "prepared" and not asked.get("backups") and str(asked.get("backups_waived", False)).lower() != "true":
+        return {"failed": True, "msg": "state prepared needs backups", "error_code": "invalid_options"}
+    if state == "prepared" and phase == "idle" and int(asked.get("max_age_days") or 0) > world.get("age", 1000):
+        return {"phase": "idle", "msg": "the key is too young", "steps": [], "fingerprints": {"current": "aaaa"}, "evidence": []}
     names = {"idle": CAPTURE + WRITES["prepared"], "captured": WRITES["prepared"]}.get(phase, []) if state == "prepared" else WRITES[state]
     end = state
     if state == "aborted" and asked.get("reverse"):
@@ -44,6 +48,10 @@ def control(world, asked, check):
         names, end = [one for one in names if one in CAPTURE], "captured"
     if names and not check:
         world["phase"] = phase = end
+        world["current"] = asked.get("new_secret_from_escrow") or world.get("current", "aaaa")
+        if asked.get("standalone") == "delete" and end == "prepared":
+            # What the operator's tasks write once terraform has created the key again.
+            world["deleted"], world["terraform"] = True, world.get("terraform", "")
         if asked.get("platform"):
             world["platform"] = {key: asked["platform"].get(key) for key in (*PLATFORM, "dir") if key != "keeps_addresses"}
         if asked.get("baseline"):
@@ -51,34 +59,47 @@ def control(world, asked, check):
     kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in OPEN}
     return kept | {
         "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
-        "steps": steps(names, not check), "then": steps(WRITES["finalized"], False), "fingerprints": {"current": "aaaa", "previous": "bbbb"},
-        "evidence": [], "last_records": world.get("last_records"), "escrow": {"parameter": "/escrow/bbbb"},
+        "steps": steps(names, not check), "then": steps(WRITES["finalized"], False),
+        "fingerprints": {"current": world.get("current", "aaaa"), "previous": "bbbb"},
+        "evidence": [{"check": "standalone_agrees", "ok": holds(world), "detail": ""}] if phase == "prepared" else [],
+        "last_records": world.get("last_records"), "escrow": {"parameter": "/escrow/bbbb"},
     }  # fmt: skip
+
+
+def holds(world):
+    """The standalone parameter holds the key: nobody deleted it, or terraform made it again."""
+    world["deleted"] = world.get("deleted", False) and not os.path.exists(world["terraform"])
+    return not world["deleted"]
 
 
 def info(world, asked, _check):
     """seqera_crypto_rotation_info."""
     gather, phase = asked["gather"], world["phase"]
-    out = {"msg": f"SSM is {phase}", "phase": phase if phase in ("prepared", "inconsistent") else "idle", "evidence": [], "key_age_days": world.get("age")}
+    seen = {"prepared": "prepared", "rotated": "prepared", "inconsistent": "inconsistent"}.get(phase, "idle")
+    out = {"msg": f"SSM is {phase}", "phase": seen, "evidence": [], "key_age_days": world.get("age")}
     out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
     if "platform" in gather:
         if not world["up"]:
             return {"failed": True, "msg": "no containers", "error_code": "platform_not_found"}
+        if asked.get("ready_timeout") and not ready(world):
+            return {"failed": True, "msg": "the Platform is not ready", "error_code": "platform_not_ready"}
         services = [
             {"name": one["service"], "container": one["name"], "role": ROLES.get(one["service"], "other"), "image": "x", "state": one["state"]}
             for one in containers(world)
         ]
-        out["platform"] = {"services": services, "readiness": {"ready": "backend" in world["up"], "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
+        out["platform"] = {"services": services, "readiness": {"ready": ready(world), "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
     if "preflight" in gather:
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services}
     if {"count", "records"} & set(gather):
         total = world.get("records_after", world["records"]) if "count" in gather else world["records"]
         new = total if phase not in ("prepared", world.get("restored_in")) or world.get("rewritten") else 0
-        out["records"] = {"total": total, "current": new, "unreadable": 0, "orphaned": 0, "unreadable_ids": [], "database": "db:3306/tower"}
+        lost = world.get("lost", [])
+        out["records"] = {"total": total, "current": new, "unreadable": len(lost), "orphaned": 0, "unreadable_ids": lost, "database": "db:3306/tower"}
     if "records" in gather:
         new = out["records"]["current"]
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
+        out |= {"explained": {"current": "aaaa"}} if world.get("by_hand") else {}
         out |= {"untouched": {"kind": "untouched"}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
     if "escrow" in gather:
         out["escrow"] = world.get("escrow", [])
@@ -88,6 +109,26 @@ def info(world, asked, _check):
     return out
 
 
+def ready(world):
+    """The backend answers through the frontend, which knows the address that the backend had when the frontend started."""
+    stale = "frontend" in world["up"] and world.get("cached", world.get("address", 0)) != world.get("address", 0)
+    return "backend" in world["up"] and not stale
+
+
+def started(world, names):
+    """Notes for each service that starts what it then knows: the frontend the backend's address, cron that the backend has both keys."""
+    if "backend" in names:
+        if not holds(world):
+            world.setdefault("wrong", []).append("the backend started without a key")
+        world["cached"] = world.get("cached", world.get("address", 0))
+        world["address"] = world.get("address", 0) + 1
+        world["backend_knows"] = world["phase"]
+    if "frontend" in names:
+        world["cached"] = world.get("address", 0)
+    if "cron" in names and world["phase"] == "prepared" and world.get("backend_knows", "prepared") != "prepared":
+        world.setdefault("wrong", []).append("cron started with both keys before the backend")
+
+
 def containers(world):
     """One container for each running service. A test may set other containers for the backend."""
     made = [{"id": one, "name": f"tower-{one}-1", "service": one, "state": "running"} for one in world["up"] if one != "backend" or "twins" not in world]
@@ -95,11 +136,18 @@ def containers(world):
 
 
 def docker(argv, path):
-    """The docker commands that a handover calls."""
+    """The command docker, as far as a handover and a dump call it. The name of a second Platform is that of its engine's socket."""
+    own = f"{path}.{os.path.basename(os.environ.get('DOCKER_HOST', ''))}"
+    path = own if os.path.exists(own) else path
     with open(path) as file:
         world = json.load(file)
     twins, (verb, *more) = world.setdefault("twins", [one for one in containers(world) if one["service"] == "backend"]), argv
     mine = [one for one in twins if {one["id"], one["name"]} & set(more)]
+    if verb == "inspect":
+        sys.exit(print("TOWER_DB_USER=tower"))
+    if verb == "exec":
+        sys.stdin.read()
+        sys.exit(print("tower 1000" if "CHECK=true" in more else "INSERT 1;\n-- Dump completed"))
     if verb == "ps":
         print("\n".join(json.dumps({"networks": "tower_frontend,tower_backend"} | one) for one in containers(world)))
     elif verb == "compose":
@@ -107,8 +155,11 @@ def docker(argv, path):
         twins.append({"id": free, "name": "tower-backend-2", "service": "backend", "state": "created"})
     elif verb == "rename":
         mine[0]["name"] = more[1]
+        started(world, ["backend"] if more[1] == "backend" else [])
     elif verb in ("start", "stop"):
         mine[0]["state"] = {"start": "running", "stop": "exited"}[verb]
+    elif verb == "restart":
+        started(world, [one for one in more if one == "frontend"])
     elif verb == "rm":
         twins[:] = [one for one in twins if one not in mine]
     serves = any(one["state"] == "running" and not one["name"].endswith("-next") for one in twins)
@@ -123,11 +174,16 @@ def docker(argv, path):
 
 
 def compose(world, asked, check):
-    """docker compose. Without services it acts on all enabled services."""
+    """docker compose; without services it takes every one that is enabled."""
+    if asked["state"] == "restarted" and not world["up"]:
+        return {"changed": False, "containers": [], "actions": []}  # restart makes no container
     named = asked.get("services") or [name for name, one in world["services"].items() if one.get("enabled", True)]
     if not check:
         starts = asked["state"] in ("present", "restarted")
         gone = [] if starts else named if asked["state"] == "stopped" else world["up"]
+        if starts and not asked.get("services") and world["phase"] == "prepared" and "cron" not in world["up"] and "backend" not in world["up"]:
+            world.setdefault("wrong", []).append("up starts cron before the backend")
+        started(world, [one for one in named if asked["state"] == "restarted" or starts and one not in world["up"]])
         world["up"] = sorted(({*world["up"], *(named if starts else [])} - {*gone}) - {"migrate"})
     return {"changed": True, "containers": [{"Command": "redis --requirepass a-password-of-redis"}], "actions": []}
 

@@ -82,6 +82,7 @@ class Lab:
         environ = home | shows | {"ANSIBLE_ROLES_PATH": str(self.tmp / "roles")} | (environ or {})
         command = [VENV / "ansible-playbook", "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=self.tmp)
+        assert "wrong" not in self.world, self.world["wrong"]
         return done.returncode, done.stdout + done.stderr
 
     def told(self, play):

@@ -1,0 +1,95 @@
+"""Features that work alone, together: each test is a pair that once broke."""
+
+import json
+import pathlib
+import re
+
+from test_steps import START, UP, lab  # noqa: F401  the fixture
+
+ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
+KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
+ROLE = {"include_role": {"name": "seqera_crypto_rotation"}}
+
+
+def terraform(lab):
+    """The operator's tasks, which create the standalone parameters again."""
+    tasks, made = lab.tmp / "terraform.yml", str(lab.tmp / "made")
+    tasks.write_text(json.dumps([{"name": "terraform apply", "ansible.builtin.command": {"argv": ["touch", made]}}]))
+    return made, {"seqera_crypto_rotation_standalone": "delete", "seqera_crypto_rotation_after_prepare_tasks": str(tasks)}
+
+
+def test_options_that_come_as_text_mean_what_they_say_and_a_dry_run_of_half_a_rotation_keeps_the_order(lab):
+    lab.set(lost=["7", "8"])
+    given = {"adopt": "false", "backups_waived": "false", "backup": "mysqldump", "backups": "", "accept_unreadable": "7, 8", "second_outage": "later"}
+    code, said = lab.run("--check", **{f"seqera_crypto_rotation_{name}": value for name, value in given.items()})
+    assert code == 0, said
+    places = [said.index(f'"{step}: ') for step in ("backup", "capture", "outage", "prepare", "start", "watch")]
+    assert places == sorted(places) and '"finalize: ' not in said, said
+
+
+def test_an_abort_without_a_look_at_the_records_ends_well(lab):
+    lab.set(phase="prepared")
+    code, said = lab.run(entry="abort", **ATTESTED)
+    assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("aborted", UP), said
+
+
+def test_an_abort_that_re_encrypts_back_has_terraform_create_what_was_deleted(lab):
+    made, given = terraform(lab)
+    lab.set(phase="prepared", rewritten=True, terraform=made)
+    code, said = lab.run(entry="abort", **given | {"seqera_crypto_rotation_after_prepare_tasks": "/nowhere"})
+    assert code == 2 and "is not a file on the control node" in " ".join(said.split()) and lab.did() == [], said
+    code, said = lab.run(entry="abort", **given)
+    assert code == 0 and lab.did().count("aborted") == 2 and pathlib.Path(made).exists(), said
+    assert lab.world["up"] == UP
+
+
+def test_a_proxy_that_kept_running_learns_the_address_of_the_backend_that_was_started(lab):
+    lab.set(fails={"prepared": {"msg": "the network is down"}})
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 2 and "was started again and runs" in " ".join(said.split()) and lab.did()[-3] == "restarted frontend", said
+    lab.set(fails={}, phase="idle", up=UP)
+    code, said = lab.run(seqera_crypto_rotation_allow_drift=True, **KEY_HOLDERS)
+    assert code == 0, said
+
+
+def test_a_second_outage_that_was_cut_off_goes_on_with_another_restart_scope(lab):
+    lab.set(phase="rotated", up=[])
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 0 and lab.did() == ["finalized", *START] and lab.world["up"] == UP, said
+
+
+def test_a_rotation_that_was_adopted_and_cut_off_goes_on_and_one_with_a_dump_is_checked(lab):
+    lab.set(phase="prepared", up=[])
+    code, said = lab.run("--check", seqera_crypto_rotation_adopt=True)
+    assert code == 0, said
+    lab.set(phase="idle", up=UP, by_hand=True)
+    code, said = lab.run("--check", seqera_crypto_rotation_adopt=True, seqera_crypto_rotation_backup="mysqldump", seqera_crypto_rotation_backups=[])
+    assert code == 0 and "backup: mysqldump" in said, said
+
+
+def test_a_restore_takes_the_key_of_the_backup_whatever_the_inventory_asks_for(lab):
+    lab.set(restored_in="idle", escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "cccc"}], age=1)
+    given = ["-e", "seqera_crypto_restore_backup=dump-1"]
+    code, said = lab.play(["restore_crypto.yml"], *given, seqera_crypto_rotation_max_age_days=90)
+    assert code == 0 and "finalized" in lab.did(), said
+    lab.set(phase="finalized", current="dddd")
+    code, said = lab.play(["restore_crypto.yml"], *given)
+    assert code == 2 and "is not in use" in said and "seqera_crypto_rotation_rotation_id" in said and lab.did() == [], said
+
+
+def test_a_run_after_a_failed_one_has_no_error_code_of_it(lab):
+    path, other = lab.second("two")
+    lab.set(fails={"captured": {"error_code": "throttled"}})
+    say = {"name": "say", "debug": {"msg": "code {{ seqera_crypto_rotation_result.error_code }}!"}}
+    tasks = [{"name": "first", "block": [ROLE], "rescue": [say]}, {"name": "second", "vars": other, **ROLE}, say]
+    code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": tasks}])
+    assert code == 0 and re.findall(r"code (\w*)!", said) == ["throttled", ""], said
+
+
+def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
+    plugins = str(pathlib.Path(__file__).parent / "callback_plugins")
+    events = {"ANSIBLE_CALLBACKS_ENABLED": "events", "ANSIBLE_CALLBACK_PLUGINS": plugins, "EVENTS": str(lab.tmp / "events")}
+    login = json.dumps({"host": "db", "name": "tower", "user": "tower", "password": "a-password-of-the-database"})
+    given = {"seqera_crypto_rotation_database": login, "seqera_crypto_rotation_services": '{"cron": ["cron"]}', "seqera_crypto_rotation_aws": '{"region": "x"}'}
+    code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [ROLE]}], "--check", "-vvvv", environ=events, **given)
+    assert code == 0 and "a-password-of-the-database" not in said + (lab.tmp / "events").read_text(), said

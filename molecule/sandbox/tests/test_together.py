@@ -93,3 +93,21 @@ def test_the_password_of_a_database_that_comes_as_text_is_in_no_event(lab):
     given = {"seqera_crypto_rotation_database": login, "seqera_crypto_rotation_services": '{"cron": ["cron"]}', "seqera_crypto_rotation_aws": '{"region": "x"}'}
     code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [ROLE]}], "--check", "-vvvv", environ=events, **given)
     assert code == 0 and "a-password-of-the-database" not in said + (lab.tmp / "events").read_text(), said
+
+
+def test_a_dry_run_of_a_platform_that_is_down_lists_the_steps_of_the_run(lab):
+    lab.set(up=[])
+    say = {"name": "say", "debug": {"msg": "steps {{ seqera_crypto_rotation_result.steps | to_json }}"}}
+    steps = []
+    for more in (["--check"], []):
+        code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [ROLE, say]}], *more, **KEY_HOLDERS)
+        assert code == 0, said
+        steps.append(re.findall(r"steps (\[.*\])", said))
+    assert len(steps[0]) == 1 and steps[0] == steps[1]
+
+
+def test_a_run_without_a_report_passes_on_no_file_of_an_earlier_one(lab):
+    first = {"import_playbook": "rotate_crypto.yml", "vars": {"seqera_crypto_rotation_report_dir": str(lab.tmp / "reports")}}
+    code, said = lab.play([first, "rotate_crypto.yml"])
+    assert code == 0 and len(list((lab.tmp / "reports").glob("2*.json"))) == 1, said
+    assert '"crypto_rotation_report_files": []' in said, said

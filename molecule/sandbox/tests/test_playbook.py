@@ -123,16 +123,16 @@ def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outa
     assert platform.leaks() == []
 
 
-@pytest.mark.sandbox("--records", "20", "--set", "SANDBOX_CRON_CRASH_AFTER=25", "--set", "SANDBOX_CRON_RECORD_DELAY=20ms")
+@pytest.mark.sandbox("--records", "45", "--set", "SANDBOX_CRON_CRASH_AFTER=55", "--set", "SANDBOX_CRON_RECORD_DELAY=20ms")
 def test_cron_that_falls_over_is_told_at_once_and_the_next_run_finishes(platform):
-    run = platform.run(seqera_crypto_rotation_chunk_size=10, seqera_crypto_rotation_wait_timeout=3600)  # the failure must come much earlier
+    run = platform.run(seqera_crypto_rotation_wait_timeout=3600)  # the failure must come much earlier
     assert run.code != 0
     last = " ".join(run.output.split()).split("The rotation stopped at the step")[-1]
     assert "cron_failed" in last and "Both keys and the switch are in place" in last and "run the same playbook" in last, last
     halfway = platform.check()
     assert 0 < halfway["previous"] < halfway["total"]
     platform.sandbox("set", platform.name, "SANDBOX_CRON_CRASH_AFTER=")
-    run = platform.run(seqera_crypto_rotation_chunk_size=10)
+    run = platform.run()
     assert run.code == 0, run.output
     assert platform.check()["current"] == halfway["total"]
     assert platform.leaks() == []

@@ -8,11 +8,11 @@ import sys
 import boto3
 import pytest
 from conftest import ROOT, VENV
+from test_steps import ROTATION, Lab
 
 sys.path.insert(0, str(ROOT / "molecule" / "sandbox"))
 
 from lifecycle import moto  # noqa: E402  the path above makes it importable
-from test_steps import ROTATION, Lab  # noqa: E402
 
 ARN = f"arn:aws:rds:{moto.REGION}:123456789012"
 

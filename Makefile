@@ -136,6 +136,7 @@ test-fleet: build ## rotate three whole Platforms and 197 light ones, five of th
 	@FLEET=$(or $(FLEET),197) $(REAL) $(VISIBLY) "a fleet" hack/test-sandbox -s -k test_scale
 
 test-matrix: build ## test module, role and playbooks with each ansible-core of hack/matrix.txt (CORE=2.16)
+	@hack/deps ssh
 	@$(REAL) hack/test-matrix $(CORE)
 
 test-connections: build ## test module, role and playbooks over ssh: a terminal, a bastion, become with a password, a login that prints text

@@ -26,7 +26,7 @@ type Request struct {
 }
 
 // read parses the arguments file and removes it, because the file holds every secret in clear text and outlives a killed task. It
-// does not remove a file that does not start as JSON: Ansible did not write that file.
+// removes only a regular file that starts as JSON: Ansible did not write any other, and the argument may be /dev/stdin.
 func read(args []string) (Request, error) {
 	if len(args) < 2 {
 		return Request{}, refused("No arguments file was given. An Ansible module takes the path of an arguments file.")
@@ -43,7 +43,7 @@ func read(args []string) (Request, error) {
 	if err == nil {
 		keep, err = request.take(given)
 	}
-	if keep {
+	if keep || !isRegular(args[1]) {
 		return request, err
 	}
 	// With become, the file belongs to the login user. Ansible then removes it when the task ends.
@@ -51,6 +51,11 @@ func read(args []string) (Request, error) {
 		request.warnings = append(request.warnings, "The arguments file, which holds the task's secrets in clear text, could not be removed.")
 	}
 	return request, err
+}
+
+func isRegular(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 func isOurs(path string) bool {

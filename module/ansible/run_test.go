@@ -115,6 +115,17 @@ func TestTheArgumentsFileIsRemovedBeforeTheHandlerRuns(t *testing.T) {
 	}
 }
 
+func TestOnlyARegularArgumentsFileIsRemoved(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "stdin")
+	require.NoError(t, os.Symlink(arguments(t, `{"state": "prepared"}`), link))
+	run(t, []string{"m", link}, func(_ context.Context, request Request) (any, error) {
+		assert.Equal(t, "prepared", request.Params["state"])
+		return nil, nil
+	})
+	_, err := os.Lstat(link)
+	require.NoError(t, err, "a link such as /dev/stdin is not Ansible's file")
+}
+
 func TestAnUnusableArgumentsFileIsOneClearMessageThatDoesNotQuoteIt(t *testing.T) {
 	folder := t.TempDir()
 	for name, c := range map[string]struct {

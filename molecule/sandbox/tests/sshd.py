@@ -113,9 +113,9 @@ class Servers:
 
 
 @contextlib.contextmanager
-def own_user(environment, greeting=""):
+def own_user(environment, greeting="", name=None):
     """Adds a user whose login prints `greeting` and who may sudo with a password; yields (name, password file). Removes the user at the end."""
-    name, password = f"rcx{os.getpid()}", secrets.token_urlsafe(18)
+    name, password = name or f"rcx{os.getpid()}", secrets.token_urlsafe(18)
     home = pathlib.Path(tempfile.mkdtemp(prefix="connections-home-"))
     sudoers, file = pathlib.Path(f"/etc/sudoers.d/{name}"), home.with_suffix(".password")
     try:

@@ -5,13 +5,14 @@ The module does the work. This plugin only chooses the binary and shows the modu
 the module's own result. Everything else (other states, `wait: false`, check mode, a task with its own `async`) is passed through.
 It prints nothing under `no_log`. It never prints the module's arguments, because they may hold a password.
 
-Ansible would upload a binary for every call. Instead, the login keeps a copy on the host (see STORE). Later calls copy it into Ansible's
-temporary directory instead of uploading 11 MB. Ansible handles everything else as usual: arguments, become, async, permissions.
+Ansible would upload 11 MB for every call, with eight commands. Instead, the user who runs the module keeps a copy on the host (see STORE).
+A call is then a short script with the arguments. Ansible runs it like any module, with pipelining in one command.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -42,32 +43,38 @@ HEADS = {
 CANNOT_RUN = ("Exec format error", "Bad CPU type in executable")  # the messages of Linux and of macOS
 # The message of a shell, and the one of async. The cause is a mount with noexec, or a list of allowed programs.
 MAY_NOT_RUN = (
-    r"(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*): (?P<why>Operation not permitted|Permission denied)",
+    r"(?P<path>[^\s'\x22]*/(?:AnsiballZ_|\.seqera-crypto-rotation/bin/\w+\.)seqera_crypto_rotation\w*): (?P<why>Operation not permitted|Permission denied)",
     r"(?P<why>Operation not permitted|Permission denied): b?'(?P<path>[^\s'\x22]*/AnsiballZ_seqera_crypto_rotation\w*)'",
 )
-# Keeps the binary in ~/.seqera-crypto-rotation/bin of the login, named by its SHA-256, and prints the outcome. Nothing is run from there:
-# `use` copies the file to where Ansible would upload it, then checks the copy, so that nobody can swap the file in between. The directory
-# is used only if nobody but the login can write to it. After `cd`, all names are relative, so later changes to the path have no effect.
-# A file that does not match its checksum is uploaded again and replaced.
-STORE = " ".join(r"""
-to={action}; file={path}; sum={digest}; top=$HOME/.seqera-crypto-rotation; said=unusable; umask 077;
-hash() {{ {{ sha256sum || shasum -a 256; }} <"$1" 2>/dev/null | cut -c 1-64; }};
-ours() {{ [ -n "$(find "$1" -prune -user "$(id -u)" -type "$2" '(' -perm "$3" -o -perm "2$3" ')')" ]; }};
-if [ -L "$top" ] || [ -L "$top/bin" ]; then said=unsafe;
-elif mkdir -p "$top/bin" && cd -P "$top/bin"; then
-  if ! ours . d 700; then said=unsafe;
-  elif [ $to = use ]; then
-    said=absent;
-    ours $sum f 600 && cp $sum "$file" && [ "$(hash "$file")" = $sum ] && said=done;
-  elif cp "$file" .$$ && chmod 600 .$$ && [ "$(hash .$$)" = $sum ] && mv -f .$$ $sum; then
-    said=done;
-    for old in [0-9a-f]*; do [ "$old" = $sum ] || rm -f "./$old"; done;
-    find . -name '.[0-9]*' -mtime +0 -exec rm -f {{}} +;
-  else rm -f .$$;
-  fi;
-fi 2>/dev/null;
-echo "seqera_crypto_rotation_store=$said"
-""".split())
+# The copies are in ~/.seqera-crypto-rotation/bin, named by SHA-256 and module. The directory is used only if nobody else can write to it
+# or to the home. The checksum is verified before each use. The script ends with its own result if it does not run the module.
+STORE = r"""
+said=absent; umask 077; top=$HOME/.seqera-crypto-rotation; bin=$top/bin; sum={digest}
+ours() {{ [ -n "$(find "$1" -prune -user "$(id -u)" -type "$2" '(' -perm 700 -o -perm 2700 ')' 2>/dev/null)" ]; }}
+others() {{ [ -L "$top" ] || [ -L "$bin" ] || [ -n "$(find "$HOME/." -prune '(' ! -user "$(id -u)" ! -user 0 -o -perm -020 -o -perm -002 ')' 2>/dev/null)" ]; }}
+sound() {{ [ "$({{ sha256sum || shasum -a 256; }} 2>/dev/null <"$1" | cut -c 1-64)" = $sum ]; }}
+known() {{ ! others && ours "$bin" d && ours "$bin/$sum.{module}" f && sound "$bin/$sum.{module}"; }}
+{action}
+echo "{{\"failed\": true, \"seqera_crypto_rotation_store\": \"$said\"}}"
+"""
+LOOK = "known && said=done"
+USE = """if known; then exec "$bin/$sum.{module}" /dev/stdin <<'ARGUMENTS'
+{arguments}
+ARGUMENTS
+fi"""
+# Keeps what Ansible has uploaded, if it runs from both places, and removes other versions.
+KEEP = r"""
+if others; then said=unsafe
+elif said=unusable; {path} --version && mkdir -p "$bin"; then
+  if ! ours "$bin" d; then said=unsafe
+  elif cd "$bin" && cp {path} .$$ && chmod 700 .$$ && sound .$$ && ./.$$ --version; then
+    for module in seqera_crypto_rotation seqera_crypto_rotation_info; do ln .$$ .$$.$module && mv -f .$$.$module $sum.$module; done && said=done
+    for old in [0-9a-f]*; do case $old in $sum.*) ;; *) rm -f "$old" ;; esac; done
+  fi
+  rm -f .$$*; find . -name '.[0-9]*' -mtime +0 -exec rm -f {{}} +
+fi >/dev/null 2>&1
+"""
+STORED = "seqera_crypto_rotation_store"  # the key of STORE's own result: absent, unsafe, unusable or done
 JOB = "seqera_crypto_rotation_job"  # separates the two files that one look reads
 NOISE = ("ansible_job_id", "started", "finished", "stderr", "stderr_lines")  # keys that async adds; a module that is run directly has none of them
 
@@ -138,44 +145,77 @@ class ActionModule(ActionBase):
     """The action that Ansible runs instead of calling the module directly."""
 
     _supports_async = True
+    _path = _digest = ""  # of the binary that the host keeps; empty if it keeps none
+    _uploaded = ""  # the file on the host to which this task has uploaded the binary
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the module's result, or a failure that says why there is none."""
         result, variables = super().run(tmp, task_vars), task_vars or {}
         name, loader = self._task.action, self._shared_loader_obj.module_loader
-        binaries = Binaries(name, loader.find_plugin_with_context(name, collection_list=self._task.collections).plugin_resolved_path)
+        plain = loader.find_plugin_with_context(name, collection_list=self._task.collections).plugin_resolved_path
+        binaries = Binaries(name, plain)
         # If there is only a plain binary, it is tried without asking for the platform: asking costs time, and a failure shows the same. During a wait, asking is cheap.
         platform = self._platform(variables) if binaries.others or (binaries.plain and self._waits()) else binaries.plain
         self._binary = binaries.of(platform)
         if not self._binary:
             return result | binaries.missing(self._host(variables), platform)
+        if binaries.plain and self._connection.transport != "local":
+            self._path = plain + self._binary.removeprefix(name)
+            with open(self._path, "rb") as file:
+                self._digest = hashlib.sha256(file.read()).hexdigest()
         outcome = self._waiting(variables) if self._waits() else self._call(variables, wrap_async=bool(self._task.async_val))
         return result | self._plainly(outcome, binaries, variables)
 
     def _call(self, variables: dict[str, Any], **how: Any) -> dict[str, Any]:
+        """Runs the host's copy of the binary, which is uploaded if it is missing. Without a copy, Ansible uploads the binary for this call."""
+        # The result of a background job would come too late to say that there is no copy.
+        said = self._store(LOOK) if self._digest and how.get("wrap_async") else "done"
+        outcome = self._execute_module(module_name=self._binary, task_vars=variables, **how) if said == "done" else {STORED: said}
+        if outcome.get(STORED) == "absent":
+            said = self._keep()
+            outcome = self._execute_module(module_name=self._binary, task_vars=variables, **how) if said == "done" else {STORED: said}
+        if STORED not in outcome:
+            return outcome
+        if outcome[STORED] == "unsafe":
+            Display().warning("~/.seqera-crypto-rotation/bin or the home is a link, or others can write to it. It is not used: every call uploads the binary.")
+        else:
+            Display().v("The binary cannot be kept in ~/.seqera-crypto-rotation/bin: every call uploads it.")
+        self._digest = ""
         return self._execute_module(module_name=self._binary, task_vars=variables, **how)
 
-    def _transfer_file(self, local_path: str, remote_path: str) -> str:
-        """Puts a file where Ansible wants it on the host. The binary comes from the login's copy, if there is one."""
-        if self._connection.transport == "local" or not os.path.basename(remote_path).startswith("AnsiballZ_seqera_crypto_rotation"):
-            return super()._transfer_file(local_path, remote_path)
-        with open(local_path, "rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        said = self._store("use", remote_path, digest)
-        if said != "done":
-            super()._transfer_file(local_path, remote_path)
-        if said == "absent":
-            said = self._store("keep", remote_path, digest)
-        if said == "unsafe":
-            Display().warning("~/.seqera-crypto-rotation/bin of the login is a link, or others can write to it. It is not used: every call uploads the binary.")
-        elif said != "done":
-            Display().v("The login cannot keep the binary in ~/.seqera-crypto-rotation/bin: every call uploads it.")
-        return remote_path
+    def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
+        """Replaces a binary by the script that runs the host's copy of it."""
+        built = super()._configure_module(module_name=module_name, module_args=module_args, task_vars=task_vars)
+        if not self._digest or module_name != self._binary:
+            return built
+        script = self._script(USE, arguments=json.dumps(module_args, default=str)).encode()
+        if len(built) == 4:  # before ansible-core 2.19
+            return "new", "#!/bin/sh", script, built[3]
+        return dataclasses.replace(built[0], module_style="new", shebang="#!/bin/sh", b_module_data=script), built[1]
 
-    def _store(self, action: str, path: str, digest: str) -> str:
-        """Runs STORE as the login, without become. Returns the word that it prints, or "" if it prints none."""
-        said = self._low_level_execute_command(STORE.format(action=action, path=shlex.quote(path), digest=digest), sudoable=False).get("stdout", "")
-        return next(iter(re.findall(r"seqera_crypto_rotation_store=(\w+)", said)), "")
+    def _keep(self) -> str:
+        """Uploads the binary to where Ansible itself would, and has the host keep it. Returns what became of it."""
+        folder = self._connection._shell.tmpdir or self._make_tmp_path()
+        path = self._connection._shell.join_path(folder, f"AnsiballZ_{os.path.basename(self._path)}")
+        self._transfer_file(self._path, path)
+        self._fixup_perms2([folder, path])
+        self._uploaded = path
+        return self._store(KEEP, path=shlex.quote(path))
+
+    def _transfer_file(self, local_path: str, remote_path: str) -> str:
+        """Does not upload the binary twice in one task."""
+        if (local_path, remote_path) == (self._path, self._uploaded):
+            return remote_path
+        self._uploaded = ""
+        return super()._transfer_file(local_path, remote_path)
+
+    def _store(self, action: str, **values: str) -> str:
+        """Runs a script of STORE as the user who runs the module. Returns the word that it prints, or "absent" if it prints none."""
+        said = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(self._script(action, **values))}").get("stdout", "")
+        return read(said, STORED).get(STORED, "absent")
+
+    def _script(self, action: str, **values: str) -> str:
+        return script(action, self._digest, self._task.action.rpartition(".")[2], **values)
 
     def _host(self, variables: dict[str, Any]) -> str:
         return str(self._task.delegate_to or variables.get("inventory_hostname"))
@@ -276,6 +316,11 @@ class ActionModule(ActionBase):
                 return {"failed": True, "msg": "could not find job"}
             lines.silence(2 * pause)
         return {}
+
+
+def script(action: str, digest: str, module: str, **values: str) -> str:
+    """Returns the shell script that does an action (LOOK, USE or KEEP) on a host's copy of the module."""
+    return "#!/bin/sh" + STORE.format(digest=digest, module=module, action=action.format(module=module, **values))
 
 
 def forbidden(host: str, path: str, why: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from test_connections import AS_ROOT, GREETING, NOT_ROOT, SYSTEM_PATH
 
 BINARY = ROOT / "library" / "seqera_crypto_rotation"
 SUM = hashlib.sha256(BINARY.read_bytes()).hexdigest()
+STORED = [f"{SUM}.seqera_crypto_rotation", f"{SUM}.seqera_crypto_rotation_info"]
 ASYNC_WRAPPER = 130_000  # bytes of Ansible's own module for background jobs
 LARGE = 3_000_000  # bytes of the binary on the wire, as ssh compresses it
 SMALL = 100_000  # bytes that a later call may send
@@ -34,21 +35,23 @@ WAYS = {
     "no sftp": {"ansible_ssh_transfer_method": "piped"},
     "become root": {"ansible_become": True},
     "become root, a noisy login": {"ansible_become": True},
-    "become a third user": {"ansible_become": True, "ansible_become_user": "nobody"},
+    "become a third user": {"ansible_become": True},
+    "become a third user, pipelining": {"ansible_become": True, "ansible_pipelining": True},
 }
 
 
 class Vm:
-    """An sshd behind a slow link, the home of its login, and Ansible."""
+    """An sshd behind a slow link, the home of the user who runs the module, and Ansible. `become` is the user whom the login becomes."""
 
-    def __init__(self, tmp, ends, become=False, greeting="", **slow):
+    def __init__(self, tmp, ends, become="", greeting="", **slow):
         self.tmp, self.home, user, self.argv = tmp, tmp / "home", None, []
         self.home.mkdir()
         environment = {"PATH": SYSTEM_PATH, "HOME": str(self.home)}
         if become:
             user, password = ends.enter_context(own_user({"PATH": SYSTEM_PATH}, greeting))
-            self.argv = ["--become-password-file", str(password)]
-            self.home = pathlib.Path(os.path.expanduser(f"~{user}"))
+            self.argv = ["--become-password-file", str(password), f"--become-user={become}"]
+            self.home = pathlib.Path(os.path.expanduser(f"~{become}"))
+            ends.callback(forget, self.home)
             del environment["HOME"]
         self.servers = Servers(environment, user)
         ends.callback(self.servers.close)
@@ -90,6 +93,12 @@ class Vm:
         return sorted(path.name for path in self.store.iterdir())
 
 
+def forget(home):
+    """Removes this build from the home of a user who is not of the test."""
+    for path in (home / ".seqera-crypto-rotation" / "bin").glob(f"{SUM}.*"):
+        path.unlink()
+
+
 @pytest.fixture
 def vm(tmp_path):
     with contextlib.ExitStack() as ends:
@@ -102,27 +111,43 @@ def vm(tmp_path):
         yield one
 
 
+@pytest.fixture
+def third_user():
+    """Adds a user with a home, and returns the name."""
+    with contextlib.ExitStack() as ends:
+
+        def one():
+            if not AS_ROOT:
+                pytest.skip(NOT_ROOT)
+            return ends.enter_context(own_user({"PATH": SYSTEM_PATH}, name=f"rcy{os.getpid()}"))[0]
+
+        yield one
+
+
 def refused(came):
     return [one.get("error_code") for one in came] == ["invalid_options"] * len(came)
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_later_calls_send_their_arguments_alone(vm, name):
-    host = vm(become="become" in name, greeting=GREETING if "noisy" in name else "", rate=10**9, delay=0)
+def test_later_calls_send_their_arguments_alone(vm, third_user, name):
+    become = third_user() if "third" in name else "root" if "become" in name else ""
+    host = vm(become=become, greeting=GREETING if "noisy" in name else "", rate=10**9, delay=0)
+    forget(host.home)
     jobs = host.servers.dir / "async"
     jobs.mkdir()
-    jobs.chmod(0o777)  # for the third user, who has no home
+    jobs.chmod(0o777)  # for the third user
     variables = {"ansible_async_dir": str(jobs)} | WAYS[name]
     came, output, sent, _ = host.run(*CALLS.values(), **variables)
     assert refused(came) and sent > LARGE, (came, sent, output)
-    assert host.stored() == [SUM]
-    assert (host.store.stat().st_mode & 0o7777, (host.store / SUM).stat().st_mode & 0o7777) == (0o700, 0o600)
+    assert host.stored() == STORED
+    assert {path.stat().st_mode & 0o7777 for path in (host.store, *host.store.iterdir())} == {0o700}
     for (what, call), most in zip(CALLS.items(), (SMALL, SMALL + ASYNC_WRAPPER)):
         came, output, sent, _ = host.run(call, **variables)
         print(f"{name}, {what}: {sent} bytes")
         assert refused(came) and sent < most, (came, sent, output)
     assert [path for root in (host.home, jobs) for path in root.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()] == []
     assert list(jobs.iterdir()) == []
+    assert os.path.exists("/dev/stdin"), "the module removed its standard input as if it were Ansible's file"
 
 
 def test_a_slow_line_costs_a_later_call_seconds(vm):
@@ -159,7 +184,7 @@ def test_two_runs_of_three_hosts_each_on_one_vm(vm):
     host, hosts = vm(rate=10**9, delay=0), ("one", "two", "three")
     runs = [host.start(*CALLS.values(), name=name, hosts=hosts) for name in ("a", "b")]
     assert [run.communicate(timeout=120)[1] or run.returncode for run in runs] == [0, 0]
-    assert all(refused(json.loads(path.read_text())) for path in host.tmp.glob("[ab]-*.json")) and host.stored() == [SUM]
+    assert all(refused(json.loads(path.read_text())) for path in host.tmp.glob("[ab]-*.json")) and host.stored() == STORED
 
 
 def test_what_cannot_be_used_is_said_and_the_module_runs(vm):
@@ -173,4 +198,38 @@ def test_what_cannot_be_used_is_said_and_the_module_runs(vm):
     host.store.unlink()
     host.store.touch()
     came, output, _, _ = host.run(CALLS["a call"], more=["-v"])
-    assert refused(came) and "The login cannot keep the binary" in output, output
+    assert refused(came) and output.count("every call uploads it") == 1, output
+    host.store.unlink()
+    host.home.chmod(0o777)
+    came, output, sent, _ = host.run(CALLS["a call"])
+    assert refused(came) and sent > LARGE and output.count("is not used: every call uploads the binary") == 1, output
+
+
+@pytest.mark.parametrize("harm", ["damaged", "replaced", "writable"])
+def test_a_copy_that_does_not_match_is_not_run(vm, harm):
+    host = vm(rate=10**9, delay=0)
+    came, output, _, _ = host.run(CALLS["a call"])
+    copy = host.store / STORED[1]
+    if harm == "damaged":
+        copy.write_bytes(copy.read_bytes()[:-1] + b"x")
+    if harm == "replaced":
+        copy.unlink()
+        copy.write_text("#!/bin/sh\ntouch ~/harmed\n")
+        copy.chmod(0o700)
+    if harm == "writable":
+        copy.chmod(0o777)
+    came, output, sent, _ = host.run(CALLS["a call"])
+    assert refused(came) and sent > LARGE and not (host.home / "harmed").exists(), output
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == SUM and copy.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_home_without_programs_gets_an_upload_for_every_call(vm):
+    if not AS_ROOT:
+        pytest.skip(NOT_ROOT)
+    host = vm(rate=10**9, delay=0)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,mode=755,size=64m", "none", host.home], check=True)
+    try:
+        came, output, sent, _ = host.run(CALLS["a call"], more=["-v"], ansible_remote_tmp=str(host.servers.dir / "tmp"))
+    finally:
+        subprocess.run(["umount", host.home], check=True)
+    assert refused(came) and sent > LARGE and output.count("every call uploads it") == 1, output

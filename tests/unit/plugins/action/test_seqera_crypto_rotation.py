@@ -11,123 +11,143 @@ import subprocess
 import pytest
 from ansible_collections.seqera_tools.crypto_rotation.plugins.action import seqera_crypto_rotation as plugin
 
-BINARY = b"\x7fELF of this version"
+MODULE = "seqera_crypto_rotation"
+BINARY = b"""#!/bin/sh\n[ "$1" = --version ] || { printf '{"ran": '; cat "$1"; echo '}'; }\n"""
 SUM = hashlib.sha256(BINARY).hexdigest()
+NAMES = [f"{SUM}.{MODULE}", f"{SUM}.{MODULE}_info"]
+ARGUMENTS = {"password": 'it\'s $HOME `id` \\ "quoted"\nARGUMENTS\n'}
 
 
-class Login:
-    """A home on a host, and Ansible's temporary directory."""
+class Host:
+    """The home of the user who runs the module on a host, and Ansible's temporary directory."""
 
     def __init__(self, tmp):
-        self.home, self.file = tmp / "home", tmp / "it's tmp" / "AnsiballZ_seqera_crypto_rotation"
+        self.home, self.file = tmp / "home", tmp / "it's tmp" / f"AnsiballZ_{MODULE}"
         self.home.mkdir()
         self.file.parent.mkdir()
         self.top = self.home / ".seqera-crypto-rotation"
         self.bin = self.top / "bin"
-        self.kept = self.bin / SUM
+        self.kept = self.bin / NAMES[0]
 
-    def store(self, action):
-        """Runs STORE as the plugin does, and returns the word that it prints."""
-        command = plugin.STORE.format(action=action, path=plugin.shlex.quote(str(self.file)), digest=SUM)
-        done = subprocess.run(["/bin/sh", "-c", command], env={"PATH": os.environ["PATH"], "HOME": str(self.home)}, capture_output=True, text=True, check=True)
+    def run(self, action, **values):
+        """Runs a script as Ansible does with pipelining. Returns the word of STORE, or what the module says."""
+        text = plugin.script(action, SUM, MODULE, **values)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+        done = subprocess.run(["/bin/sh"], input=text, env=environment, capture_output=True, text=True, check=True)
         assert done.stderr == ""
-        return done.stdout.strip().removeprefix("seqera_crypto_rotation_store=")
+        said = json.loads(done.stdout)
+        return said.get(plugin.STORED, said)
 
-    def keep(self):
-        self.file.write_bytes(BINARY)
-        assert self.store("keep") == "done"
-        self.file.unlink()
+    def look(self):
+        return self.run(plugin.LOOK)
+
+    def use(self):
+        return self.run(plugin.USE, arguments=json.dumps(ARGUMENTS))
+
+    def keep(self, content=BINARY):
+        self.file.write_bytes(content)
+        self.file.chmod(0o700)
+        return self.run(plugin.KEEP, path=plugin.shlex.quote(str(self.file)))
+
+    def names(self):
+        return sorted(path.name for path in self.bin.iterdir())
 
 
 @pytest.fixture
-def login(tmp_path):
-    return Login(tmp_path)
+def host(tmp_path):
+    return Host(tmp_path)
 
 
 def mode(path):
     return path.stat().st_mode & 0o7777
 
 
-def test_a_binary_is_kept_and_used(login):
-    assert login.store("use") == "absent" and not login.file.exists()
-    login.keep()
-    assert login.store("use") == "done" and login.file.read_bytes() == BINARY
-    assert (mode(login.top), mode(login.bin), mode(login.kept), mode(login.file)) == (0o700, 0o700, 0o600, 0o600)
+def test_a_binary_is_kept_and_used(host):
+    assert (host.look(), host.use()) == ("absent", "absent") and not host.top.exists()
+    assert host.keep() == "done" and host.names() == NAMES
+    assert host.look() == "done" and host.use() == {"ran": ARGUMENTS}
+    assert {mode(path) for path in (host.top, host.bin, *host.bin.iterdir())} == {0o700}
 
 
-def test_a_directory_that_inherits_its_group_is_used(login):
-    login.home.chmod(0o2755)
-    login.keep()
-    assert mode(login.bin) in (0o700, 0o2700) and login.store("use") == "done"
+def test_a_directory_that_inherits_its_group_is_used(host):
+    host.home.chmod(0o2755)
+    assert host.keep() == "done" and mode(host.bin) in (0o700, 0o2700) and host.use() == {"ran": ARGUMENTS}
 
 
-def test_what_differs_from_its_checksum_is_replaced(login):
-    login.keep()
+def test_what_differs_from_its_checksum_is_replaced(host):
+    host.keep()
     for damage in (BINARY[:-1], b"", BINARY + b"\0"):
-        login.kept.write_bytes(damage)
-        assert login.store("use") == "absent"
-        login.keep()
-        assert login.store("use") == "done" and login.file.read_bytes() == BINARY
+        host.kept.write_bytes(damage)
+        assert (host.look(), host.use()) == ("absent", "absent")
+        assert host.keep() == "done" and host.use() == {"ran": ARGUMENTS}
 
 
-def test_what_was_uploaded_damaged_is_not_kept(login):
-    login.file.write_bytes(BINARY[:-1])
-    assert login.store("keep") == "unusable" and list(login.bin.iterdir()) == []
+@pytest.mark.parametrize("content", [BINARY[:-1], b"\x7fELF of another machine", b"#!/nowhere/sh\n"])
+def test_what_is_damaged_or_does_not_run_is_not_kept(host, content):
+    assert host.keep(content) == "unusable" and list(host.bin.iterdir() if host.bin.exists() else []) == []
 
 
-def test_older_versions_go_and_what_others_put_there_stays(login):
-    login.keep()
-    for name in ("0" * 64, ".123", "README"):
-        (login.bin / name).touch()
-    os.utime(login.bin / ".123", (0, 0))  # left by a run that was killed
-    (login.bin / ".124").touch()  # another run is writing it
-    login.keep()
-    assert sorted(path.name for path in login.bin.iterdir()) == sorted([".124", "README", SUM])
+def test_older_versions_go_and_what_others_put_there_stays(host):
+    host.keep()
+    for name in ("0" * 64, f"{'0' * 64}.{MODULE}", ".123", "README"):
+        (host.bin / name).touch()
+    os.utime(host.bin / ".123", (0, 0))  # left by a run that was killed
+    (host.bin / ".124").touch()  # another run is writing it
+    host.keep()
+    assert host.names() == sorted([".124", "README", *NAMES])
 
 
 @pytest.mark.parametrize("link", ["top", "bin"])
-def test_a_link_in_place_of_a_directory_is_not_used(login, tmp_path, link):
-    login.keep()
-    path = getattr(login, link)
+def test_a_link_in_place_of_a_directory_is_not_used(host, tmp_path, link):
+    host.keep()
+    path = getattr(host, link)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert [login.store(action) for action in ("use", "keep")] == ["unsafe", "unsafe"]
+    assert (host.look(), host.use(), host.keep()) == ("absent", "absent", "unsafe")
 
 
 @pytest.mark.parametrize("loose", [0o755, 0o770, 0o1777])
-def test_a_directory_that_others_may_enter_is_not_used(login, loose):
-    login.keep()
-    login.bin.chmod(loose)
-    assert [login.store(action) for action in ("use", "keep")] == ["unsafe", "unsafe"]
+def test_a_directory_that_others_may_enter_is_not_used(host, loose):
+    host.keep()
+    host.bin.chmod(loose)
+    assert (host.look(), host.use(), host.keep()) == ("absent", "absent", "unsafe")
+
+
+@pytest.mark.parametrize("loose", [0o775, 0o777, 0o1777])
+def test_a_home_that_others_may_write_to_is_not_used(host, loose):
+    host.keep()
+    host.home.chmod(loose)
+    assert (host.look(), host.use(), host.keep()) == ("absent", "absent", "unsafe")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="changes a directory's owner, so it requires root")
-def test_a_directory_of_another_user_is_not_used(login):
-    login.keep()
-    os.chown(login.bin, 65534, 65534)
-    assert [login.store(action) for action in ("use", "keep")] == ["unsafe", "unsafe"]
+@pytest.mark.parametrize("which", ["home", "bin"])
+def test_a_directory_of_another_user_is_not_used(host, which):
+    host.keep()
+    os.chown(getattr(host, which), 65534, 65534)
+    assert (host.look(), host.use(), host.keep()) == ("absent", "absent", "unsafe")
 
 
 @pytest.mark.parametrize("spoil", ["link", "mode", "owner"])
-def test_a_file_that_is_not_the_logins_own_is_replaced(login, tmp_path, spoil):
-    login.keep()
+def test_a_file_that_is_not_the_users_own_is_replaced(host, tmp_path, spoil):
+    host.keep()
     if spoil == "link":
-        login.kept.rename(tmp_path / "elsewhere")
-        login.kept.symlink_to(tmp_path / "elsewhere")
+        host.kept.rename(tmp_path / "elsewhere")
+        host.kept.symlink_to(tmp_path / "elsewhere")
     elif spoil == "mode":
-        login.kept.chmod(0o666)
+        host.kept.chmod(0o766)
     elif os.getuid() == 0:
-        os.chown(login.kept, 65534, 65534)
+        os.chown(host.kept, 65534, 65534)
     else:
         pytest.skip("changes a file's owner, so it requires root")
-    assert login.store("use") == "absent" and not login.file.exists()
-    login.keep()
-    assert not login.kept.is_symlink() and mode(login.kept) == 0o600 and login.kept.owner() == login.home.owner()
+    assert (host.look(), host.use()) == ("absent", "absent")
+    assert host.keep() == "done" and host.use() == {"ran": ARGUMENTS}
+    assert not host.kept.is_symlink() and mode(host.kept) == 0o700 and host.kept.owner() == host.home.owner()
 
 
-def test_a_home_that_takes_no_directory_is_said(login):
-    login.top.touch()
-    assert [login.store(action) for action in ("use", "keep")] == ["unusable", "unusable"]
+def test_a_home_that_takes_no_directory_is_said(host):
+    host.top.touch()
+    assert (host.look(), host.use(), host.keep()) == ("absent", "absent", "unusable")
 
 
 class Clock:

@@ -285,6 +285,8 @@ func TestLedgerAndResultSayWhichBinaryAndWhoApproved(t *testing.T) {
 	require.Nil(t, f)
 	assert.False(t, again.Changed)
 	assert.Equal(t, approver, again.ApprovedBy, "of the run that began")
+	assert.Equal(t, first.Backups, again.Backups)
+	assert.NotEmpty(t, again.Backups)
 }
 
 func TestWithoutWrites_saysSoOfAFaultAlone(t *testing.T) {

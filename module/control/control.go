@@ -87,6 +87,7 @@ type Result struct {
 	LastRecords     *int                `json:"last_records,omitempty"`
 	Tool            *Tool               `json:"tool,omitempty"`
 	ApprovedBy      string              `json:"approved_by,omitempty"`
+	Backups         []string            `json:"backups,omitempty"` // of the ledger's entry
 	APICalls        parameters.Calls    `json:"api_calls"`
 	DurationSeconds float64             `json:"duration_seconds"`
 }
@@ -107,7 +108,7 @@ func (s *Session) result(plan rotation.Plan, request ansible.Request, failed boo
 	program := s.tool()
 	out.Tool, out.ApprovedBy = &program, s.Desired.ApprovedBy
 	if entry, ok := s.Observed.Custody.Entry(plan.RotationID); ok {
-		out.ApprovedBy = entry.ApprovedBy
+		out.ApprovedBy, out.Backups = entry.ApprovedBy, entry.Backups
 	}
 	out.APICalls = s.Store.Calls()
 	out.Changed = len(s.done) > 0

@@ -228,6 +228,6 @@ func noProject(services Services) string {
 }
 
 func notFound(what string) *fault.Fault {
-	return fault.New(fault.CodePlatformNotFound, "If the project is down (docker compose down removes its containers), start it with docker compose up -d. Otherwise set compose_project or services.",
+	return fault.New(fault.CodePlatformNotFound, "If the project is down (docker compose down removes its containers), start it: if a rotation is open, with rotate_crypto.yml, which keeps the order; otherwise with docker compose up -d. If it is not down, set compose_project or services.",
 		"%s", what)
 }

@@ -110,7 +110,7 @@ func (b *Baseline) verify(keys Keys, prints proof.Fingerprinter) (*Baseline, str
 		return nil, where + " was changed after it was taken: its records are malformed."
 	}
 	if b.Digest != "" && b.Digest != whole.Digest {
-		return nil, fmt.Sprintf("%s was changed after it was taken: its digest is %.16s, not %.16s.", where, whole.Digest, b.Digest)
+		return nil, fmt.Sprintf("%s is not the one that the ledger names: its digest is %.16s, not %.16s. A run that was interrupted wrote it, or it was changed.", where, whole.Digest, b.Digest)
 	}
 	for i, key := range []secret.Secret{keys.Current, keys.Previous} {
 		if whole.Key != prints.Of(key) {

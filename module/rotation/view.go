@@ -236,5 +236,8 @@ func (v view) idle(o Observed, desired Desired, how string) (Phase, string) {
 	if desired.MaxAgeDays != nil && age >= *desired.MaxAgeDays {
 		return PhaseDue, fmt.Sprintf("The key is %d days old (%s); max_age_days is %d.", age, how, *desired.MaxAgeDays)
 	}
+	if entry, ok := o.Custody.Open(); ok {
+		return PhaseIdle, fmt.Sprintf("Rotation %s is open, but no parameter was changed yet. Key %s is in use.", entry.RotationID, v.current.fingerprint)
+	}
 	return PhaseIdle, fmt.Sprintf("No rotation is running. Key %s is %d days old (%s).", v.current.fingerprint, age, how)
 }

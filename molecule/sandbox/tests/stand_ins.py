@@ -33,10 +33,10 @@ def rotating(world):
 
 def control(world, asked, check):
     """The module on the control node: its writes advance the phase."""
-    state, phase = asked["state"], world["phase"]
+    state, phase, waived = asked["state"], world["phase"], str(asked.get("backups_waived", False)).lower() == "true"
     if state == "rotating":
         return rotating(world)
-    if state == "prepared" and not asked.get("backups") and str(asked.get("backups_waived", False)).lower() != "true":
+    if state == "prepared" and not asked.get("backups") and not waived:
         return {"failed": True, "msg": "state prepared needs backups", "error_code": "invalid_options"}
     if state == "prepared" and phase == "idle" and int(asked.get("max_age_days") or 0) > world.get("age", 1000):
         return {"phase": "idle", "msg": "the key is too young", "steps": [], "fingerprints": {"current": "aaaa"}, "evidence": []}
@@ -44,9 +44,14 @@ def control(world, asked, check):
     end = state
     if state == "aborted" and asked.get("reverse"):
         names, end = WRITES["reversed"], "prepared"
+        world["reversed"] = world.get("reversed") or not check
+    if state == "finalized" and world.get("reversed"):
+        names, end = [*WRITES["finalized"][:-1], "record_aborted"], "aborted"
     if asked.get("capture_only"):
         names, end = [one for one in names if one in CAPTURE], "captured"
     if names and not check:
+        if end == "captured":  # the ledger's entry
+            world["ledger"] = {"backups": asked.get("backups") or [], "waived": waived}
         world["phase"] = phase = end
         world["current"] = asked.get("new_secret_from_escrow") or world.get("current", "aaaa")
         if asked.get("standalone") == "delete" and end == "prepared":
@@ -63,6 +68,7 @@ def control(world, asked, check):
         "fingerprints": {"current": world.get("current", "aaaa"), "previous": "bbbb"},
         "evidence": [{"check": "standalone_agrees", "ok": holds(world), "detail": ""}] if phase == "prepared" else [],
         "last_records": world.get("last_records"), "escrow": {"parameter": "/escrow/bbbb"},
+        "backups": [] if phase == "idle" else world.get("ledger", {}).get("backups", []),
     }  # fmt: skip
 
 

@@ -111,3 +111,24 @@ def test_a_run_without_a_report_passes_on_no_file_of_an_earlier_one(lab):
     code, said = lab.play([first, "rotate_crypto.yml"])
     assert code == 0 and len(list((lab.tmp / "reports").glob("2*.json"))) == 1, said
     assert '"crypto_rotation_report_files": []' in said, said
+
+def test_a_run_that_continues_reports_the_backups_of_the_ledger_and_that_the_platform_was_down(lab):
+    lab.set(phase="prepared", up=[], ledger={"backups": ["mysqldump:one"], "waived": False})
+    code, said = lab.run(seqera_crypto_rotation_backup="mysqldump", seqera_crypto_rotation_backups=[])
+    assert code == 0 and "it opens the backups: mysqldump:one" in " ".join(said.split()) and "was already down when this run began" in " ".join(said.split()), said
+
+
+def test_a_backup_that_the_role_makes_is_not_waived(lab):
+    code, said = lab.run(seqera_crypto_rotation_backup="mysqldump", seqera_crypto_rotation_backups=[])
+    assert code == 0 and lab.world["ledger"]["backups"][0].startswith("mysqldump:") and not lab.world["ledger"]["waived"], said
+
+
+def test_a_missing_backup_is_refused_in_the_words_of_the_role(lab):
+    code, said = lab.run(seqera_crypto_rotation_backups=[])
+    assert code == 2 and "Or let the role make the backup: seqera_crypto_rotation_backup" in " ".join(said.split()) and lab.world["calls"] == [], said
+
+
+def test_an_abort_that_is_over_says_so(lab):
+    lab.set(phase="prepared", rewritten=True)
+    code, said = lab.run(entry="abort")
+    assert code == 0 and "now aborted All 20 records open with the key in use" in " ".join(said.split()), said

@@ -112,6 +112,7 @@ def test_a_run_without_a_report_passes_on_no_file_of_an_earlier_one(lab):
     assert code == 0 and len(list((lab.tmp / "reports").glob("2*.json"))) == 1, said
     assert '"crypto_rotation_report_files": []' in said, said
 
+
 def test_a_run_that_continues_reports_the_backups_of_the_ledger_and_that_the_platform_was_down(lab):
     lab.set(phase="prepared", up=[], ledger={"backups": ["mysqldump:one"], "waived": False})
     code, said = lab.run(seqera_crypto_rotation_backup="mysqldump", seqera_crypto_rotation_backups=[])
@@ -132,3 +133,14 @@ def test_an_abort_that_is_over_says_so(lab):
     lab.set(phase="prepared", rewritten=True)
     code, said = lab.run(entry="abort")
     assert code == 0 and "now aborted All 20 records open with the key in use" in " ".join(said.split()), said
+
+
+def test_a_refusal_names_its_code_and_one_next_step_and_the_report(lab):
+    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_helth_url="http://localhost", seqera_crypto_rotaton_backup="mysqldump",
+                          seqera_crypto_rotation_report_dir=str(lab.tmp / "reports"))  # fmt: skip
+    words = " ".join(said.split())
+    assert code == 2 and "Instead of seqera_crypto_rotaton_backup, perhaps seqera_crypto_rotation_backup or" in words, said
+    assert "Instead of seqera_crypto_rotation_helth_url, perhaps seqera_crypto_rotation_backend_health_url or" in words
+    last = words.rindex("The role has no variable")
+    assert words.count("Next:", last) == words.count("Nothing was", last) == 1, said
+    assert re.search(rf"1 host, 1 REFUSED.*Report: {lab.tmp}/reports/\w+\.html", words), said

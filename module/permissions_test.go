@@ -31,7 +31,8 @@ func policies(t *testing.T) map[string][]statement {
 	text, err := os.ReadFile("../docs/permissions.md")
 	require.NoError(t, err)
 	found := map[string][]statement{}
-	for _, block := range regexp.MustCompile("(?s)```json ([a-z-]+)\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+	page := strings.ReplaceAll(string(text), "/seqera/sensitive-values/tower-template/tower", name)
+	for _, block := range regexp.MustCompile("(?s)```json ([a-z-]+)\n(.*?)```").FindAllStringSubmatch(page, -1) {
 		var policy struct{ Statement []statement }
 		require.NoError(t, json.Unmarshal([]byte(block[2]), &policy), block[1])
 		found[block[1]] = policy.Statement

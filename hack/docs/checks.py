@@ -33,6 +33,8 @@ def links(page):
             path = os.path.normpath(os.path.join(os.path.dirname(page.path), parts.path)) if parts.path else page.path
             if path not in facts.files() | {page.path}:
                 found.append(f"{where(page, block)}: {link} leads nowhere")
+            elif path in facts.left_out() and page.path not in facts.left_out():
+                found.append(f"{where(page, block)}: {link}: {path} is not in the collection's file")
             elif parts.fragment and parts.fragment not in (page if path == page.path else Page(path)).anchors:
                 found.append(f"{where(page, block)}: {link}: {path} has no such heading")
     return found

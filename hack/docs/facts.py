@@ -1,5 +1,6 @@
 """The targets, files, options, variables, codes and tests that a page may name, read from their definitions."""
 
+import fnmatch
 import functools
 import re
 
@@ -16,6 +17,13 @@ MADE = re.compile(r"^(library/seqera_crypto_rotation(_info)?|build/.*|reports(/.
 def files():
     found = set(tracked())
     return found | {parent.as_posix() for path in found for parent in (ROOT / path).relative_to(ROOT).parents}
+
+
+@functools.cache
+def left_out():
+    """The files that are in the repository but not in the collection's file."""
+    ignored = yaml.safe_load((ROOT / "galaxy.yml").read_text())["build_ignore"]
+    return {path for path in files() for one in ignored if fnmatch.fnmatch(path, one) or path.startswith(f"{one}/")}
 
 
 @functools.cache

@@ -14,6 +14,7 @@ HEAD = "# A page\n\n"
         (checks.links, "![x](docs/not-there.svg)", "leads nowhere"),
         (checks.links, "[x](README.md#not-a-heading)", "no such heading"),
         (checks.links, "[x](#not-a-heading)", "no such heading"),
+        (checks.links, "[x](Makefile)", "not in the collection's file"),
         (checks.links, "[x](https://seqera.example/docs)", "not in HOSTS"),
         (checks.names, "`make not-there`", "no target make not-there"),
         (checks.names, "`seqera_crypto_rotation_not_there: 1`", "no variable seqera_crypto_rotation_not_there"),

@@ -37,7 +37,7 @@ type Main struct {
 
 // Abort restores the old key, at any point of a rotation that is not proved.
 //
-// Used by playbooks/abort-crypto.yml. The variables of the entry point main say how to reach SSM and the Platform.
+// Used by the playbook abort_crypto. The variables of the entry point main say how to reach SSM and the Platform.
 type Abort struct {
 	AppName          Same `json:"app_name"`
 	OmnibusParameter Same `json:"omnibus_parameter" jsonschema:"required"`
@@ -45,7 +45,7 @@ type Abort struct {
 
 // Rotate rotates one Platform of a fleet, unless a stop rule forbids it.
 //
-// Used by playbooks/rotate-crypto.yml, after the entry points C(due) and C(preflight) on every host. The variables of the role
+// Used by the playbook rotate_crypto, after the entry points C(due) and C(preflight) on every host. The variables of the role
 // C(seqera_crypto_rotation) apply.
 type Rotate struct {
 	Fleet `group:"What stops a run"`
@@ -53,14 +53,14 @@ type Rotate struct {
 
 // Report writes one report of the run.
 //
-// Used by playbooks/rotate-crypto.yml at its end. The reports of crypto-status.yml go to the same directory.
+// Used by the playbook rotate_crypto at its end. The reports of crypto_status go to the same directory.
 type Report struct {
 	Reports `group:"Reports"`
 }
 
 // Drill verifies that the key in escrow that is tied to a database dump opens the records in that dump.
 //
-// Used by playbooks/verify-backup.yml. The variables of the entry point main say how to reach escrow and the Platform.
+// Used by the playbook verify_backup. The variables of the entry point main say how to reach escrow and the Platform.
 type Drill struct {
 	// Identifier of the backup, as escrow records it with the key.
 	Backup string `json:"drill_backup" jsonschema:"required"`
@@ -80,7 +80,7 @@ type Drill struct {
 
 // Status checks one Platform for the status table of the fleet.
 //
-// Used by playbooks/crypto-status.yml. The variables of the entry point main say how to reach escrow and the Platform.
+// Used by the playbook crypto_status. The variables of the entry point main say how to reach escrow and the Platform.
 type Status struct {
 	AppName          Same `json:"app_name"`
 	OmnibusParameter Same `json:"omnibus_parameter" jsonschema:"required"`
@@ -95,7 +95,7 @@ type Status struct {
 
 // StatusReport writes the status table of the fleet.
 //
-// Used by playbooks/crypto-status.yml, after the entry point status on every host.
+// Used by the playbook crypto_status, after the entry point status on every host.
 type StatusReport struct {
 	// Verdicts that make the playbook fail.
 	FailOn []string `json:"status_fail_on" jsonschema:"enum=overdue,enum=half_finished,enum=due_soon,enum=unknown"`
@@ -108,7 +108,7 @@ type Plays struct {
 	// Host pattern of the plays.
 	Hosts string `json:"hosts" jsonschema:"default=seqera_platforms"`
 
-	// Batch sizes, as for Ansible's keyword serial. playbooks/abort-crypto.yml handles one host at a time.
+	// Batch sizes, as for Ansible's keyword serial. The playbook abort_crypto handles one host at a time.
 	Serial []string `json:"serial" jsonschema:"default=1,default=10%,default=100%"`
 
 	// Ansible's strategy within a batch. With V(host_pinned) no host waits for the others.

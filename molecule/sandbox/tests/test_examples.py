@@ -38,6 +38,6 @@ def test_the_units_of_systemd_run_the_playbook_that_there_is():
         units[kind].optionxform = str
         units[kind].read(ROOT / "docs" / "examples" / f"crypto-status.{kind}")
     command = units["service"]["Service"]["ExecStart"]
-    assert (ROOT / re.search(r"playbooks/\S+", command).group()).exists()
+    assert (ROOT / "playbooks" / re.sub(r".* seqera_tools\.crypto_rotation\.(\w+) .*", r"\1.yml", command)).exists()
     assert set(json.loads(re.search(r"'(.*)'", command).group(1))) <= set(OPTIONS)
     assert units["timer"]["Timer"]["OnCalendar"]

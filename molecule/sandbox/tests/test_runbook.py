@@ -1,6 +1,7 @@
 """Runs the commands of the pages that name this file, unchanged and in the pages' order, on a healthy Platform."""
 
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -15,8 +16,9 @@ HERE = pathlib.Path(__file__).relative_to(ROOT).as_posix()
 
 
 def run(platform, command, inventory):
-    """Runs a command of a page, with the test's inventory and the addresses of the sandbox's Engine and Platform."""
-    argv = shlex.split(command)
+    """Runs a command of a page, with the test's inventory, and the omnibus, region, Engine and Platform of the sandbox."""
+    ours = {"omnibus_parameter": platform.env["SANDBOX_OMNIBUS"], "region": platform.env["AWS_REGION"]}
+    argv = shlex.split(re.sub(r"\b(omnibus_parameter|region)=\S+", lambda said: f"{said[1]}={ours[said[1]]}", command))
     where, environ = ROOT, platform.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     if argv[0].startswith("ansible"):
         argv = [str(VENV / argv[0])] + [inventory if word == "inventory" else word for word in argv[1:]]
@@ -31,13 +33,13 @@ def run(platform, command, inventory):
 
 
 @pytest.mark.long
-@pytest.mark.sandbox("--records", "10", "--app-name", "tower-dev")
+@pytest.mark.sandbox("--records", "10", "--app-name", "tower-template")
 def test_every_command_of_the_pages_works(platform):
     commands = run_by(HERE)
     assert len(commands) >= 8
     inventory = platform.inventory(
         seqera_crypto_rotation_rotation_id="2026-q4",
-        seqera_crypto_rotation_backups=["rds:tower-dev-2026-11-23"],
+        seqera_crypto_rotation_backups=["rds:tower-template-2026-11-23"],
         seqera_crypto_rotation_report_dir=str(platform.tmp / "reports"),
     )
     for command in commands:

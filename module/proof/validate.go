@@ -95,7 +95,7 @@ func (p *Proof) gap() string {
 // Its errors are faults.
 func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry, prints Fingerprinter, oldKey secret.Secret) error {
 	refuse := func(code fault.Code, what string) error {
-		return fault.New(code, "Stop backends and cron, run seqera_crypto_rotation_info on the VM (gather: platform and records, with the baseline), and pass what it returns as untouched as proof. playbooks/abort-crypto.yml does all of this.",
+		return fault.New(code, "Stop backends and cron, run seqera_crypto_rotation_info on the VM (gather: platform and records, with the baseline), and pass what it returns as untouched as proof. playbooks/abort_crypto.yml does all of this.",
 			"%s", what)
 	}
 	switch {

@@ -194,7 +194,7 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 }
 
 func aborting(entry custody.Entry) *fault.Fault {
-	return fault.New(fault.CodeRotationOpen, "Run state aborted again (playbooks/abort-crypto.yml). It continues where it stopped.",
+	return fault.New(fault.CodeRotationOpen, "Run state aborted again (playbooks/abort_crypto.yml). It continues where it stopped.",
 		"The abort of rotation %s was interrupted.", entry.RotationID)
 }
 

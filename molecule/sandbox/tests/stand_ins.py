@@ -3,6 +3,7 @@
 """One stand-in for all modules that the role calls about a Platform. It records the call, fails if the test says so, answers, and keeps
 the resulting state of the world in a file."""
 
+import glob
 import json
 import os
 import pwd
@@ -94,6 +95,12 @@ def info(world, asked, _check):
             for one in containers(world)
         ]
         out["platform"] = {"services": services, "readiness": {"ready": ready(world), "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
+    if "handover" in gather and taken(world["path"], world, "backend"):
+        return {
+            "failed": True,
+            "msg": "A container that does not belong to this Platform is called backend. The next backend needs this name.",
+            "error_code": "platform_unsuitable",
+        }
     if "preflight" in gather:
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services}
@@ -107,6 +114,11 @@ def info(world, asked, _check):
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
         out |= {"explained": {"current": "aaaa"}} if world.get("by_hand") else {}
         out |= {"untouched": {"kind": "untouched"}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
+    if asked.get("key_from_escrow"):
+        tied = [one for one in world.get("escrow", []) if asked["key_from_escrow"].removeprefix("backup:") in one["backups"] + [one["fingerprint"]]]
+        if len(tied) != 1:
+            return {"failed": True, "msg": f"{len(tied)} keys in escrow are tied to {asked['key_from_escrow']}", "error_code": "key_not_found"}
+        out["evidence"] = [{"check": "key_from_escrow", "ok": True, "detail": f"key {tied[0]['fingerprint']}"}]
     if "escrow" in gather:
         out["escrow"] = world.get("escrow", [])
     if "ledger" in gather and phase in OPEN:
@@ -141,6 +153,20 @@ def containers(world):
     return made + world.get("twins", [])
 
 
+def taken(path, world, name):
+    """Another Platform on the same Engine has a container of this name. Worlds share an Engine if they say so with the same "engine"."""
+    if not world.get("engine"):
+        return False
+    base = path[: path.index("world.json")] + "world.json"
+    for one in glob.glob(base + "*"):
+        if one != path:
+            with open(one) as file:
+                other = json.load(file)
+            if other.get("engine") == world["engine"] and any(twin["name"] == name for twin in other.get("twins", [])):
+                return True
+    return False
+
+
 def docker(argv, path):
     """The command docker, as far as a handover and a dump call it. The name of a second Platform is that of its engine's socket."""
     own = f"{path}.{os.path.basename(os.environ.get('DOCKER_HOST', ''))}"
@@ -154,12 +180,19 @@ def docker(argv, path):
     if verb == "exec":
         sys.stdin.read()
         sys.exit(print("tower 1000" if "CHECK=true" in more else "INSERT 1;\n-- Dump completed"))
-    if verb == "ps":
+    named = next((word.removeprefix("name=^/").rstrip("$") for word in more if word.startswith("name=^/")), "")
+    if verb == "ps" and named:
+        print("\n".join([one["id"] for one in twins if one["name"] == named] or (["foreign"] if taken(path, world, named) else [])))
+    elif verb == "ps":
         print("\n".join(json.dumps({"networks": "tower_frontend,tower_backend"} | one) for one in containers(world)))
     elif verb == "compose":
         free = next(name for name in ("next", "next1", "next2") if name not in [one["id"] for one in twins])
         twins.append({"id": free, "name": "tower-backend-2", "service": "backend", "state": "created"})
     elif verb == "rename":
+        if taken(path, world, more[1]):
+            with open(path, "w") as file:
+                json.dump(world, file)
+            sys.exit(f"Error response from daemon: Conflict. The container name /{more[1]} is already in use")
         mine[0]["name"] = more[1]
         started(world, ["backend"] if more[1] == "backend" else [])
     elif verb in ("start", "stop"):
@@ -209,6 +242,7 @@ def main(kind, path):
     path = own if os.path.exists(own) else path
     with open(path) as file:
         world = json.load(file)
+    world["path"] = path
     what = "captured" if asked.get("capture_only") else asked.get("state") or ",".join(asked.get("gather", [])) or "migrate"
     as_whom = {"user": pwd.getpwuid(os.geteuid()).pw_name, "home": os.environ.get("HOME"), "pwd": os.environ.get("PWD")}
     world["calls"].append({"what": what, "of": asked.get("services") if kind is compose else None, "check": check, "given": asked} | as_whom)

@@ -111,6 +111,7 @@ def test_a_host_without_an_app_name_is_not_said_to_be_unreachable(lab):
     assert table(lab)["vm"]["verdict"] == "unknown" and "app_name" in table(lab)["vm"]["error"], table(lab)["vm"]
 
 
+@pytest.mark.long
 def test_two_restores_in_one_run(lab):
     path, other = lab.second("two", restored_in="idle", escrow=[{"held": True, "backups": ["dump-2"], "fingerprint": "cccc"}])
     lab.set(restored_in="idle", escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "eeee"}])
@@ -157,6 +158,7 @@ def test_a_report_directory_in_the_home_directory(lab):
     assert code == 0 and not (lab.tmp / "~").exists(), "the report is in a directory that is called ~"
 
 
+@pytest.mark.long
 def test_a_table_shows_no_state_of_an_earlier_table_of_the_run(lab):
     path, other = lab.second("two")
     own = {"hosts": "seqera_platforms", "gather_facts": False, "tasks": [{"name": "upgrade", "fail": {"msg": "no"}, "when": "inventory_hostname == 'b'"}]}

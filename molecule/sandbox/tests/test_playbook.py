@@ -110,7 +110,7 @@ def test_a_record_that_does_not_open_and_wrong_variables_stop_it_before_the_outa
     assert dry.code != 0, "the dry run must also refuse"
     for variables, words in (
         ({"seqera_crypto_rotation_backups": []}, "backups"),
-        ({"seqera_crypto_rotation_rotation_id": ""}, "needs at least one of"),
+        ({"seqera_crypto_rotation_rotation_id": ""}, "No option says when to rotate"),
         ({"seqera_crypto_rotation_services": {"migrate": ["migrate"], "backends": ["no-such"], "cron": ["cron"]}}, "does not name its service backend"),
         ({"seqera_crypto_rotation_services": {"migrate": ["no-such"], "backends": ["backend"], "cron": ["cron"]}}, "has no service no-such"),
         ({"seqera_crypto_rotation_compose_dir": "/no/such/dir"}, "/no/such/dir"),

@@ -154,7 +154,8 @@ class ActionModule(ActionBase):
         name, loader = self._task.action, self._shared_loader_obj.module_loader
         plain = loader.find_plugin_with_context(name, collection_list=self._task.collections).plugin_resolved_path
         binaries = Binaries(name, plain)
-        # If there is only a plain binary, it is tried without asking for the platform: asking costs time, and a failure shows the same. During a wait, asking is cheap.
+        # A plain binary alone is tried without asking for the platform: asking costs time, and a failure shows the same. During a wait,
+        # asking is cheap.
         platform = self._platform(variables) if binaries.others or (binaries.plain and self._waits()) else binaries.plain
         self._binary = binaries.of(platform)
         if not self._binary:

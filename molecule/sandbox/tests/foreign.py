@@ -38,4 +38,6 @@ class Connection(Local):
         if refuses and program and "chmod" not in cmd:
             return 126, b"", f"/bin/sh: line 1: {program[0]}: {refuses}\n".encode()
         runner = self.get_option("runner")
-        return super().exec_command(re.sub(r"(-c '[^']*?)(\S*/AnsiballZ_seqera\w* )", rf"\1{runner} \2", cmd) if runner else cmd, in_data, sudoable)
+        # Without pipelining the file may be the script that looks for a copy, which any platform runs.
+        binary = r"(-c '(?:[^']*? )??)(?<=[' ])(?<!/bin/sh )(\S*/AnsiballZ_seqera\w* )"
+        return super().exec_command(re.sub(binary, rf"\1{runner} \2", cmd) if runner else cmd, in_data, sudoable)

@@ -33,12 +33,15 @@ class Run:
     @property
     def host(self):
         """The only host of the report."""
+        assert self.report, "this run wrote no report: set platform.report_dir"
         [one] = self.report["hosts"]
         return one
 
 
 class Platform:
     """A running sandbox."""
+
+    report_dir = ""  # Writing a report takes ten modules, so only the tests that read it set "reports".
 
     def __init__(self, name, tmp):
         self.name, self.tmp = name, tmp
@@ -151,6 +154,7 @@ class Platform:
             "seqera_crypto_rotation_ready_timeout": 60,
             "seqera_crypto_rotation_wait_timeout": 120,
             "seqera_crypto_rotation_backups": ["backup-of-the-test"],
+            "seqera_crypto_rotation_report_dir": self.report_dir,
         }
         path = self.tmp / "inventory.json"
         path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: variables | more}}}))
@@ -262,13 +266,13 @@ class Eyes:
         self.thread.join()
 
     def watch(self):
-        begun = {}  # when each process was first seen; after its first second it is read only in every fiftieth round
+        known, young = set(), {}  # each process, and until when it is read in every round; afterwards only in every fiftieth
         for turn in itertools.count():
-            now, processes = time.monotonic(), set(filter(str.isdigit, os.listdir("/proc")))
-            begun = {process: begun.get(process, now) for process in processes}
-            for process in processes:
-                if now - begun[process] < 1 or turn % 50 == 0:
-                    self.look(process)
+            now, processes = time.monotonic(), {name for name in os.listdir("/proc") if name[0] in "123456789"}
+            young = {process: end for process, end in young.items() if end > now} | dict.fromkeys(processes - known, now + 1)
+            known = processes
+            for process in processes if turn % 50 == 0 else young:
+                self.look(process)
             if self.done.wait(0.02):
                 return
 

@@ -11,6 +11,8 @@ from conftest import Platform
 class LightPlatform(Platform):
     """One installation of a light fleet."""
 
+    report_dir = "reports"
+
     def __init__(self, fleet, number, tmp):
         state = json.loads(self.sandbox("light-env", fleet))
         host = state["hosts"][number]

@@ -24,6 +24,7 @@ TERRAFORM = """---
 
 def foretold_and_done(platform, **variables):
     """Makes a dry run and then a run. Their steps must be the same."""
+    platform.report_dir = "reports"
     before, started = platform.parameters(), platform.started()
     dry = platform.run("--check", "--diff", **variables)
     assert dry.code == 0, dry.output

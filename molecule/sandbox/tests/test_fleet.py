@@ -32,8 +32,8 @@ class Fleet(Platform):
         for name, member in self.members.items():
             member.tmp.mkdir(exist_ok=True)
             [variables] = json.loads(member.inventory().read_text())["seqera_platforms"]["hosts"].values()
-            own = {"seqera_crypto_rotation_endpoint_url": member.env["AWS_ENDPOINT_URL"], "seqera_crypto_rotation_compose_project": member.env["SANDBOX_PROJECT"]}
-            hosts[name] = variables | own | more | self.broken.get(name, {})
+            own = {"endpoint_url": member.env["AWS_ENDPOINT_URL"], "compose_project": member.env["SANDBOX_PROJECT"], "report_dir": "reports"}
+            hosts[name] = variables | {f"seqera_crypto_rotation_{key}": value for key, value in own.items()} | more | self.broken.get(name, {})
         path = self.tmp / "inventory.json"
         path.write_text(json.dumps({"seqera_platforms": {"hosts": hosts}}))
         return path

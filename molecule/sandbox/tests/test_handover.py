@@ -79,7 +79,7 @@ def one_serves(platform):
 
 @pytest.mark.sandbox("--records", "10", "--orphaned", "2", "--set", "SANDBOX_BACKEND_DELAY=10s")
 def test_users_wait_for_no_start_of_a_backend(platform):
-    records, before = platform.check(), platform.parameters()
+    records, before, platform.report_dir = platform.check(), platform.parameters(), "reports"
     dry = platform.run("--check", **HANDOVER)
     assert dry.code == 0 and platform.parameters() == before and len(backends(platform)) == 1, dry.output
     with Gaps(platform) as seen:

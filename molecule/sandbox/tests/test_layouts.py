@@ -110,6 +110,7 @@ def test_resumed(platform, baseline):
 def test_later_and_abort(platform):
     """As an ordinary user with an inline baseline: a postponed second outage, and an aborted rotation."""
     records, inline = platform.check(), {"seqera_crypto_rotation_baseline_dir": ""}
+    platform.report_dir = "reports"
     with logged_in(platform, "owner"):
         later = platform.run(seqera_crypto_rotation_second_outage="later", **inline)
         assert later.code == 0 and later.host["outcome"] == "waiting", later.output

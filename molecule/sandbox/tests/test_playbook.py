@@ -50,6 +50,7 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
         assert word in dry.output
 
     platform.store_events()
+    platform.report_dir = "reports"
     address = platform.docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", f"{platform.env['SANDBOX_PROJECT']}-db-1").strip()
     [backend] = json.loads(platform.docker("inspect", f"{platform.env['SANDBOX_PROJECT']}-backend-1"))
     password = dict(pair.split("=", 1) for pair in backend["Config"]["Env"])["TOWER_DB_PASSWORD"]

@@ -41,6 +41,7 @@ class Lab:
         modules = tmp / "collections" / "ansible_collections" / "community" / "docker" / "plugins" / "modules"
         self.stand_in(modules, docker_compose_v2="compose", docker_compose_v2_run="run")
         self.stand_in(tmp / "bin", docker="docker")
+        (tmp / "ansible.cfg").write_text("[defaults]\ninternal_poll_interval = 0.01\n")
         self.set(phase="idle", up=UP, records=20, services=SERVICES, fails={})
 
     def stand_in(self, where, **modules):

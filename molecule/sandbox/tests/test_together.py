@@ -101,9 +101,16 @@ def test_a_dry_run_of_a_platform_that_is_down_lists_the_steps_of_the_run(lab):
     steps = []
     for more in (["--check"], []):
         code, said = lab.play([{"hosts": "all", "gather_facts": False, "tasks": [ROLE, say]}], *more, **KEY_HOLDERS)
-        assert code == 0, said
+        assert code == 0 and ("The Platform is down." in said) == bool(more), said
         steps.append(re.findall(r"steps (\[.*\])", said))
     assert len(steps[0]) == 1 and steps[0] == steps[1]
+
+
+def test_a_refusal_after_preflight_started_the_platform_does_not_say_that_nothing_was_touched(lab):
+    lab.set(up=[], fails={"parameters,platform,records": {"msg": "SELECT command denied"}})
+    code, said = lab.play(["rotate_crypto.yml"])
+    words = " ".join(said.split())
+    assert code == 2 and "The Platform was down and was started. Nothing else was touched." in words and lab.world["up"] == UP, said
 
 
 def test_a_run_without_a_report_passes_on_no_file_of_an_earlier_one(lab):

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.yaml.in/yaml/v4"
 )
 
 // shownOption is an option as ansible-doc shows it, of a module or a role.
@@ -28,7 +27,7 @@ type shownValue struct {
 }
 
 func TestAnsibleDocShowsEveryOptionAndEveryReturnValueOfTheModules(t *testing.T) {
-	both := modules(prepared(t))
+	both, _ := prepared(t)
 	var shown map[string]struct {
 		Doc struct {
 			Options map[string]shownOption `json:"options"`
@@ -36,18 +35,16 @@ func TestAnsibleDocShowsEveryOptionAndEveryReturnValueOfTheModules(t *testing.T)
 		Examples string                `json:"examples"`
 		Return   map[string]shownValue `json:"return"`
 	}
-	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "module", "-M", "library", both[0].name, both[1].name), &shown))
+	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "module", "-M", "library", both[0].Name, both[1].Name), &shown))
 	for _, m := range both {
-		page, err := m.page()
-		require.NoError(t, err)
-		assert.ElementsMatch(t, names("", m.options), shownNames("", shown[m.name].Doc.Options), m.name)
-		assert.ElementsMatch(t, valueNames(t, "", &page.Return), shownValues("", shown[m.name].Return), m.name)
-		assert.NotEmpty(t, shown[m.name].Examples)
+		assert.ElementsMatch(t, names("", m.Options), shownNames("", shown[m.Name].Doc.Options), m.Name)
+		assert.ElementsMatch(t, names("", m.Returns), shownValues("", shown[m.Name].Return), m.Name)
+		assert.NotEmpty(t, shown[m.Name].Examples)
 	}
 }
 
 func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
-	comments := prepared(t)
+	_, entries := prepared(t)
 	var shown map[string]struct {
 		EntryPoints map[string]struct {
 			Short   string                 `json:"short_description"`
@@ -55,42 +52,40 @@ func TestAnsibleDocShowsEveryVariableOfTheRole(t *testing.T) {
 		} `json:"entry_points"`
 	}
 	require.NoError(t, json.Unmarshal(ansibleDoc(t, "-j", "-t", "role", "-r", "roles", "seqera_crypto_rotation", "seqera_crypto_fleet"), &shown))
-	page, fleet, _ := variables(comments, modules(comments))
-	for role, points := range map[string][]entry{"seqera_crypto_rotation": page, "seqera_crypto_fleet": fleet} {
-		there := shown[role].EntryPoints
-		for _, e := range points {
-			assert.Equal(t, e.short, there[e.name].Short)
-			assert.ElementsMatch(t, names("", e.variables()), shownNames("", there[e.name].Options), e.name)
-		}
-		if due, ok := there["due"]; ok {
-			assert.ElementsMatch(t, shownNames("", there["main"].Options), shownNames("", due.Options), "due takes what main takes")
-			delete(there, "due")
-		}
-		assert.Len(t, there, len(points))
+	page := shown["seqera_crypto_rotation"].EntryPoints
+	assert.ElementsMatch(t, shownNames("", page["main"].Options), shownNames("", page["due"].Options), "due takes what main takes")
+	delete(page, "due")
+	assert.Len(t, entries, len(page)+len(shown["seqera_crypto_fleet"].EntryPoints)+1)
+	for _, e := range entries[:len(entries)-1] {
+		there := shown[e.Role].EntryPoints[e.Name]
+		assert.Equal(t, e.Short, there.Short)
+		assert.ElementsMatch(t, names("", e.variables()), shownNames("", there.Options), e.Name)
 	}
 }
 
 func TestThePagesForPeopleHaveAllParts(t *testing.T) {
-	both := modules(prepared(t))
-	pages := strings.Split("\n"+string(ansibleDoc(t, "-t", "module", "-M", "library", both[0].name, both[1].name)), "\n> ")[1:]
+	both, _ := prepared(t)
+	pages := strings.Split("\n"+string(ansibleDoc(t, "-t", "module", "-M", "library", both[0].Name, both[1].Name)), "\n> ")[1:]
 	require.Equal(t, 2, len(pages)) //nolint:testifylint // a failure is not to print the pages
 	for i, m := range both {
 		for _, part := range []string{"OPTIONS", "ATTRIBUTES", "NOTES", "SEE ALSO", "REQUIREMENTS", "AUTHOR", "EXAMPLES", "RETURN VALUES", "check_mode", "diff_mode"} {
-			assert.True(t, strings.Contains(pages[i], part), "%s has no %s", m.name, part) //nolint:testifylint // the same
+			assert.True(t, strings.Contains(pages[i], part), "%s has no %s", m.Name, part) //nolint:testifylint // the same
 		}
-		for _, o := range m.options {
-			assert.True(t, strings.Contains(pages[i], o.Name), "%s has no %s", m.name, o.Name) //nolint:testifylint // the same
+		for _, o := range m.Options {
+			assert.True(t, strings.Contains(pages[i], o.Name), "%s has no %s", m.Name, o.Name) //nolint:testifylint // the same
 		}
 	}
 }
 
-// prepared goes to the top of the tree and reads the comments.
-func prepared(t *testing.T) map[string]string {
+// prepared goes to the top of the tree and reads what both modules and all entry points take.
+func prepared(t *testing.T) ([]module, []entry) {
 	t.Helper()
 	t.Chdir("../..")
-	comments, err := comments()
+	both, err := modules()
 	require.NoError(t, err)
-	return comments
+	entries, err := variables(both)
+	require.NoError(t, err)
+	return both, entries
 }
 
 func ansibleDoc(t *testing.T, args ...string) []byte {
@@ -112,7 +107,7 @@ func ansibleDoc(t *testing.T, args ...string) []byte {
 func names(prefix string, all list) []string {
 	var found []string
 	for _, o := range all {
-		found = append(append(found, prefix+o.Name), names(prefix+o.Name+".", o.Suboptions)...)
+		found = append(append(found, prefix+o.Name), names(prefix+o.Name+".", slices.Concat(o.Suboptions, o.Options, o.Contains))...)
 	}
 	return found
 }
@@ -124,19 +119,6 @@ func shownNames(prefix string, options map[string]shownOption) []string {
 			all = append(all, prefix+name)
 		}
 		all = slices.Concat(all, shownNames(prefix+name+".", o.Suboptions), shownNames(prefix+name+".", o.Options))
-	}
-	return all
-}
-
-func valueNames(t *testing.T, prefix string, tree *yaml.Node) []string {
-	t.Helper()
-	var all []string
-	for i := 0; i+1 < len(tree.Content); i += 2 {
-		name := prefix + tree.Content[i].Value
-		all = append(all, name)
-		if contains := child(tree.Content[i+1], "contains"); contains != nil {
-			all = append(all, valueNames(t, name+".", contains)...)
-		}
 	}
 	return all
 }

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
 )
 
 func TestWhatIsGeneratedIsWhatTheStructsSay(t *testing.T) {
@@ -60,13 +57,11 @@ func TestItIsGeneratedTheSameEachTime(t *testing.T) {
 }
 
 func TestEveryOptionAndVariableIsDescribed(t *testing.T) {
-	comments := prepared(t)
-	both := modules(comments)
-	described(t, both[0].options)
-	described(t, both[1].options)
-	page, fleet, plays := variables(comments, both)
-	for _, e := range slices.Concat(page, fleet, []entry{plays}) {
-		assert.NotEmpty(t, e.paragraphs, e.name)
+	both, entries := prepared(t)
+	described(t, both[0].Options)
+	described(t, both[1].Options)
+	for _, e := range entries {
+		assert.NotEmpty(t, e.Description, e.Name)
 		described(t, e.variables())
 	}
 }
@@ -75,21 +70,27 @@ func described(t *testing.T, all list) {
 	t.Helper()
 	assert.NotEmpty(t, all)
 	for _, o := range all {
-		assert.NotEmpty(t, o.schema.Description, "%s: its field has no comment", o.Name)
-		if o.Suboptions != nil {
-			described(t, o.Suboptions)
+		if o.schema.Name != "" {
+			assert.NotEmpty(t, o.schema.Description, "%s: its field has no comment", o.Name)
+		}
+		assert.NotEmpty(t, o.Description, o.Name)
+		if inner := slices.Concat(o.Suboptions, o.Options); inner != nil {
+			described(t, inner)
 		}
 	}
 }
 
 func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t *testing.T) {
+	both, entries := prepared(t)
 	same := map[string]bool{}
-	for _, field := range slices.Concat(reflect.VisibleFields(reflect.TypeFor[contract.Main]()), reflect.VisibleFields(reflect.TypeFor[contract.AWS]())) {
-		same[field.Tag.Get("json")] = same[field.Tag.Get("json")] || field.Type == reflect.TypeFor[contract.Same]()
+	for _, o := range entries[0].variables() {
+		for _, o := range append(o.Options, o) {
+			same[strings.TrimPrefix(o.Name, prefix)] = o.schema.Name != ""
+		}
 	}
 	var missing []string
-	for _, m := range modules(nil) {
-		for _, o := range m.options {
+	for _, m := range both {
+		for _, o := range m.Options {
 			if !same[o.Name] && !slices.Contains(missing, o.Name) {
 				missing = append(missing, o.Name)
 			}
@@ -99,10 +100,9 @@ func TestOptionsOfTheModulesAreVariablesOfTheRoleExceptThoseThatItsTasksFillIn(t
 }
 
 func TestRoleOrPlaybooksUseEveryVariable(t *testing.T) {
-	comments := prepared(t)
-	used := mentioned(t, contract.Prefix+`\w+`, "roles/*/tasks", pageRole+"vars/main/worked_out.yml", fleetRole+"vars", fleetRole+"templates", pageRole+"action_plugins", "playbooks/*.yml")
-	page, fleet, plays := variables(comments, modules(comments))
-	for _, e := range slices.Concat(page, fleet, []entry{plays}) {
+	_, entries := prepared(t)
+	used := mentioned(t, prefix+`\w+`, "roles/*/tasks", "roles/seqera_crypto_rotation/vars/main/worked_out.yml", "roles/seqera_crypto_fleet/vars", "roles/seqera_crypto_fleet/templates", "roles/seqera_crypto_rotation/action_plugins", "playbooks/*.yml")
+	for _, e := range entries {
 		for _, o := range e.variables() {
 			assert.True(t, used[o.Name], "nothing uses %s", o.Name)
 		}

@@ -2,49 +2,41 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/seqera-tools/crypto-rotation/module/options"
 )
 
-// option is an option of a module or a variable of a role, as it appears in documentation and argument specs.
+// option is an option of a module, a variable of a role or a return value, as it appears in documentation and argument specs.
 type option struct {
-	Name        string   `yaml:"-"`
-	Description []string `yaml:"description"`
-	Type        string   `yaml:"type"`
-	Elements    string   `yaml:"elements,omitempty"`
-	Required    bool     `yaml:"required,omitempty"`
-	Choices     []string `yaml:"choices,omitempty,flow"`
-	Default     any      `yaml:"default,omitempty,flow"`
-	Aliases     []string `yaml:"aliases,omitempty,flow"`
-	NoLog       bool     `yaml:"no_log,omitempty"`     // only in argument specs
-	Options     list     `yaml:"options,omitempty"`    // only in argument specs
-	Suboptions  list     `yaml:"suboptions,omitempty"` // only in documentation
+	Name        string `yaml:"-"`
+	Description text   `yaml:"description"`
+	Type        string `yaml:"type"`
+	Elements    string `yaml:"elements,omitempty"`
+	Required    bool   `yaml:"required,omitempty"`
+	Choices     text   `yaml:"choices,omitempty,flow"`
+	Default     any    `yaml:"default,omitempty,flow"`
+	Aliases     text   `yaml:"aliases,omitempty,flow"`
+	NoLog       bool   `yaml:"no_log,omitempty"`     // only in argument specs
+	Options     list   `yaml:"options,omitempty"`    // only in argument specs
+	Suboptions  list   `yaml:"suboptions,omitempty"` // only in documentation
+	Returned    string `yaml:"returned,omitempty"`   // this and the rest: only of return values
+	Sample      any    `yaml:"sample,omitempty"`
+	Contains    list   `yaml:"contains,omitempty"`
 
 	schema options.Option
 }
 
-type list []option
-
-// MarshalYAML returns a dict of the options by name.
-func (l list) MarshalYAML() (any, error) {
-	var all dict
-	for _, o := range l {
-		all = append(all, pair{o.Name, o})
-	}
-	return all.MarshalYAML()
-}
-
-// documented adds the generated paragraphs to each option. The role has no default that contains app_name: the modules fill it in.
-func documented(of options.Option, needs []options.Need, forRole bool) list {
+// documented adds the generated paragraphs to each option. mark translates them for the role, and is nil for a module. The role has no
+// default that contains app_name: the modules fill it in.
+func documented(of options.Option, needs []options.Need, mark func(string) string) list {
 	var all list
 	for _, o := range of.Options {
 		one := option{
 			Name: o.Name, Description: append(paragraphs(o.Description), sentences(of, needs, o.Name)...), Type: o.AnsibleType(),
 			Required: slices.Contains(of.Required, o.Name), Choices: o.Enum, Default: o.Default, Aliases: o.Aliases,
-			Suboptions: documented(o, nil, forRole), schema: o,
+			Suboptions: documented(o, nil, mark), schema: o,
 		}
 		if o.Items != nil {
 			one.Elements, one.Choices = o.Items.AnsibleType(), o.Items.Enum
@@ -52,13 +44,13 @@ func documented(of options.Option, needs []options.Need, forRole bool) list {
 		if allowed := o.Restriction(); allowed != "" {
 			one.say("Allowed: %s", allowed)
 		}
-		if text, _ := o.Default.(string); strings.Contains(text, "<app_name>") {
-			if forRole {
-				one.Default = nil
-				one.say("The default is C(%s).", text)
-			} else {
-				one.say("C(<app_name>) in the default stands for the value of O(app_name).")
-			}
+		switch text, _ := o.Default.(string); {
+		case !strings.Contains(text, "<app_name>"):
+		case mark == nil:
+			one.say("C(<app_name>) in the default stands for the value of O(app_name).")
+		default:
+			one.Default = nil
+			one.say("The default is C(%s).", text)
 		}
 		switch variables := these("E", o.Env, "or"); {
 		case len(o.Env) == 1:
@@ -66,11 +58,14 @@ func documented(of options.Option, needs []options.Need, forRole bool) list {
 		case len(o.Env) > 1:
 			one.say("The environment variables %s may also be used, in this order of preference.", variables)
 		}
+		if mark != nil {
+			one.Description.each(mark)
+			one.NoLog, one.Options, one.Suboptions = o.Secret, one.Suboptions, nil
+		}
 		all = append(all, one)
 	}
 	return all
 }
-
 func (o *option) say(format string, about ...any) {
 	o.Description = append(o.Description, fmt.Sprintf(format, about...))
 }
@@ -81,7 +76,7 @@ func (o option) defaultValue() any {
 		return o.Default
 	}
 	var values dict
-	for _, sub := range o.Suboptions {
+	for _, sub := range o.Options {
 		if sub.Default != nil {
 			values = append(values, pair{sub.Name, sub.Default})
 		}
@@ -130,8 +125,11 @@ func these(markup string, names []string, and string) string {
 	return text
 }
 
-func paragraphs(comment string) []string {
-	var all []string
+// text is paragraphs, or other strings.
+type text []string
+
+func paragraphs(comment string) text {
+	var all text
 	for text := range strings.SplitSeq(comment, "\n\n") {
 		if line := strings.Join(strings.Fields(text), " "); line != "" {
 			all = append(all, line)
@@ -140,11 +138,8 @@ func paragraphs(comment string) []string {
 	return all
 }
 
-// markup matches ansible-doc's markup: O(option), V(value), C(code), E(variable), RV(return value).
-func markup() *regexp.Regexp { return regexp.MustCompile(`\b(?:O|V|C|E|RV)\(([^)]*)\)`) }
-
-func plainText(paragraphs []string) string {
-	return markup().ReplaceAllString(strings.Join(paragraphs, "\n\n"), "$1")
+func (t text) each(change func(string) string) {
+	for i := range t {
+		t[i] = change(t[i])
+	}
 }
-
-func markdown(text string) string { return markup().ReplaceAllString(text, "`$1`") }

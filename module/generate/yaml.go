@@ -2,16 +2,16 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/seqera-tools/crypto-rotation/module/options"
-	contract "github.com/seqera-tools/crypto-rotation/module/options/role"
 )
 
 // dict is a YAML dict that keeps its order.
@@ -24,22 +24,11 @@ type (
 )
 
 // MarshalYAML returns the dict as a node.
-func (d dict) MarshalYAML() (any, error) { return d.node() }
-
-func (d dict) node() (*yaml.Node, error) {
+func (d dict) MarshalYAML() (any, error) {
 	tree := &yaml.Node{Kind: yaml.MappingNode}
 	for _, p := range d {
-		var err error
 		child := &yaml.Node{}
-		switch value := p.value.(type) {
-		case *yaml.Node: // unchanged: an alias has no meaning without its anchor
-			child = value
-		case dict:
-			child, err = value.node()
-		default:
-			err = child.Encode(value)
-		}
-		if err != nil {
+		if err := child.Encode(p.value); err != nil {
 			return nil, err
 		}
 		if _, flat := p.value.([]any); flat {
@@ -48,6 +37,38 @@ func (d dict) node() (*yaml.Node, error) {
 		tree.Content = append(tree.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: p.key}, child)
 	}
 	return tree, nil
+}
+
+type list []option
+
+// MarshalYAML returns a dict of the options by name.
+func (l list) MarshalYAML() (any, error) {
+	var all dict
+	for _, o := range l {
+		all = append(all, pair{o.Name, o})
+	}
+	return all.MarshalYAML()
+}
+
+// UnmarshalYAML decodes such a dict.
+func (l *list) UnmarshalYAML(tree *yaml.Node) error {
+	for i := 0; i+1 < len(tree.Content); i += 2 {
+		one := option{Name: tree.Content[i].Value}
+		if err := tree.Content[i+1].Load(&one, yaml.WithKnownFields()); err != nil {
+			return fmt.Errorf("%s: %w", one.Name, err)
+		}
+		*l = append(*l, one)
+	}
+	return nil
+}
+
+// UnmarshalYAML decodes a list of strings, or a single string.
+func (t *text) UnmarshalYAML(tree *yaml.Node) error {
+	if tree.Kind == yaml.ScalarNode {
+		*t = text{strings.TrimSpace(tree.Value)}
+		return nil
+	}
+	return tree.Decode((*[]string)(t))
 }
 
 // dump encodes a value as YAML that yamllint accepts. It panics if the value cannot be encoded.
@@ -59,59 +80,34 @@ func dump(value any) string {
 	return string(written)
 }
 
-// sidecar returns the documentation file next to the binary, which ansible-doc reads.
-func sidecar(p page, all list) string {
-	var documented dict
-	for i := 0; i < len(p.Documentation.Content); i += 2 {
-		key, value := p.Documentation.Content[i].Value, p.Documentation.Content[i+1]
-		documented = append(documented, pair{key, value})
-		if key == "description" {
-			documented = append(documented, pair{"options", all})
-		}
-	}
-	return header + dump(dict{{"DOCUMENTATION", documented}}) + "\n" + dump(dict{{"EXAMPLES", &p.Examples}}) + "\n" + dump(dict{{"RETURN", &p.Return}})
-}
-
 // argumentSpecs returns a role's meta/argument_specs.yml, which Ansible checks before each entry point.
 func argumentSpecs(entries []entry) string {
 	var specs dict
 	for _, e := range entries {
-		options := &yaml.Node{}
-		if err := options.Encode(spec(e.variables())); err != nil {
-			panic(err)
-		}
-		if e.name == "main" {
-			options.Anchor = e.name
-		}
-		specs = append(specs, pair{e.name, dict{{"short_description", e.short}, {"description", e.paragraphs}, {"options", options}}})
+		specs = append(specs, pair{e.Name, dict{{"short_description", e.Short}, {"description", e.Description}, {"options", e.variables()}}})
 	}
-	if entries[0].name == "main" {
+	made := header + dump(dict{{"argument_specs", specs}})
+	if main := entries[0]; main.Name == "main" {
 		// A fleet uses the entry point due, which takes the same variables as main.
-		specs = append(specs, pair{"due", dict{{"short_description", strings.Replace(entries[0].short, "Rotates", "Asks whether to rotate", 1)}, {"description", "Reads SSM and, with adopt, the records. Writes nothing."}, {"options", &yaml.Node{Kind: yaml.AliasNode, Value: "main"}}}})
+		made = strings.Replace(made, "    options:", "    options: &main", 1) +
+			"  due:\n    short_description: " + strings.Replace(main.Short, "Rotates", "Asks whether to rotate", 1) +
+			"\n    description: Reads SSM and, with adopt, the records. Writes nothing.\n    options: *main\n"
 	}
-	return header + dump(dict{{"argument_specs", specs}})
-}
-
-func spec(documented list) list {
-	all := slices.Clone(documented)
-	for i, o := range all {
-		all[i].NoLog, all[i].Options, all[i].Suboptions = o.schema.Secret, spec(o.Suboptions), nil
-	}
-	return all
+	return made
 }
 
 func defaults(entries []entry) string {
-	made, seen := header, map[string]bool{}
+	made, seen, lines := header, map[string]bool{}, regexp.MustCompile(`(.{1,118})(?: |$)`)
 	for _, e := range entries {
-		for _, g := range e.groups {
-			heading := "\n# == " + cmp.Or(g.heading, "Entry point "+e.name) + "\n"
-			for _, o := range g.variables {
+		for _, g := range e.Groups {
+			heading := "\n# == " + cmp.Or(g.Heading, "Entry point "+e.Name) + "\n"
+			for _, o := range g.Variables {
 				value := o.defaultValue()
 				if value == nil || seen[o.Name] {
 					continue
 				}
 				seen[o.Name] = true
-				made += heading + "\n" + wrapped("# ", markdown(o.Description[0])) + dump(dict{{o.Name, value}})
+				made += heading + "\n" + lines.ReplaceAllString(markdown(o.Description[0]), "# $1\n") + dump(dict{{o.Name, value}})
 				heading = ""
 			}
 		}
@@ -128,53 +124,49 @@ func knownNames(entries []entry) string {
 		}
 	}
 	slices.Sort(names)
-	var instead dict
-	withdrawn := options.Withdrawn()
-	for _, name := range slices.Sorted(maps.Keys(withdrawn)) {
-		if strings.Contains(name, "=") {
-			continue // a withdrawn value, which the modules refuse
+	instead := map[string]string{}
+	for name, advice := range options.Withdrawn() {
+		if !strings.Contains(name, "=") { // only the modules refuse a withdrawn value
+			instead[prefix+name] = advice
 		}
-		instead = append(instead, pair{contract.Prefix + name, withdrawn[name]})
 	}
-	return header + dump(dict{{contract.Prefix + "_names", slices.Compact(names)}, {contract.Prefix + "_withdrawn", instead}})
+	return header + dump(dict{{prefix + "_names", slices.Compact(names)}, {prefix + "_withdrawn", instead}})
 }
 
-// wrapped formats words as a comment, in lines of at most 120 characters.
-func wrapped(mark, words string) string {
-	var made strings.Builder
-	line := mark
-	for word := range strings.FieldsSeq(words) {
-		if len(line)+len(word) > 120 {
-			made.WriteString(strings.TrimRight(line, " ") + "\n")
-			line = mark
-		}
-		line += word + " "
-	}
-	return made.String() + strings.TrimRight(line, " ") + "\n"
-}
-
-// page is the handwritten part of a module's documentation: everything except the options.
-type page struct {
+// docs is a module's documentation, as the file next to the binary has it. ansible-doc reads that.
+type docs struct {
 	Documentation yaml.Node `yaml:"DOCUMENTATION"`
 	Examples      yaml.Node `yaml:"EXAMPLES"`
 	Return        yaml.Node `yaml:"RETURN"`
 }
 
-// page reads the handwritten part of the module's documentation, and merges the part that both modules share.
-func (m module) page() (own page, err error) {
-	var shared page
-	for name, p := range map[string]*page{m.name: &own, "shared": &shared} {
-		written, err := os.ReadFile("module/generate/pages/" + name + ".yml") //nolint:gosec // a file of the repository
-		if err != nil {
-			return own, err
-		}
-		if err := yaml.Load(written, p, yaml.WithKnownFields()); err != nil {
-			return own, fmt.Errorf("%s.yml: %w", name, err)
-		}
+// load reads the handwritten part of the module's documentation, and completes it with the part that both modules share and with the
+// options.
+func (m *module) load() error {
+	var shared docs
+	var all yaml.Node
+	if err := errors.Join(load(m.Name, &m.page), load("shared", &shared), all.Encode(m.Options)); err != nil {
+		return err
 	}
-	complete(&own.Documentation, &shared.Documentation, false)
-	complete(&own.Return, &shared.Return, false)
-	return own, nil
+	shared.Documentation.Content = append(shared.Documentation.Content, &yaml.Node{Value: "options"}, &all)
+	complete(&m.page.Documentation, &shared.Documentation, false)
+	complete(&m.page.Return, &shared.Return, false)
+	return m.page.Return.Load(&m.Returns, yaml.WithKnownFields())
+}
+
+func (d docs) String() string {
+	return header + strings.NewReplacer("\nEXAMPLES:", "\n\nEXAMPLES:", "\nRETURN:", "\n\nRETURN:").Replace(dump(d))
+}
+
+func load(page string, into any) error {
+	written, err := os.ReadFile("module/generate/pages/" + page + ".yml") //nolint:gosec // a file of the repository
+	if err == nil {
+		err = yaml.Load(written, into, yaml.WithKnownFields())
+	}
+	if err != nil {
+		return fmt.Errorf("%s.yml: %w", page, err)
+	}
+	return nil
 }
 
 // complete merges the shared part into a module's own page. At the top level, it only fills in keys that the module's page has.

@@ -4,7 +4,7 @@
 //
 // ansible-doc shows the comments, one paragraph each, with its markup: O(option), V(value), C(code), E(variable). `make generate`
 // (module/generate) adds what the tags and needs say: allowed values, requirements and environment variables. To add an option, add a
-// field with a comment here and a field of type Same in options/role, then run `make generate`.
+// field with a comment here and its name in module/generate/pages/variables.yml, then run `make generate`.
 package options
 
 import "github.com/seqera-tools/crypto-rotation/module/secret"

@@ -1,10 +1,7 @@
 package ansible
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"math/big"
 	"os/user"
 	"regexp"
@@ -15,6 +12,23 @@ import (
 
 // The functions in this file take a decoded JSON value (numbers as json.Number). They return what check_type_str, check_type_int
 // and so on in ansible/module_utils/common/validation.py return. ok is false where those functions raise an error.
+
+// Coerce returns the value of an option of this type: bool, int, list, dict, path or str.
+func Coerce(kind string, value any, env func(string) (string, bool)) (coerced any, ok bool) {
+	switch kind {
+	case "bool":
+		return Bool(value)
+	case "int":
+		return Int(value)
+	case "list":
+		return List(value)
+	case "dict":
+		return Dict(value)
+	case "path":
+		return Path(value, env)
+	}
+	return Str(value)
+}
 
 // Str accepts a string, a number or a bool; true becomes "True", as in Python. Unlike Ansible, it refuses lists and dicts.
 func Str(value any) (text string, ok bool) {
@@ -96,13 +110,8 @@ func Dict(value any) (dict map[string]any, ok bool) {
 		dict, ok = value.(map[string]any)
 		return dict, ok
 	}
-	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
-	decoder.UseNumber()
-	if decoder.Decode(&dict) != nil {
-		return nil, false
-	}
-	_, err := decoder.Token()
-	return dict, errors.Is(err, io.EOF)
+	dict, err := parse([]byte(text))
+	return dict, err == nil
 }
 
 // Path accepts what Str accepts and expands variables and a leading ~, as Python's os.path.expandvars and expanduser do.

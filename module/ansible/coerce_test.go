@@ -152,22 +152,6 @@ func home(name string) (string, bool) {
 	return value, ok
 }
 
-func coerce(kind string, value any) (any, bool) {
-	switch kind {
-	case "str":
-		return Str(value)
-	case "bool":
-		return Bool(value)
-	case "int":
-		return Int(value)
-	case "list":
-		return List(value)
-	case "dict":
-		return Dict(value)
-	}
-	return Path(value, home)
-}
-
 func decode(t *testing.T, text string) any {
 	t.Helper()
 	decoder := json.NewDecoder(strings.NewReader(text))
@@ -180,7 +164,7 @@ func decode(t *testing.T, text string) any {
 func TestValuesAreCoercedAsAnsibleCoercesThem(t *testing.T) {
 	for _, c := range coercions() {
 		t.Run(c.kind+" "+c.given, func(t *testing.T) {
-			got, ok := coerce(c.kind, decode(t, c.given))
+			got, ok := Coerce(c.kind, decode(t, c.given), home)
 			require.Equal(t, c.want != "", ok, "%v", got)
 			if !ok {
 				return

@@ -99,20 +99,3 @@ func TestASignalLetsTheHandlerCleanUpAndAResultIsStillPrinted(t *testing.T) {
 		})
 	}
 }
-
-func TestStdoutAndStderrComeBackAfterwards(t *testing.T) {
-	file, err := os.CreateTemp(t.TempDir(), "out")
-	require.NoError(t, err)
-	var before, after [2]syscall.Stat_t
-	for i, fd := range []int{syscall.Stdout, syscall.Stderr} {
-		require.NoError(t, syscall.Fstat(fd, &before[i]))
-	}
-	assert.Zero(t, Run(t.Context(), []string{"m", arguments(t, `{}`)}, file, noisy))
-	for i, fd := range []int{syscall.Stdout, syscall.Stderr} {
-		require.NoError(t, syscall.Fstat(fd, &after[i]))
-		assert.Equal(t, before[i].Ino, after[i].Ino)
-	}
-	text, err := os.ReadFile(file.Name())
-	require.NoError(t, err)
-	assert.Equal(t, true, result(t, text)["changed"])
-}

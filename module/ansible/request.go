@@ -43,26 +43,18 @@ func read(args []string) (Request, error) {
 	if err == nil {
 		keep, err = request.take(given)
 	}
-	if keep || !isRegular(args[1]) {
+	info, missing := os.Lstat(args[1])
+	if keep || missing != nil || !info.Mode().IsRegular() {
 		return request, err
 	}
 	// With become, the file belongs to the login user. Ansible then removes it when the task ends.
-	if gone := os.Remove(args[1]); gone != nil && !errors.Is(gone, fs.ErrNotExist) && isOurs(args[1]) {
+	if gone := os.Remove(args[1]); gone != nil && !errors.Is(gone, fs.ErrNotExist) && isOurs(info) {
 		request.warnings = append(request.warnings, "The arguments file, which holds the task's secrets in clear text, could not be removed.")
 	}
 	return request, err
 }
 
-func isRegular(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.Mode().IsRegular()
-}
-
-func isOurs(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return true
-	}
+func isOurs(info fs.FileInfo) bool {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	return !ok || int(owner.Uid) == os.Geteuid()
 }

@@ -24,7 +24,7 @@ type Handler func(ctx context.Context, request Request) (result any, err error)
 //
 // SIGHUP (which Ctrl-C becomes over ssh), SIGTERM and SIGINT cancel ctx. The handler then cleans up, and a result is still printed.
 // A panic in the handler becomes a failed result. If stdout is a file, as the real one is, nothing that a library prints gets out
-// while the handler runs: not on stdout, where it would break the JSON, and not on stderr, which ssh -tt merges into stdout.
+// from then on: not on stdout, where it would break the JSON, and not on stderr, which ssh -tt merges into stdout.
 func Run(ctx context.Context, args []string, stdout io.Writer, handle Handler) int {
 	if text := help(args, stdout); text != "" {
 		_, _ = io.WriteString(stdout, text)
@@ -41,11 +41,10 @@ func Run(ctx context.Context, args []string, stdout io.Writer, handle Handler) i
 		object.warn(request.warnings)
 		return write(stdout, object)
 	}
-	original, release, err := silence(stdout)
+	original, err := silence(stdout)
 	if err != nil {
 		return write(stdout, failure(err))
 	}
-	defer release()
 	return write(original, answer(ctx, handle, request))
 }
 
@@ -58,15 +57,8 @@ func ModuleName(name string) string {
 }
 
 func write(out io.Writer, object document) int {
-	line, err := encode(object)
-	if err != nil {
-		// Unreachable: every value of the object is already encoded.
-		line = []byte(`{"changed":false,"failed":true,"error_code":"internal","msg":"The result could not be encoded."}`)
-	}
-	if _, err := out.Write(append(line, '\n')); err != nil {
-		return 1
-	}
-	if failed, ok := object["failed"]; ok && string(failed) == "true" {
+	line, _ := encode(object) // every value is already encoded
+	if _, err := out.Write(append(line, '\n')); err != nil || string(object["failed"]) == "true" {
 		return 1
 	}
 	return 0
@@ -88,7 +80,7 @@ type document map[string]json.RawMessage
 
 // help returns the text for a person who started the binary by hand, or "" when Ansible started it.
 func help(args []string, stdout io.Writer) string {
-	asked := len(args) > 1 && len(args) < 3 && (args[1] == "--help" || args[1] == "-h")
+	asked := len(args) == 2 && (args[1] == "--help" || args[1] == "-h")
 	if !asked && (len(args) > 1 || !isTerminal(stdout)) {
 		return ""
 	}

@@ -62,7 +62,7 @@ func rows(prefix string, all list) string {
 			said = append(said, "Example: "+example+".")
 		}
 		cell := strings.ReplaceAll(strings.Join(said, "<br>"), "|", `\|`)
-		made += fmt.Sprintf("| `%s` | %s | %s | %s |\n", prefix+o.Name, kind, cmp.Or(o.Returned, shown(o.Default)), cell) +
+		made += fmt.Sprintf("| %s | %s | %s | %s |\n", shown(prefix+o.Name), kind, cmp.Or(o.Returned, shown(o.Default)), cell) +
 			rows(prefix+o.Name+".", slices.Concat(o.Options, o.Suboptions, o.Contains))
 	}
 	return made

@@ -66,6 +66,7 @@ func documented(of options.Option, needs []options.Need, mark func(string) strin
 	}
 	return all
 }
+
 func (o *option) say(format string, about ...any) {
 	o.Description = append(o.Description, fmt.Sprintf(format, about...))
 }

@@ -69,7 +69,7 @@ func TestEveryDefaultIsAllowed(t *testing.T) {
 			}
 			w := newWalk(nil)
 			value := asJSON(map[string]any{"default": w.defaultOf(o, map[string]any{"app_name": "a"})})
-			_, ok := w.value(o, o.Name, value["default"])
+			_, ok := w.value(o, o.Name, o.Name, value["default"])
 			assert.True(t, ok, "%s: %v", o.Name, w.invalid.mistakes)
 		}
 	}

@@ -13,19 +13,6 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 )
 
-func (o Option) coerce(raw any, env Env) (any, bool) {
-	switch o.AnsibleType() {
-	case "bool":
-		return ansible.Bool(raw)
-	case "int":
-		return ansible.Int(raw)
-	case "path":
-		return ansible.Path(raw, env)
-	}
-	text, ok := ansible.Str(raw)
-	return strings.TrimRight(text, o.Trim), ok
-}
-
 // valid checks a coerced value against the schema.
 func (o Option) valid(value any) bool {
 	switch v := value.(type) {
@@ -129,8 +116,7 @@ func quote(text string) string {
 }
 
 // hidden says what is wrong with a secret value, without anything that helps to guess it.
-func (o Option) hidden(value any, isText bool) string {
-	text, _ := value.(string)
+func (o Option) hidden(text string, isText bool) string {
 	length := utf8.RuneCountInString(text)
 	said := fmt.Sprintf("it has %d characters", length)
 	switch trimmed := strings.TrimSpace(text); {

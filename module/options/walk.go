@@ -35,7 +35,7 @@ func (w *walk) dict(of Option, prefix string, given map[string]any) map[string]a
 		raw, ok := w.raw(o, path, named)
 		switch {
 		case ok:
-			if value, fine := w.value(o, path, raw); fine {
+			if value, fine := w.value(o, path, w.called(path), raw); fine {
 				values[o.Name] = value
 			} else {
 				w.invalidValue[path] = true
@@ -120,68 +120,52 @@ func (w *walk) defaultOf(o Option, values map[string]any) any {
 	return text
 }
 
-// value coerces a value as Ansible does and checks it against the schema. ok is false if it recorded a mistake.
-func (w *walk) value(o Option, path string, raw any) (value any, ok bool) {
-	switch o.Type {
-	case "array":
-		return w.list(o, path, raw)
-	case "object":
-		text, isText := raw.(string)
-		if isText && o.PathAs != "" && (strings.HasPrefix(text, "/") || strings.HasPrefix(text, "~") || strings.HasPrefix(text, ".")) {
-			place, ok := ansible.Path(text, w.env)
-			return map[string]any{o.PathAs: place}, ok
-		}
-		dict, ok := ansible.Dict(raw)
-		if !ok {
-			// Do not quote the value: a dict may contain a password.
-			w.invalid.add(path, w.called(path)+" must be "+o.allowed()+": the value is neither a dict nor a string with a JSON object")
-		}
-		if !ok || o.Options == nil {
-			return dict, ok
-		}
-		before := len(w.invalid.mistakes)
-		values := w.dict(o, path+".", dict)
-		return values, len(w.invalid.mistakes) == before
+// value coerces a value as Ansible does and checks it against the schema. ok is false if it recorded a mistake, in which the value is
+// called so.
+func (w *walk) value(o Option, path, called string, raw any) (value any, ok bool) {
+	if text, _ := raw.(string); o.PathAs != "" && text != "" && strings.Contains("/~.", text[:1]) {
+		place, ok := ansible.Path(text, w.env)
+		return map[string]any{o.PathAs: place}, ok
 	}
-	value, ok = o.coerce(raw, w.env)
-	if number, _ := raw.(json.Number); path == "rotation_id" && strings.ContainsAny(number.String(), ".eE") {
-		w.invalid.add(path, fmt.Sprintf("%s must be quoted: YAML reads 2026.10 as the number 2026.1, so two rotations could get the same name; write %q, or the name that you meant", w.called(path), value))
-		return nil, false
+	kind := o.AnsibleType()
+	if o.Type == "object" {
+		kind = "dict"
 	}
-	if ok && o.valid(value) {
-		return value, true
+	value, fits := ansible.Coerce(kind, raw, w.env)
+	text, isText := value.(string)
+	if isText {
+		value = strings.TrimRight(text, o.Trim)
 	}
-	said := ", not " + o.show(raw)
-	if o.Secret {
-		said = ": " + o.hidden(value, ok)
-	}
-	w.invalid.add(path, w.called(path)+" must be "+o.allowed()+said, o.ErrorCode)
-	return nil, false
-}
-
-func (w *walk) list(o Option, path string, raw any) (any, bool) {
-	given, ok := ansible.List(raw)
+	number, _ := raw.(json.Number)
+	list, _ := value.([]any)
+	instead := w.withdrawn[path+"="+text]
+	before := len(w.invalid.mistakes)
+	wrong := func(said string) { w.invalid.add(path, said, o.ErrorCode) }
 	switch {
-	case !ok:
-		w.invalid.add(path, w.called(path)+" must be "+o.allowed()+", not "+o.show(raw))
-		return nil, false
-	case o.MinItems != nil && len(given) < *o.MinItems:
-		w.invalid.add(path, w.called(path)+" is empty: it must be "+o.allowed())
-		return nil, false
-	}
-	values := make([]any, 0, len(given))
-	for _, raw := range given {
-		value, ok := o.Items.coerce(raw, w.env)
-		switch instead := w.withdrawn[fmt.Sprintf("%s=%v", path, value)]; {
-		case ok && o.Items.valid(value):
-			values = append(values, value)
-		case instead != "":
-			w.invalid.add(path, fmt.Sprintf("%s: %v is withdrawn: %s", w.called(path), value, instead))
-		default:
-			w.invalid.add(path, "each element of "+w.called(path)+" must be "+o.Items.allowed()+", not "+o.Items.show(raw))
+	case !fits && o.Type == "object":
+		// Do not quote the value: a dict may contain a password.
+		wrong(called + " must be " + o.allowed() + ": the value is neither a dict nor a string with a JSON object")
+	case path == "rotation_id" && strings.ContainsAny(number.String(), ".eE"):
+		wrong(fmt.Sprintf("%s must be quoted: YAML reads 2026.10 as the number 2026.1, so two rotations could get the same name; write %q, or the name that you meant", called, value))
+	case instead != "":
+		wrong(w.called(path) + ": " + text + " is withdrawn: " + instead)
+	case fits && o.MinItems != nil && len(list) < *o.MinItems:
+		wrong(called + " is empty: it must be " + o.allowed())
+	case o.Secret && !(fits && o.valid(value)):
+		wrong(called + " must be " + o.allowed() + ": " + o.hidden(text, fits))
+	case !fits || !o.valid(value):
+		wrong(called + " must be " + o.allowed() + ", not " + o.show(raw))
+	case o.Type == "array":
+		list = slices.Clone(list)
+		for i := range list {
+			list[i], _ = w.value(*o.Items, path, "each element of "+called, list[i])
 		}
+		value = list
+	case o.Options != nil:
+		dict, _ := value.(map[string]any)
+		value = w.dict(o, path+".", dict)
 	}
-	return values, len(values) == len(given)
+	return value, len(w.invalid.mistakes) == before
 }
 
 // called returns an option's name for a message. If the value came from an alias or the environment, it says so.

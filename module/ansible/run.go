@@ -80,7 +80,7 @@ type document map[string]json.RawMessage
 
 // help returns the text for a person who started the binary by hand, or "" when Ansible started it.
 func help(args []string, stdout io.Writer) string {
-	asked := len(args) == 2 && (args[1] == "--help" || args[1] == "-h")
+	asked := len(args) > 1 && len(args) < 3 && (args[1] == "--help" || args[1] == "-h")
 	if !asked && (len(args) > 1 || !isTerminal(stdout)) {
 		return ""
 	}

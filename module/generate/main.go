@@ -11,20 +11,16 @@ import (
 	"os"
 )
 
+// main writes the files. The working directory must be the top of the repository.
 func main() {
-	if err := generate(); err != nil {
-		fmt.Fprintln(os.Stderr, "generate:", err)
-		os.Exit(1)
-	}
-}
-
-// generate writes the files. The working directory must be the top of the repository.
-func generate() error {
 	made, err := files()
 	for path, text := range made {
 		err = errors.Join(err, os.WriteFile(path, []byte(text), 0o644)) //nolint:gosec // a file of the repository
 	}
-	return err
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -123,7 +124,7 @@ func (w *walk) defaultOf(o Option, values map[string]any) any {
 // value coerces a value as Ansible does and checks it against the schema. ok is false if it recorded a mistake, in which the value is
 // called so.
 func (w *walk) value(o Option, path, called string, raw any) (value any, ok bool) {
-	if text, _ := raw.(string); o.PathAs != "" && text != "" && strings.Contains("/~.", text[:1]) {
+	if text, _ := raw.(string); o.PathAs != "" && regexp.MustCompile("^[/~.]").MatchString(text) {
 		place, ok := ansible.Path(text, w.env)
 		return map[string]any{o.PathAs: place}, ok
 	}
@@ -149,7 +150,7 @@ func (w *walk) value(o Option, path, called string, raw any) (value any, ok bool
 		wrong(fmt.Sprintf("%s must be quoted: YAML reads 2026.10 as the number 2026.1, so two rotations could get the same name; write %q, or the name that you meant", called, value))
 	case instead != "":
 		wrong(w.called(path) + ": " + text + " is withdrawn: " + instead)
-	case fits && o.MinItems != nil && len(list) < *o.MinItems:
+	case fits && !between(len(list), o.MinItems, nil):
 		wrong(called + " is empty: it must be " + o.allowed())
 	case o.Secret && !(fits && o.valid(value)):
 		wrong(called + " must be " + o.allowed() + ": " + o.hidden(text, fits))

@@ -124,7 +124,7 @@ type Rotation struct {
 	ProgressFile string `json:"progress_file" jsonschema_extras:"x-type=path"`
 
 	// Time at which the role saw the backends ready, by the VM's clock. It lets O(state=rotating) prove that cron started later.
-	BackendsReadyAt string `json:"backends_ready_at" jsonschema:"format=date-time"`
+	BackendsReadyAt string `json:"backends_ready_at" jsonschema:"format=date-time" jsonschema_extras:"x-allowed=a time with a time zone\\, such as 2026-01-31T22:15:00Z"`
 
 	VM
 	AWS

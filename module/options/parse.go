@@ -123,7 +123,7 @@ type Option struct {
 	ErrorCode     string   `json:"x-error-code"`     // error code for a wrong value; default invalid_options
 }
 
-// UnmarshalJSON decodes an option. It keeps the order of the properties, and decodes a number as int.
+// UnmarshalJSON decodes an option. It keeps the order of the properties.
 func (o *Option) UnmarshalJSON(text []byte) error {
 	type plain Option
 	with := struct {
@@ -133,16 +133,10 @@ func (o *Option) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &with); err != nil {
 		return err
 	}
-	if number, ok := o.Default.(float64); ok {
-		o.Default = int(number)
-	}
 	decoder := json.NewDecoder(bytes.NewReader(with.Properties))
 	_, _ = decoder.Token() // {
 	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return err
-		}
+		name, _ := decoder.Token()
 		one := Option{}
 		if err := decoder.Decode(&one); err != nil {
 			return err

@@ -77,7 +77,7 @@ type VM struct {
 
 	// Health URL of the Platform, as the VM reaches it. The Platform is ready when a GET returns status 200, or 301 with a redirect
 	// to https.
-	HealthURL string `json:"health_url" jsonschema:"format=uri,default=http://localhost:8000/api/service-info"`
+	HealthURL string `json:"health_url" jsonschema:"format=uri,default=http://localhost:8000/api/service-info" jsonschema_extras:"x-allowed=an http or https URL"`
 
 	// Names of the compose services, by their role in a rotation.
 	Services Services `json:"services" jsonschema_extras:"x-apply-defaults=true"`
@@ -157,7 +157,7 @@ type AWS struct {
 	SessionToken secret.Secret `json:"session_token" jsonschema_extras:"x-aliases=aws_session_token,x-env=AWS_SESSION_TOKEN,x-env=AWS_SECURITY_TOKEN"`
 
 	// URL to use instead of the default AWS endpoints.
-	EndpointURL string `json:"endpoint_url" jsonschema:"format=uri" jsonschema_extras:"x-aliases=aws_endpoint_url,x-env=AWS_URL,x-env=AWS_ENDPOINT_URL"`
+	EndpointURL string `json:"endpoint_url" jsonschema:"format=uri" jsonschema_extras:"x-aliases=aws_endpoint_url,x-env=AWS_URL,x-env=AWS_ENDPOINT_URL,x-allowed=an http or https URL"`
 
 	// ARN of an IAM role to assume with the given credentials.
 	AssumeRoleARN string `json:"assume_role_arn" jsonschema:"pattern=^arn:[a-z-]+:iam::[0-9]{12}:role/.+$" jsonschema_extras:"x-aliases=iam_role_arn,x-allowed=the ARN of an IAM role"`

@@ -80,10 +80,6 @@ func (o Option) Restriction() string {
 		return fmt.Sprintf("an int from %d to %d", *o.Minimum, *o.Maximum)
 	case o.Minimum != nil:
 		return fmt.Sprintf("an int of %d or more", *o.Minimum)
-	case o.Format == "date-time":
-		return "a time with a time zone, such as 2026-01-31T22:15:00Z"
-	case o.Format == "uri":
-		return "an http or https URL"
 	}
 	return ""
 }

@@ -67,9 +67,9 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 			lock := custody.Lock{Holder: s.Observed.Caller, RotationID: plan.RotationID, State: string(s.Desired.State)}
 			held, outcome, err = lease.Take(ctx, s.Store, s.Now, s.Desired.Names.Custody, step.Write.Name, step.Write.KeyID, lock, s.Observed.Custody.Locks)
 			if s.record(step, outcome); err == nil {
-				var same bool
-				same, err = s.unchanged(ctx)
-				raced = err == nil && !same
+				var now rotation.Parameters
+				now, _, err = s.Store.ReadPlatform(ctx, s.Desired.Names)
+				raced = err == nil && !parameters.Same(now, s.Observed.SSM)
 			}
 		case step.Action == rotation.ActUnlock && held != nil:
 			outcome, err = held.Release(ctx)
@@ -148,9 +148,4 @@ func (s *Session) withWritten(err error) error {
 		written = []string{"Nothing was written."}
 	}
 	return &Failure{Fault: f, Written: strings.Join(written, " ")}
-}
-
-func (s *Session) unchanged(ctx context.Context) (bool, error) {
-	now, _, err := s.Store.ReadPlatform(ctx, s.Desired.Names)
-	return err == nil && parameters.Same(now, s.Observed.SSM), err
 }

@@ -86,15 +86,12 @@ func started(pid int) int64 {
 	}
 	// The second field is the command in parentheses, and may itself contain spaces and parentheses.
 	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	if len(fields) < 20 {
+	switch {
+	case len(fields) < 20:
 		return unknown
-	}
-	if fields[0] == "Z" || fields[0] == "X" {
+	case fields[0] == "Z" || fields[0] == "X":
 		return ended
 	}
-	ticks, err := strconv.ParseInt(fields[19], 10, 64)
-	if err != nil {
-		return unknown
-	}
+	ticks, _ := strconv.ParseInt(fields[19], 10, 64) // the kernel writes a number
 	return ticks
 }

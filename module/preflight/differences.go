@@ -82,13 +82,11 @@ func (c Comparison) secondPlatform() []string {
 	}
 	var projects []string
 	for _, stranger := range c.Foreign {
-		if !slices.Contains(projects, stranger.Project) {
-			projects = append(projects, stranger.Project)
-		}
+		projects = append(projects, stranger.Project)
 	}
 	slices.Sort(projects)
 	var said []string
-	for _, project := range projects {
+	for _, project := range slices.Compact(projects) {
 		said = append(said, fmt.Sprintf("A second Platform would start: project %s has no backend and no cron, but project %s runs both. Set compose_project to %s.", c.Project, project, project))
 	}
 	return said

@@ -155,11 +155,7 @@ func (v *VM) lastLines(ctx context.Context) string {
 			said = append(said, strings.ReplaceAll(strings.TrimSpace(tail), "\n", " | "))
 		}
 	}
-	return v.masked(strings.Join(said, " | "))
-}
-
-func (v *VM) masked(text string) string {
-	return secret.Scrub(text, append([]secret.Secret{v.Keys.Current, v.Keys.Previous}, v.secrets...)...)
+	return secret.Scrub(strings.Join(said, " | "), append([]secret.Secret{v.Keys.Current, v.Keys.Previous}, v.secrets...)...)
 }
 
 // withLog adds the last lines of cron's log to a cron_failed fault.

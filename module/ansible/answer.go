@@ -15,8 +15,10 @@ import (
 func answer(ctx context.Context, handle Handler, request Request) (object document) {
 	defer func() {
 		if recover() != nil {
-			object = failure(crash(culprit()))
+			object = document{}
+			object.fail(crash(culprit()))
 		}
+		object.settle()
 		object.warn(request.warnings)
 	}()
 	result, err := handle(ctx, request)
@@ -24,7 +26,6 @@ func answer(ctx context.Context, handle Handler, request Request) (object docume
 	if broken != nil && err == nil {
 		err = broken
 	}
-	object.settle()
 	if err != nil {
 		object.fail(interrupted(ctx, err))
 	}
@@ -84,13 +85,6 @@ func (d document) warn(more []string) {
 }
 
 func (d document) set(name string, value any) { d[name], _ = encode(value) }
-
-func failure(err error) document {
-	object := document{}
-	object.settle()
-	object.fail(err)
-	return object
-}
 
 // Seconds converts a duration to seconds, rounded to the millisecond, for a result.
 func Seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }

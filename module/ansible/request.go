@@ -89,37 +89,29 @@ func parse(text []byte) (map[string]any, error) {
 	return object, nil
 }
 
-// take separates Ansible's keys from the user's options. It ignores unknown keys of Ansible: each ansible-core release adds some.
+// take separates Ansible's keys from the user's options. It ignores unknown keys of Ansible: each ansible-core release adds some. It
+// refuses a flag that it cannot parse, because it must not write when check mode was meant.
 func (r *Request) take(given map[string]any) (keep bool, err error) {
 	for name, value := range given {
+		key, isControl := strings.CutPrefix(name, control)
+		called, _ := value.(string)
+		ok := true
 		switch {
 		case value == nil:
-		case !strings.HasPrefix(name, control):
+		case !isControl:
 			r.Params[name] = value
-		default:
-			err = errors.Join(err, r.obey(strings.TrimPrefix(name, control), value, &keep))
+		case key == "module_name" && called != "":
+			r.Module = ModuleName(called)
+		case key == "check_mode":
+			r.CheckMode, ok = Bool(value)
+		case key == "diff":
+			r.Diff, ok = Bool(value)
+		case key == "keep_remote_files":
+			keep, ok = Bool(value)
+		}
+		if !ok {
+			err = errors.Join(err, refused(name+" is not a bool."))
 		}
 	}
 	return keep, err
-}
-
-// obey applies one of Ansible's keys. It refuses a flag that it cannot parse, because it must not write when check mode was meant.
-func (r *Request) obey(name string, value any, keep *bool) error {
-	ok := true
-	switch name {
-	case "module_name":
-		if called, ok := value.(string); ok && called != "" {
-			r.Module = ModuleName(called)
-		}
-	case "check_mode":
-		r.CheckMode, ok = Bool(value)
-	case "diff":
-		r.Diff, ok = Bool(value)
-	case "keep_remote_files":
-		*keep, ok = Bool(value)
-	}
-	if !ok {
-		return refused(control + name + " is not a bool.")
-	}
-	return nil
 }

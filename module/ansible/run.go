@@ -36,16 +36,13 @@ func Run(ctx context.Context, args []string, stdout io.Writer, handle Handler) i
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	request, err := read(args)
-	if err != nil {
-		object := failure(err)
-		object.warn(request.warnings)
-		return write(stdout, object)
+	if err == nil {
+		stdout, err = silence(stdout)
 	}
-	original, err := silence(stdout)
 	if err != nil {
-		return write(stdout, failure(err))
+		handle = func(context.Context, Request) (any, error) { return nil, err }
 	}
-	return write(original, answer(ctx, handle, request))
+	return write(stdout, answer(ctx, handle, request))
 }
 
 // ModuleName returns the bare name of a module, given the path of its binary or its name in a playbook. It removes the directory,

@@ -18,7 +18,7 @@ func silence(stdout io.Writer) (original io.Writer, err error) {
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
-		return nil, internal("Nothing was done: /dev/null cannot be opened.")
+		return stdout, internal("Nothing was done: /dev/null cannot be opened.")
 	}
 	defer func() { _ = null.Close() }()
 	mine, err := syscall.Dup(int(file.Fd()))
@@ -28,7 +28,7 @@ func silence(stdout io.Writer) (original io.Writer, err error) {
 		}
 	}
 	if err != nil {
-		return nil, internal("Nothing was done: stdout and stderr cannot be redirected.")
+		return stdout, internal("Nothing was done: stdout and stderr cannot be redirected.")
 	}
 	syscall.CloseOnExec(mine)
 	return os.NewFile(uintptr(mine), file.Name()), nil

@@ -19,6 +19,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tailscale/hujson"
 )
@@ -56,14 +57,8 @@ func (d *Document) Find(name string) (Entry, bool, error) {
 }
 
 // indexOf returns the index of a member, or -1.
-
 func indexOf(object *hujson.Object, name string) int {
-	for i, member := range object.Members {
-		if nameOf(member) == name {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(object.Members, func(member hujson.ObjectMember) bool { return nameOf(member) == name })
 }
 
 // parts returns the object of an entry and the indexes of ssm_key and value among its members.

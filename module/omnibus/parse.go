@@ -34,16 +34,10 @@ func Parse(text []byte) (*Document, error) {
 
 // syntaxError finds the first place where the text is not JSON. what is empty if there is none.
 func syntaxError(text []byte) (at int, what string) {
-	if !utf8.Valid(text) {
-		valid := 0
-		for valid < len(text) {
-			r, size := utf8.DecodeRune(text[valid:])
-			if r == utf8.RuneError && size == 1 {
-				break
-			}
-			valid += size
+	for at, r := range string(text) {
+		if r == utf8.RuneError && !bytes.HasPrefix(text[at:], []byte(string(r))) {
+			return at, "this is not UTF-8"
 		}
-		return valid, "this is not UTF-8"
 	}
 	if bytes.HasPrefix(text, []byte("\ufeff")) {
 		return 0, "the text begins with a byte order mark; save it without"

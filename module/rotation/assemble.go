@@ -179,7 +179,6 @@ func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool)
 	if !known {
 		entry = desired.namedEntry()
 	}
-	c := change{view: v, entry: entry, opened: known, current: v.current, previous: previous, omnibus: !v.whole() || v.misnamed, adopted: true}
-	c.standalone = standaloneSteps(o, desired, c.current, c.previous, chunkWanted(desired))
-	return assemble(o, desired, c)
+	steps := standaloneSteps(o, desired, v.current, previous, chunkWanted(desired))
+	return assemble(o, desired, change{view: v, entry: entry, opened: known, current: v.current, previous: previous, omnibus: !v.whole() || v.misnamed, standalone: steps, adopted: true})
 }

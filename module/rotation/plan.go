@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,12 +84,7 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 
 // Writes reports whether the plan writes anything.
 func (p Plan) Writes() bool {
-	for _, step := range p.Steps {
-		if step.Write != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Steps, func(step Step) bool { return step.Write != nil })
 }
 
 func nothing(phase Phase, rotationID, target, reason string, v view) Plan {

@@ -165,10 +165,8 @@ func startPrepare(o Observed, desired Desired, v view) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	c := change{view: v, entry: entry, opened: opened, current: next, previous: v.current, fresh: fresh}
-	c.standalone = standaloneSteps(o, desired, c.current, c.previous, chunkWanted(desired))
-	c.omnibus = true
-	return assemble(o, desired, c)
+	steps := standaloneSteps(o, desired, next, v.current, chunkWanted(desired))
+	return assemble(o, desired, change{view: v, entry: entry, opened: opened, current: next, previous: v.current, fresh: fresh, omnibus: true, standalone: steps})
 }
 
 // resumedOrNamed returns the ledger entry of a new rotation. If the options name neither rotation nor key, it uses the name that an

@@ -43,33 +43,20 @@ func (s *Scanner) link(ctx context.Context) error {
 	return err
 }
 
-// credentials reads all credentials. With derives, it links the new ones; otherwise it returns their number. It skips credentials
-// without a user or salt.
+// credentials reads all credentials and returns the number of new ones. With derives, it links them. It skips credentials without a
+// user or salt.
 func (s *Scanner) credentials(ctx context.Context, connection asker, derives bool) (unlinked int, err error) {
-	s.links.begin()
 	s.incomplete = 0
-	var after *string
-	for {
+	err = s.links.each(func(after *string) (string, bool, error) {
 		fresh, last, more, err := s.readCredentials(ctx, connection, after)
-		if err != nil {
-			return 0, err
+		unlinked += len(fresh)
+		if err == nil && derives {
+			err = s.derive(ctx, fresh)
 		}
-		if derives {
-			if err := s.derive(ctx, fresh); err != nil {
-				return 0, err
-			}
-		} else {
-			unlinked += len(fresh)
-		}
-		if !more {
-			break
-		}
-		after = &last
-	}
-	if s.links.sweep() > 0 {
-		s.unsettled = true
-	}
-	return unlinked, nil
+		return last, more, err
+	})
+	s.unsettled = s.unsettled || s.links.index == nil // rows were dropped
+	return unlinked, err
 }
 
 // readCredentials reads a page of credentials and returns those without a link.

@@ -254,12 +254,11 @@ func (r *table[T]) add(n name) *T {
 	return added
 }
 
-// sweep drops the rows that the completed pass did not see, and returns their number.
-func (r *table[T]) sweep() int {
+// sweep drops the rows that the completed pass did not see.
+func (r *table[T]) sweep() {
 	before := len(r.rows)
 	r.rows = slices.DeleteFunc(r.rows, func(row T) bool { return r.head(&row).seen != r.pass })
 	if len(r.rows) != before {
 		r.index = nil
 	}
-	return before - len(r.rows)
 }

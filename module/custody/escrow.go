@@ -52,17 +52,17 @@ type BackupRef struct {
 
 // Unlinked returns the backups that no document ties to the key yet, in the given order.
 func (d EscrowedKey) Unlinked(backups []string) []string {
-	var left []string
-	for _, backup := range backups {
-		known := slices.Contains(d.Backups, backup)
-		for _, ref := range d.BackupRefs {
-			known = known || slices.Contains(ref.Backups, backup)
-		}
-		if !known {
-			left = append(left, backup)
-		}
+	known := d.AllBackups()
+	return slices.DeleteFunc(slices.Clone(backups), func(backup string) bool { return slices.Contains(known, backup) })
+}
+
+// AllBackups returns the backups that are tied to the key. It is never nil.
+func (d EscrowedKey) AllBackups() []string {
+	all := append([]string{}, d.Backups...)
+	for _, ref := range d.BackupRefs {
+		all = append(all, ref.Backups...)
 	}
-	return left
+	return all
 }
 
 // EscrowName returns <prefix>/escrow/<fingerprint>.

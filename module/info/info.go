@@ -238,7 +238,7 @@ func (l *gatherer) custody(ctx context.Context) error {
 	}
 	l.vm.Keys = records.Keys{Current: kept.Key}
 	out.Evidence = append(out.Evidence, proof.Evidence{
-		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s from escrow, tied to %q", kept.Fingerprint, backups(kept)),
+		Check: "key_from_escrow", OK: true, Detail: fmt.Sprintf("records are opened with key %s from escrow, tied to %q", kept.Fingerprint, kept.AllBackups()),
 	})
 	return nil
 }
@@ -258,7 +258,7 @@ func (l *gatherer) escrow() []escrowed {
 	for _, d := range l.Observed.Custody.Escrow {
 		one := escrowed{
 			Fingerprint: d.Fingerprint, Parameter: custody.EscrowName(l.Desired.Names.Custody, d.Fingerprint), Held: d.Held, InUse: slices.Contains(inUse, d.Fingerprint),
-			Origin: d.Origin, Source: d.Source, SourceVersion: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, Backups: backups(d),
+			Origin: d.Origin, Source: d.Source, SourceVersion: d.SourceAt, RotationID: d.RotationID, CapturedAt: d.CapturedAt, Backups: d.AllBackups(),
 		}
 		if d.Held {
 			one.By = d.By.Who()
@@ -269,20 +269,12 @@ func (l *gatherer) escrow() []escrowed {
 	return list
 }
 
-func backups(d custody.EscrowedKey) []string {
-	list := append([]string{}, d.Backups...) // never null
-	for _, ref := range d.BackupRefs {
-		list = append(list, ref.Backups...)
-	}
-	return list
-}
-
 // findKey finds a key by its fingerprint, or by a backup that is tied to it (backup:<identifier>). Its error is a fault.
 func findKey(inventory custody.Inventory, which string) (custody.EscrowedKey, error) {
 	var found []custody.EscrowedKey
 	backup, byBackup := strings.CutPrefix(which, "backup:")
 	for _, d := range inventory.Escrow {
-		if d.Held && (d.Fingerprint == secret.Fingerprint(which) || byBackup && slices.Contains(backups(d), backup)) {
+		if d.Held && (d.Fingerprint == secret.Fingerprint(which) || byBackup && slices.Contains(d.AllBackups(), backup)) {
 			found = append(found, d)
 		}
 	}

@@ -206,14 +206,7 @@ func choose(list []container.Summary, query Query) (string, error) {
 }
 
 func which(projects map[string]bool, is func(string) bool) []string {
-	var names []string
-	for project := range projects {
-		if is(project) {
-			names = append(names, project)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(projects)), func(project string) bool { return !is(project) })
 }
 
 func known(projects map[string]bool) string {

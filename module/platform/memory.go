@@ -1,10 +1,10 @@
 package platform
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -52,17 +52,11 @@ func (e *Engine) MemoryUsed(ctx context.Context, name string) int64 {
 
 // MemoryAvailable returns how many bytes of memory this machine has for new programs, or 0 if it is not known.
 func MemoryAvailable() int64 {
-	file, err := os.Open("/proc/meminfo")
-	if err != nil {
+	text, _ := os.ReadFile("/proc/meminfo") // only Linux has it
+	found := regexp.MustCompile(`(?m)^MemAvailable: +(\d+) kB$`).FindSubmatch(text)
+	if found == nil {
 		return 0
 	}
-	defer func() { _ = file.Close() }()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if words := strings.Fields(lines.Text()); len(words) == 3 && words[0] == "MemAvailable:" {
-			kilobytes, _ := strconv.ParseInt(words[1], 10, 64)
-			return kilobytes << 10
-		}
-	}
-	return 0
+	kilobytes, _ := strconv.ParseInt(string(found[1]), 10, 64)
+	return kilobytes << 10
 }

@@ -1,6 +1,7 @@
 package ansible
 
 import (
+	"cmp"
 	"encoding/json"
 	"math/big"
 	"os/user"
@@ -123,18 +124,12 @@ func Path(value any, env func(string) (string, bool)) (path string, ok bool) {
 		}
 		return found
 	})
-	if !strings.HasPrefix(text, "~") {
-		return text, ok
+	if name, _, _ := strings.Cut(text, "/"); strings.HasPrefix(name, "~") {
+		if home := homeOf(name[1:], env); home != "" {
+			text = cmp.Or(strings.TrimRight(home, "/")+text[len(name):], "/")
+		}
 	}
-	name, rest, below := strings.Cut(text[1:], "/")
-	home := homeOf(name, env)
-	switch {
-	case home == "":
-		return text, ok
-	case below:
-		return strings.TrimRight(home, "/") + "/" + rest, ok
-	}
-	return home, ok
+	return text, ok
 }
 
 // homeOf returns a user's home directory, or the caller's own if name is empty. It returns "" if there is no such user.

@@ -96,7 +96,7 @@ func TestAWatchOutlastsBriefFailuresAndReadsSSMSeldom(t *testing.T) {
 	assert.Equal(t, 2, done.APICalls["reads"], "once at the beginning, and once for the proof")
 	assert.Greater(t, asked.Load(), int64(12), "it looked more often than twice")
 
-	options["wait_timeout"], options["baseline"] = 3, args{"digest": "d", "total": 9}
+	options["wait_timeout"], options["baseline"] = 10, args{"digest": "d", "total": 9}
 	few := call(t, platform, "seqera_crypto_rotation", options)
 	assert.Equal(t, "records_missing", few.ErrorCode)
 	assert.Contains(t, few.Msg, fmt.Sprintf("127.0.0.1:%d/tower has 4 encrypted records, fewer than half of the 9", database.Port))

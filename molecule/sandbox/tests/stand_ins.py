@@ -3,6 +3,7 @@
 """One stand-in for all modules that the role calls about a Platform. It records the call, fails if the test says so, answers, and keeps
 the resulting state of the world in a file."""
 
+import fcntl
 import glob
 import json
 import os
@@ -161,6 +162,7 @@ def taken(path, world, name):
     for one in glob.glob(base + "*"):
         if one != path:
             with open(one) as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
                 other = json.load(file)
             if other.get("engine") == world["engine"] and any(twin["name"] == name for twin in other.get("twins", [])):
                 return True
@@ -194,16 +196,14 @@ def docker(argv, path):
                 one["state"] = "running"
         world["calls"].append({"what": "restarted", "of": named, "check": False, "given": {}})
         fault = world["fails"].get("restarted " + " ".join(named))
-        with open(path, "w") as file:
-            json.dump(world, file)
+        save(world, path)
         sys.exit("restart fails" if fault else 0)
     elif verb == "compose":
         free = next(name for name in ("next", "next1", "next2") if name not in [one["id"] for one in twins])
         twins.append({"id": free, "name": "tower-backend-2", "service": "backend", "state": "created"})
     elif verb == "rename":
         if taken(path, world, more[1]):
-            with open(path, "w") as file:
-                json.dump(world, file)
+            save(world, path)
             sys.exit(f"Error response from daemon: Conflict. The container name /{more[1]} is already in use")
         mine[0]["name"] = more[1]
         started(world, ["backend"] if more[1] == "backend" else [])
@@ -219,8 +219,7 @@ def docker(argv, path):
     if verb not in ("ps", "network"):
         world["calls"].append({"what": what, "of": None, "check": False, "given": {}})
     fault = world["fails"].get(what)
-    with open(path, "w") as file:
-        json.dump(world, file)
+    save(world, path)
     sys.exit(f"{what} fails" if fault else 0)
 
 
@@ -245,6 +244,14 @@ def run(world, _asked, check):
     return {"changed": True, "rc": 0, "stdout_lines": [], "stderr_lines": []}
 
 
+def save(world, path):
+    """Writes the file under a lock, because the stand-in of another host may be reading it."""
+    with open(path, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(json.dumps(world))
+        file.truncate()
+
+
 def main(kind, path):
     with open(sys.argv[1]) as file:
         given = json.load(file)
@@ -266,6 +273,5 @@ def main(kind, path):
         world["phase"] = "inconsistent" if answer["changed"] else world["phase"]
     else:
         answer = kind(world, asked, check)
-    with open(path, "w") as file:
-        json.dump(world, file)
+    save(world, path)
     print(json.dumps({"changed": False} | answer))

@@ -74,7 +74,7 @@ release: collection ## put the files of a release page into build/release; KEY=<
 
 ##@ Develop: test
 
-test: deps build lint lint-collection test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## run the tests that CI runs, in almost an hour
+test: deps build lint lint-collection test-docs test-unit test-plugin test-race test-module test-cuts test-pages test-sandbox test-molecule-short ## run the tests that CI runs, in less than an hour
 
 test-docs: build ## check the pages: links, names, commands and figures; quick
 	@$(VISIBLY) "documentation" .venv/bin/python -m pytest --quiet hack/docs

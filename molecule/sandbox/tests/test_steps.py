@@ -357,6 +357,23 @@ def test_another_owner_of_the_compose_directory_runs_everything_on_the_vm(become
         assert {one["user"] for one in lab.world["calls"] if one["what"] == "prepared"} == {"root"}, "tasks on the control node must not become another user"
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"compose_dir": "/no/such dir"}, "/no/such dir (seqera_crypto_rotation_compose_dir) does not exist"),
+        ({"compose_user": "no-such-user"}, "There is no user no-such-user (seqera_crypto_rotation_compose_user)"),
+        pytest.param({}, "belongs to a user ID without a name", marks=pytest.mark.skipif(os.geteuid() != 0, reason="giving a directory away takes root")),
+    ],
+    ids=["no directory", "no user", "no name"],
+)
+def test_without_a_user_who_runs_compose_nothing_is_done(lab, given, told):
+    if not given:
+        os.chown(lab.home, 54321, 54321)
+    code, said = lab.run("--check", **{f"seqera_crypto_rotation_{name}": value for name, value in given.items()})
+    assert code == 2 and told in said and "Nothing was done." in said, said
+    assert whom(lab) == set()
+
+
 def test_credentials_that_are_given_empty_leave_the_environments_aside(lab):
     given = {"profile": "prod", "access_key": "", "secret_key": "", "session_token": None}
     code, said = lab.run(entry="due", **{f"seqera_crypto_rotation_{name}": value for name, value in given.items()})

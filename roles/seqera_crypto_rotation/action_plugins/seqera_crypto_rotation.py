@@ -298,8 +298,9 @@ class ActionModule(ActionBase):
         begun, last = time.monotonic(), {}
         deadline = begun + limit
         look = f"cat {shlex.quote(path)} 2>/dev/null; echo; echo {JOB}; cat {shlex.quote(results)} 2>/dev/null"
-        while time.monotonic() < deadline:
-            time.sleep(max(1, min(pause, SLOWEST)))
+        while (now := time.monotonic()) < deadline:
+            # Most looks of a second run end at once, so the first looks come soon.
+            time.sleep(min(max(0.2, now - begun), max(1, min(pause, SLOWEST))))
             try:
                 said, there, job = self._low_level_execute_command(look).get("stdout", "").partition(JOB)
             except Exception as error:  # connection plugins raise errors of any type; async's own poll catches them all too

@@ -28,6 +28,7 @@ type Compose struct {
 	Services       map[string]ComposeService `json:"services"`
 	KeepsAddresses []string                  `json:"keeps_addresses"`  // services that may keep the address of a backend, so restart them after it
 	Memory         string                    `json:"memory,omitempty"` // the assumption about the memory of a second backend, for a handover
+	preflight.Order
 }
 
 // ComposeService is one service of the compose files.

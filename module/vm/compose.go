@@ -142,11 +142,11 @@ func toRun(c preflight.Comparison, how platform.Composer, services options.Servi
 		Project: how.Project, Dir: how.Dir, Files: how.Files, EnvFiles: how.EnvFiles, Profiles: list(how.Profiles), Version: c.Compose,
 		Mounts: preflight.Mounts(c.Containers), Services: map[string]platform.ComposeService{},
 		KeepsAddresses: list(preflight.Followers(c.Enabled, slices.Concat(services.Backends, services.Cron, services.Migrate), services.Backends)),
+		Order:          c.Order(services.Migrate, services.Backends, services.Cron),
 	}
 	for name, service := range c.All.Services {
 		_, enabled := c.Enabled.Services[name]
-		one := platform.ComposeService{DependsOn: list(service.DependsOn), Enabled: enabled && service.Replicas > 0, Image: service.Image}
-		one.Running = slices.ContainsFunc(c.Containers, func(each preflight.Container) bool { return each.Service == name && each.Running })
+		one := platform.ComposeService{DependsOn: list(service.DependsOn), Enabled: enabled && service.Replicas > 0, Running: slices.Contains(made.Running, name), Image: service.Image}
 		made.Services[name] = one
 	}
 	if len(c.Containers) == 0 && c.Before != nil {

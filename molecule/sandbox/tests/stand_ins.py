@@ -74,6 +74,19 @@ def control(world, asked, check):
     }  # fmt: skip
 
 
+def order(services, by_role):
+    """Which services stop and start before others. TestOrder tests the real one."""
+    on, holders = {name: one["depends_on"] for name, one in services.items()}, {*by_role["backends"], *by_role["cron"]}
+    early = [name for name, one in services.items() if (one["running"] or one["enabled"]) and name not in by_role["migrate"] + by_role["cron"]]
+    follows = set()
+    for _ in services:
+        follows |= {name for name in services if name not in holders and {*on[name]} & (holders | follows)}
+    return {
+        "running": [name for name, one in services.items() if one["running"]], "before_cron": early, "dependents": [name for name in early if name in follows],
+        "base": [name for name in early if not on[name] and name not in holders and any(name in others for others in on.values())],
+    }  # fmt: skip
+
+
 def holds(world):
     """The standalone parameter holds the key: nobody deleted it, or terraform made it again."""
     world["deleted"] = world.get("deleted", False) and not os.path.exists(world["terraform"])
@@ -104,7 +117,7 @@ def info(world, asked, _check):
         }
     if "preflight" in gather:
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
-        out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services}
+        out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services} | order(services, asked["services"])
     if {"count", "records"} & set(gather):
         total = world.get("records_after", world["records"]) if "count" in gather else world["records"]
         new = total if phase not in ("prepared", world.get("restored_in")) or world.get("rewritten") else 0

@@ -2,12 +2,13 @@
 
 import contextlib
 import glob
-import itertools
 import json
 import os
 import pathlib
 import re
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
@@ -253,10 +254,12 @@ class Platform:
 
 
 class Eyes:
-    """Samples the command line and environment of every process while a playbook runs."""
+    """Records the command line and environment of every program that runs while a playbook runs."""
 
     def __enter__(self):
-        self.samples, self.commands, self.looked, self.done = set(), set(), {}, threading.Event()
+        self.samples, self.commands, self.done = set(), set(), threading.Event()
+        self.programs = Programs()
+        self.look(everything())
         self.thread = threading.Thread(target=self.watch)
         self.thread.start()
         return self
@@ -264,33 +267,59 @@ class Eyes:
     def __exit__(self, *_):
         self.done.set()
         self.thread.join()
+        self.programs.close()
 
     def watch(self):
-        known, young = set(), {}  # each process, and until when it is read in every round; afterwards only in every fiftieth
-        for turn in itertools.count():
-            now, processes = time.monotonic(), {name for name in os.listdir("/proc") if name[0] in "123456789"}
-            young = {process: end for process, end in young.items() if end > now} | dict.fromkeys(processes - known, now + 1)
-            known = processes
-            for process in processes if turn % 50 == 0 else young:
-                self.look(process)
-            if self.done.wait(0.02):
-                return
+        while not self.done.is_set():
+            self.look(self.programs.started())
 
-    def look(self, process):
-        """Reads a process. A program that was read once is skipped, because reading it again and again would use half a core."""
-        try:
-            command = pathlib.Path("/proc", process, "cmdline").read_bytes()
-            now = (command, os.readlink(f"/proc/{process}/exe"))
-            if command and self.looked.get(process) != now:
-                self.samples.add(pathlib.Path("/proc", process, "environ").read_text(errors="replace"))
-                self.samples.add(command.decode(errors="replace"))
-                self.commands.add(command.decode(errors="replace"))
-                self.looked[process] = now
-        except OSError:
-            pass  # it has ended, or it is a kernel process
+    def look(self, processes):
+        for process in processes:
+            with contextlib.suppress(OSError):  # it has ended, or it is a kernel process
+                if command := pathlib.Path("/proc", process, "cmdline").read_text(errors="replace"):
+                    self.commands.add(command)
+                    self.samples |= {command, pathlib.Path("/proc", process, "environ").read_text(errors="replace")}
 
     def text(self):
         return "\n".join(self.samples)
+
+
+def everything():
+    return {name for name in os.listdir("/proc") if name.isdecimal()}
+
+
+class Programs:
+    """The programs that start. The kernel reports them to root (netlink, proc connector). In a container it does not: there, all processes are listed."""
+
+    HEADER, EVENT = struct.Struct("=IHHIIIIIIHH"), struct.Struct("=IIQI")  # nlmsghdr and cn_msg; proc_event as far as the process ID
+
+    def __init__(self):
+        self.known, self.news, self.hears = everything(), None, False
+        with contextlib.suppress(OSError):
+            self.news = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 11)  # NETLINK_CONNECTOR
+            self.news.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            self.news.settimeout(0.2)
+            self.news.bind((0, 1))  # CN_IDX_PROC
+            self.news.send(self.HEADER.pack(self.HEADER.size + 4, 3, 0, 0, 0, 1, 1, 0, 0, 4, 0) + struct.pack("=I", 1))  # PROC_CN_MCAST_LISTEN
+            self.hears = os.readlink("/proc/self/ns/pid") == "pid:[4026531836]"  # the numbers are those of the first PID namespace
+
+    def close(self):
+        if self.news:
+            self.news.close()
+
+    def started(self):
+        """The IDs of the processes in which a program has started since the last call. Waits for at most 0.2 s."""
+        if not self.hears:
+            time.sleep(0.02)
+            known, self.known = self.known, everything()
+            return self.known - known
+        try:
+            what, _, _, process = self.EVENT.unpack_from(self.news.recv(256), self.HEADER.size)
+        except TimeoutError:
+            return set()
+        except OSError:  # more events than the buffer holds
+            return everything()
+        return {str(process)} if what == 2 else set()  # PROC_EVENT_EXEC
 
 
 def pytest_collection_modifyitems(items):

@@ -148,11 +148,11 @@ def test_a_drill_without_a_docker_engine_leaves_no_copy_of_the_dump(lab):
     (lab.tmp / "scratch").mkdir()
     given = v(drill_backup=str(lab.home / "dump.sql"), drill_image="mysql:8")
     code, said = lab.play(["verify_backup.yml"], environ={"TMPDIR": str(lab.tmp / "scratch")}, **given)
-    assert code == 2 and "no engine" in said and "Look up the login" in said, said
+    assert code == 2 and "no engine" in said and "Look up the owner of the compose directory" in said, said
     left = [str(path) for path in (lab.tmp / "scratch").rglob("dump")]
     assert not left, "the copy of the database stays on the control node"
     code, said = lab.play(["verify_backup.yml"], **given, **v(drill_dump=str(lab.home / "dump.sql")))
-    assert code == 2 and "no engine" in said and "Look up the login" not in said, "dump and image are given, so the VM is not needed"
+    assert code == 2 and "no engine" in said and "Look up the owner of the compose directory" not in said, "dump and image are given, so the VM is not needed"
 
 
 def test_a_report_directory_in_the_home_directory(lab):

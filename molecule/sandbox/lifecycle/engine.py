@@ -150,7 +150,7 @@ def gateway():
 def gateways(network):
     """The host's addresses on a network. An Engine that has just started may list only the subnet; the host then has its first address."""
     found = docker("network", "inspect", "--format", "{{json .IPAM.Config}}", network, check=False)
-    pools = [one for one in json.loads(found.stdout or "null") or [] if ":" not in one.get("Subnet", ":")]
+    pools = [one for one in json.loads(found.stdout.strip() or "null") or [] if ":" not in one.get("Subnet", ":")]
     return [one.get("Gateway") or str(next(ipaddress.ip_network(one["Subnet"]).hosts())) for one in pools]
 
 

@@ -61,8 +61,8 @@ def control(world, asked, check):
             world["deleted"], world["terraform"] = True, world.get("terraform", "")
         if asked.get("platform"):
             world["platform"] = {key: asked["platform"].get(key) for key in (*PLATFORM, "dir") if key != "keeps_addresses"}
-        if asked.get("baseline"):
-            world["baseline"] = asked["baseline"]
+    if asked.get("baseline") and not check and (names or world.get("baseline", {}).get("provisional")):
+        world["baseline"] = asked["baseline"]
     kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in OPEN}
     return kept | {
         "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
@@ -189,11 +189,15 @@ def docker(argv, path):
     with open(path) as file:
         world = json.load(file)
     verb, *more = argv
-    if verb == "compose" and "restart" in more:
-        named = [word for word in more[more.index("restart") + 1 :] if word in world["services"]]
-        compose(world, {"state": "restarted", "services": named}, False)
-        world["calls"].append({"what": "restarted", "of": named, "check": False, "given": {}})
-        sys.exit(save(world, path))
+    if verb == "compose" and (called := {"restart", "stop"} & {*more}):
+        [action] = called
+        named = [word for word in more[more.index(action) + 1 :] if word in world["services"]]
+        what = {"restart": "restarted", "stop": "stopped"}[action]
+        compose(world, {"state": what, "services": named}, False)
+        world["calls"].append({"what": what, "of": named, "check": False, "given": {}})
+        fault = world["fails"].get(f"docker {action}")
+        save(world, path)
+        sys.exit(fault)
     twins = world.setdefault("twins", [one for one in containers(world) if one["service"] == "backend"])
     mine = [one for one in twins if {one["id"], one["name"]} & set(more)]
     if verb == "inspect":

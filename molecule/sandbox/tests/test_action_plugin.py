@@ -154,6 +154,7 @@ class Clone:
             "ansible_async_dir": str(self.background),
             "ansible_remote_tmp": str(self.tmp / "remote"),
             "seqera_crypto_rotation_app_name": "tower",
+            "seqera_crypto_rotation__parts": {"migrate": ["migrate"], "backends": ["backend"], "cron": ["cron"]},
             "seqera_crypto_rotation_rotation_id": "r1",
             "seqera_crypto_rotation_poll_interval": 1,
             "seqera_crypto_rotation_wait_timeout": 60,

@@ -1,17 +1,15 @@
-package preflight_test
+package preflight
 
 import (
 	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-
-	"github.com/seqera-tools/crypto-rotation/module/preflight"
 )
 
 func TestOrder(t *testing.T) {
-	on := func(services ...string) preflight.Service { return preflight.Service{DependsOn: services, Replicas: 1} }
-	all := map[string]preflight.Service{
+	on := func(services ...string) Service { return Service{DependsOn: services, Replicas: 1} }
+	all := map[string]Service{
 		"db": on(), "lonely": on(), "migrate": on("db"), "cron": on("migrate"), "backend": on("db", "cron"), "backend2": on("backend"),
 		"frontend": on("backend2"), "proxy": on("frontend"), "wave": on("db"), "none": {Replicas: 0, DependsOn: []string{"backend"}}, "debugger": on("backend"),
 	}
@@ -20,26 +18,30 @@ func TestOrder(t *testing.T) {
 	for name, c := range map[string]struct {
 		backends []string
 		running  []string
-		want     preflight.Order
+		want     Order
 	}{
 		"everything runs": {
-			[]string{"backend", "backend2"}, up,
-			preflight.Order{
+			[]string{"backend", "backend2"},
+			up,
+			Order{
 				Running:    []string{"backend", "backend2", "cron", "db", "frontend", "lonely", "proxy", "wave"},
 				BeforeCron: before, Base: []string{"db"}, Dependents: []string{"frontend", "proxy"},
 			},
 		},
 		"nothing runs": {
-			[]string{"backend", "backend2"}, nil,
-			preflight.Order{Running: []string{}, BeforeCron: before, Base: []string{"db"}, Dependents: []string{"frontend", "proxy"}},
+			[]string{"backend", "backend2"},
+			nil,
+			Order{Running: []string{}, BeforeCron: before, Base: []string{"db"}, Dependents: []string{"frontend", "proxy"}},
 		},
 		"one backend": {
-			[]string{"backend"}, []string{"db"},
-			preflight.Order{Running: []string{"db"}, BeforeCron: before, Base: []string{"db"}, Dependents: []string{"backend2", "frontend", "proxy"}},
+			[]string{"backend"},
+			[]string{"db"},
+			Order{Running: []string{"db"}, BeforeCron: before, Base: []string{"db"}, Dependents: []string{"backend2", "frontend", "proxy"}},
 		},
 		"a service of an inactive profile runs": {
-			[]string{"backend", "backend2"}, []string{"debugger"},
-			preflight.Order{
+			[]string{"backend", "backend2"},
+			[]string{"debugger"},
+			Order{
 				Running:    []string{"debugger"},
 				BeforeCron: []string{"backend", "backend2", "db", "debugger", "frontend", "lonely", "proxy", "wave"}, Base: []string{"db"},
 				Dependents: []string{"debugger", "frontend", "proxy"},
@@ -49,11 +51,11 @@ func TestOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			enabled := maps.Clone(all)
 			delete(enabled, "debugger")
-			compared := preflight.Comparison{All: preflight.Config{Services: all}, Enabled: preflight.Config{Services: enabled}}
+			compared := Comparison{All: Config{Services: all}, Enabled: Config{Services: enabled}}
 			for _, service := range c.running {
-				compared.Containers = append(compared.Containers, preflight.Container{Service: service, Running: true})
+				compared.Containers = append(compared.Containers, Container{Service: service, Running: true})
 			}
-			compared.Containers = append(compared.Containers, preflight.Container{Service: "migrate"})
+			compared.Containers = append(compared.Containers, Container{Service: "migrate"})
 			assert.Equal(t, c.want, compared.Order([]string{"migrate"}, c.backends, []string{"cron"}))
 		})
 	}

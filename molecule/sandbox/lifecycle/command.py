@@ -101,7 +101,9 @@ def down(options):
     sandbox = Sandbox(options.name)
     if sandbox.destroy():
         say(f"{options.name} is down and removed")
-        engine.docker("network", "rm", engine.NETWORK, check=False)  # refused while another sandbox uses it
+        with engine.locked():
+            if not names():  # another sandbox may be starting, with moto at the network's address and no container yet
+                engine.docker("network", "rm", engine.NETWORK, check=False)
     engine.stop(unless=lambda: names() or KEPT.exists())
 
 

@@ -34,9 +34,10 @@ type Facts struct {
 
 // Sessions says who is connected to the Platform's database.
 type Sessions struct {
-	Database string
-	Own      string   // this VM's host, as the database sees it
-	Hosts    []string // hosts of the other sessions
+	Database   string
+	Own        string      // this VM's host, as the database sees it
+	Hosts      []string    // hosts of the other sessions
+	Containers []Container // the Platform's containers right after the sessions were read
 }
 
 // Verdict is the result of Unsuitable. Problems and Warnings are sentences.
@@ -272,7 +273,7 @@ func (f Facts) sessions(v *Verdict) {
 	}
 	known := []string{"localhost", "127.0.0.1", "::1", f.Sessions.Own}
 	var names []string
-	for _, c := range slices.Concat(f.Containers, f.Pending) {
+	for _, c := range slices.Concat(f.Containers, f.Pending, f.Sessions.Containers) {
 		known, names = append(known, c.Addresses...), append(names, c.Name)
 	}
 	var strange []string

@@ -183,7 +183,12 @@ func (v *VM) recordsThere(ctx context.Context, found platform.Found, facts *pref
 	if err != nil {
 		return err
 	}
-	facts.Sessions = &preflight.Sessions{Database: v.Counted.Database, Own: seen.Own, Hosts: seen.Others}
+	// A container that restarts, such as a cron that crashes, may have got its address after the first look.
+	now, _, err := v.survey(ctx)
+	if err != nil {
+		return err
+	}
+	facts.Sessions = &preflight.Sessions{Database: v.Counted.Database, Own: seen.Own, Hosts: seen.Others, Containers: now.Containers()}
 	return nil
 }
 

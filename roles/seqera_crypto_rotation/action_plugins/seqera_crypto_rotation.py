@@ -299,7 +299,7 @@ class ActionModule(ActionBase):
         deadline = begun + limit
         look = f"cat {shlex.quote(path)} 2>/dev/null; echo; echo {JOB}; cat {shlex.quote(results)} 2>/dev/null"
         while (now := time.monotonic()) < deadline:
-            # Most looks of a second run end at once, so the first looks come soon.
+            # A job that ends at once, as in a second run, is seen at once.
             time.sleep(min(max(0.2, now - begun), max(1, min(pause, SLOWEST))))
             try:
                 said, there, job = self._low_level_execute_command(look).get("stdout", "").partition(JOB)

@@ -124,7 +124,7 @@ func inTransaction(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) erro
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w", errors.Join(err, ctx.Err())) // if ctx has ended, Commit says only that the transaction is over
 	}
 	return nil
 }

@@ -215,7 +215,7 @@ def test_a_next_backend_that_is_not_ready_goes_and_cron_stays_stopped(lab):
     lab.set(fails={"docker start next": True})
     code, said = lab.run(**HANDOVER)
     said = " ".join(said.split())
-    assert code == 2 and "Cron is stopped: with both keys in SSM it may start only after the next backend has taken over." in said, said
+    assert code == 2 and "Cron is stopped: with both keys in SSM it may start only after a backend that has both." in said, said
     assert lab.did()[-1] == "docker rm next" and [one["id"] for one in lab.world["twins"]] == ["backend"]
     assert "cron" not in lab.world["up"] and lab.world["phase"] == "prepared"
 

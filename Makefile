@@ -115,7 +115,7 @@ test-cuts: ## kill a run at each write to SSM (in memory) and at every third rea
 
 test-cuts-all: build ## the same on moto_server, at every call, and 200 times; also kill the playbook at each of its steps on the VM
 	@$(REAL) $(VISIBLY) "all cuts" hack/test-cuts all
-	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" hack/test-sandbox -s -k test_the_playbook_may_die
+	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" hack/test-sandbox -s -k test_a_cut_at_every_step
 
 test-pages: ## test the report and status pages in a browser
 	@$(REAL) $(VISIBLY) "pages" .venv/bin/python -m pytest --quiet molecule/sandbox/pages

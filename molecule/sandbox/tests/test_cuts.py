@@ -25,7 +25,7 @@ def steps(output):
 @pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="takes twenty minutes; make test-cuts-all runs it")
 @pytest.mark.sandbox("--records", "10")
 @pytest.mark.parametrize("scope", ["all", "key_holders", "handover"])
-def test_the_playbook_may_die_at_every_step_on_the_vm(platform, scope):
+def test_a_cut_at_every_step(platform, scope):
     made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.kept / "backups")}
     made["seqera_crypto_rotation_restart_scope"] = scope
     whole = platform.run(seqera_crypto_rotation_rotation_id="whole", **made)

@@ -294,7 +294,7 @@ class Programs:
     HEADER, EVENT = struct.Struct("=IHHIIIIIIHH"), struct.Struct("=IIQI")  # nlmsghdr and cn_msg; proc_event as far as the process ID
 
     def __init__(self):
-        self.known, self.news, self.hears = everything(), None, False
+        self.known, self.whole, self.news, self.hears = {}, 0, None, False
         with contextlib.suppress(OSError):
             self.news = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 11)  # NETLINK_CONNECTOR
             self.news.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -311,8 +311,13 @@ class Programs:
         """The IDs of the processes in which a program has started since the last call. Waits for at most 0.2 s."""
         if not self.hears:
             time.sleep(0.02)
-            known, self.known = self.known, everything()
-            return self.known - known
+            now = time.monotonic()
+            self.known = {process: self.known.get(process, now) for process in everything()}
+            # A new process may still run its parent's program, so it is read for a second. The others are read once a second.
+            if now - self.whole >= 1:
+                self.whole = now
+                return set(self.known)
+            return {process for process, since in self.known.items() if now - since < 1}
         try:
             what, _, _, process = self.EVENT.unpack_from(self.news.recv(256), self.HEADER.size)
         except TimeoutError:

@@ -8,8 +8,8 @@ from test_steps import ROTATION, UP, lab  # noqa: F401  the fixture
 
 ROLE = {"include_role": {"name": "seqera_crypto_rotation"}}
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
-# The window ends after preflight.
-ENDS = f"{{{{ '{FUTURE}' if seqera_crypto_rotation__at | default('preflight') == 'preflight' else '{PAST}' }}}}"
+# The window ends after preflight and capture.
+ENDS = f"{{{{ '{FUTURE}' if seqera_crypto_rotation__at | default('preflight') in ['preflight', 'capture'] else '{PAST}' }}}}"
 
 
 def looks(path):
@@ -112,6 +112,7 @@ def test_a_report_that_cannot_be_written_is_a_warning_whatever_the_strategy(lab)
     free = {"ANSIBLE_STRATEGY": "free"}
     code, said = lab.play(["rotate-crypto.yml"], environ=free, seqera_crypto_rotation_report_dir=str(lab.tmp / "file" / "reports"))
     assert code == 0 and lab.did() == ROTATION and "WARNING: the report above was not written" in said and "1 rotated" in said, said
+    assert said.count("\nTASK [") <= 75, "a reader must find the important headers"
 
 
 def test_measures_that_were_cut_off_refuse_nothing(lab):

@@ -135,8 +135,8 @@ def info(world, asked, _check):
         out["evidence"] = [{"check": "key_from_escrow", "ok": True, "detail": f"key {tied[0]['fingerprint']}"}]
     if "escrow" in gather:
         out["escrow"] = world.get("escrow", [])
-    if "ledger" in gather and phase in OPEN:
-        entry = {"rotation_id": "r1", "stage": {"captured": "open"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
+    if "ledger" in gather and phase in [*OPEN, "finalized", "aborted"]:
+        entry = {"rotation_id": "r1", "stage": {"captured": "open", "finalized": "finished"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
         out["ledger"] = [entry | {"platform": world.get("platform", {})}]
     return out
 

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from conftest import ROOT
+from test_going_back import dump, restore
 from test_proof import until
 
 TASKS = ROOT / "roles" / "seqera_crypto_rotation" / "tasks"
@@ -29,26 +30,100 @@ def steps(output):
     return [(name, told[:i].count(name)) for i, name in enumerate(told) if any(re.fullmatch(pattern, name) for pattern in wanted)]
 
 
+class Rotation:
+    """What is cut: the playbook and its options, and what is done before each run."""
+
+    playbook, stage = "rotate-crypto.yml", "finished"
+
+    def __init__(self, platform, scope):
+        self.platform = platform
+        self.made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.kept / "backups")}
+        self.made["seqera_crypto_rotation_restart_scope"] = scope
+
+    def before(self, _):
+        """Nothing: each rotation begins where the one before ended."""
+
+    def options(self, name):
+        return self.made | {"playbook": self.playbook, "seqera_crypto_rotation_rotation_id": name}
+
+
+class Abort(Rotation):
+    """An abort of a rotation that was killed when its step began: `start`, or `watch` with some records under the new key."""
+
+    playbook, stage = "abort-crypto.yml", "aborted"
+
+    def __init__(self, platform, where):
+        super().__init__(platform, "all")
+        self.made = {}
+        self.re_encrypts = where == "watch"
+        platform.sandbox("set", platform.name, "SANDBOX_CRON_RECORD_DELAY=500ms")
+
+    def before(self, name):
+        first = self.versions()
+        process, log = self.platform.start(seqera_crypto_rotation_rotation_id=name)
+        step = "Steps 3.2 and 3.3" if self.re_encrypts else ": Run migrate"
+        until(lambda: process.poll() is not None or step in log.read_text() and (not self.re_encrypts or self.versions() > first), 300)
+        assert process.poll() is None, log.read_text()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def versions(self):
+        """How often cron has rewritten a record."""
+        return int(self.platform.sql("SELECT SUM(version) FROM tw_secret")[0][0])
+
+
+class Restore(Rotation):
+    """A restored database, with its key in escrow. The databases of two keys take turns."""
+
+    playbook = "restore-crypto.yml"
+
+    def __init__(self, platform, _):
+        super().__init__(platform, "all")
+        self.made, self.dumps, self.turn = {}, {}, 0
+        for backup in ("dump-1", "dump-2"):
+            self.dumps[backup] = dump(platform)
+            done = platform.run(seqera_crypto_rotation_rotation_id=f"after-{backup}", seqera_crypto_rotation_backups=[backup])
+            assert done.code == 0, done.output
+            platform.remember_keys()
+
+    def before(self, _):
+        self.turn += 1
+        backup = f"dump-{1 + self.turn % 2}"
+        self.made = {"seqera_crypto_restore_backup": backup}
+        self.platform.compose("stop", "frontend", "backend", "cron")
+        restore(self.platform, self.dumps[backup])
+        self.platform.compose("start", "backend", "cron", "frontend")  # the frontend looks up the backend's address when it starts
+        self.platform.wait_ready()
+
+
+WAYS = {
+    "all": (Rotation, "all"), "key_holders": (Rotation, "key_holders"), "handover": (Rotation, "handover"),
+    "abort": (Abort, "start"), "reverse": (Abort, "watch"), "restore": (Restore, "all"),
+}  # fmt: skip
+
+
 @pytest.mark.skipif(os.environ.get("CUTS") != "all", reason="takes half an hour; make test-cuts-all runs it")
 @pytest.mark.sandbox("--records", "10")
-@pytest.mark.parametrize("scope", ["all", "key_holders", "handover"])
-def test_a_cut_at_every_step(platform, scope):
-    made = {"seqera_crypto_rotation_backup": "mysqldump", "seqera_crypto_rotation_backup_dir": str(platform.kept / "backups")}
-    made["seqera_crypto_rotation_restart_scope"] = scope
-    whole = platform.run(seqera_crypto_rotation_rotation_id="whole", **made)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cut_at_every_step(platform, way):
+    kind, of = WAYS[way]
+    run = kind(platform, of)
+    run.before("whole")
+    whole = platform.run(**run.options("whole"))
     assert whole.code == 0, whole.output
     cuts = steps(whole.output)
     assert len(cuts) > 10, cuts
     names, table = set(platform.parameters()), []
     for n, (name, earlier) in enumerate(cuts):
         rotation = f"cut-{n}"
-        process, log = platform.start(seqera_crypto_rotation_rotation_id=rotation, **made)
+        run.before(rotation)
+        process, log = platform.start(**run.options(rotation))
         until(lambda: timeless(log.read_text()).count(f"{name}] *") > earlier or process.poll() is not None, seconds=180)
         reached = process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         platform.seen.append(log.read_text())
-        again = platform.run(seqera_crypto_rotation_rotation_id=rotation, **made)
+        again = platform.run(**run.options(rotation))
         counted, found = platform.check() if again.code == 0 else {"current": 0, "total": -1}, platform.parameters()
         left = [one for one in found if one not in names and "/ledger/" not in one and "/escrow/" not in one and "/lock/" not in one]
         held = [one for one, (value, _) in found.items() if "/lock/" in one and "released_at" not in value]
@@ -56,12 +131,13 @@ def test_a_cut_at_every_step(platform, scope):
             "it was reached": reached,
             "the next run ended well": again.code == 0,
             "every record is under the key in use": counted["current"] == counted["total"],
-            "the ledger says so": again.code == 0 and platform.ledger(rotation)["stage"] == "finished",
+            "the ledger says so": again.code == 0 and platform.ledger(rotation)["stage"] == run.stage,
             "nothing is left behind": not left and not held,
             "one backend runs": sum("-backend-" in line or line.startswith("/backend ") for line in platform.started()) == 1,
         }
         wrong = [what for what, ok in good.items() if not ok]
         table.append(f"{name[:70]:<72} {'survived' if not wrong else 'NOT: ' + ', '.join(wrong)}")
+        print(f"{way}: {table[-1]}", flush=True)
         assert not wrong, f"{table[-1]}\n{again.output[-6000:]}"
-    print(f"\nthe playbook killed at each step on the VM: {len(cuts)} cuts, all survived", *table, sep="\n")
+    print(f"\n{way}: the playbook killed at each step on the VM: {len(cuts)} cuts, all survived", *table, sep="\n")
     assert platform.leaks() == []

@@ -73,10 +73,7 @@ def test_a_rotation_is_aborted_at_once_or_by_re_encrypting_back(platform):
 def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its_key(platform):
     omnibus, first = platform.env["SANDBOX_OMNIBUS"], current(platform)
     before = platform.parameters()
-    program = platform.env["SANDBOX_DB_DUMP"]
-    # A dump with GTIDs cannot be restored into the MySQL server that made it.
-    options = ["--single-transaction", "--hex-blob", *(["--set-gtid-purged=OFF"] if program.split()[0].endswith("mysqldump") else [])]
-    dump = platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", program, *options, "tower")
+    saved = dump(platform)
     assert platform.run(seqera_crypto_rotation_backups=["dump-1"]).code == 0
     second = current(platform)
     platform.remember_keys()
@@ -97,7 +94,7 @@ def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its
     assert forth.code == 0, forth.output
     platform.remember_keys()
     platform.compose("stop", "frontend", "backend", "cron")
-    restore(platform, dump)
+    restore(platform, saved)
     platform.compose("start", "backend", "cron", "frontend")  # the frontend looks up the backend's address when it starts
     platform.wait_ready()
     unknown = platform.run(playbook="restore-crypto.yml", seqera_crypto_restore_backup="dump-9", seqera_crypto_rotation_rotation_id="r4")
@@ -110,9 +107,16 @@ def test_it_is_rotated_back_to_a_key_of_escrow_and_a_restored_database_finds_its
     assert platform.leaks() == []
 
 
-def restore(platform, dump):
+def dump(platform):
+    program = platform.env["SANDBOX_DB_DUMP"]
+    # A dump with GTIDs cannot be restored into the MySQL server that made it.
+    options = ["--single-transaction", "--hex-blob", *(["--set-gtid-purged=OFF"] if program.split()[0].endswith("mysqldump") else [])]
+    return platform.docker("exec", f"{platform.env['SANDBOX_PROJECT']}-db-1", program, *options, "tower")
+
+
+def restore(platform, saved):
     path = platform.tmp / "dump.sql"
-    path.write_text(dump)
+    path.write_text(saved)
     container = f"{platform.env['SANDBOX_PROJECT']}-db-1"
     platform.docker("cp", str(path), f"{container}:/tmp/dump.sql")
     platform.docker("exec", container, "sh", "-c", f"{platform.env['SANDBOX_DB_CLIENT']} tower < /tmp/dump.sql")

@@ -176,6 +176,19 @@ def test_a_missing_backup_is_refused_in_the_words_of_the_role(lab):
     assert code == 2 and "Or let the role make the backup: seqera_crypto_rotation_backup" in " ".join(said.split()) and lab.world["calls"] == [], said
 
 
+def test_an_abort_that_was_interrupted_after_its_last_write_is_finished(lab):
+    lab.set(phase="aborted", up=[])
+    code, said = lab.run("--check", entry="abort")
+    assert code == 0 and "The Platform does not answer: it would be started." in said and lab.did() == [], said
+    code, said = lab.run(entry="abort")
+    assert code == 0 and lab.did() == START and lab.world["up"] == UP and "All 20 records open with the key in use." in said, said
+    code, said = lab.run(entry="abort")
+    assert code == 0 and lab.did() == [] and "Nothing was done." in said, said
+    lab.set(phase="finalized", up=[])
+    code, said = lab.run(entry="abort")
+    assert code == 0 and lab.did() == [] and "Nothing was done." in said, said
+
+
 def test_an_abort_that_is_over_says_so(lab):
     lab.set(phase="prepared", rewritten=True)
     code, said = lab.run(entry="abort")

@@ -166,3 +166,24 @@ def test_a_table_shows_no_state_of_an_earlier_table_of_the_run(lab):
     own = {"hosts": "seqera_platforms", "gather_facts": False, "tasks": [{"name": "upgrade", "fail": {"msg": "no"}, "when": "inventory_hostname == 'b'"}]}
     code, said = lab.play(["crypto_status.yml", own, "crypto_status.yml"], hosts={"vm": {}, "b": other}, **reports(lab))
     assert table(lab)["b"]["verdict"] == "unknown", "b was not looked at the second time"
+
+
+def test_an_abort_writes_the_report_of_a_rotation_and_ends_with_the_first_failure(lab):
+    _, second = lab.second("two", phase="prepared", fails={"platform,records": {"msg": "SELECT command denied"}})
+    path, third = lab.second("three", phase="prepared")
+    lab.set(phase="prepared")
+    code, said = lab.play(["abort_crypto.yml"], "--check", **reports(lab))
+    assert code == 0 and lab.did() == [] and "1 would be aborted" in said, said
+    assert [(one["outcome"], one["steps"][-1]) for one in outcomes(lab).values()] == [
+        ("foreseen", "abort: delete_switch, delete_previous_key, record_aborted, docker compose up")
+    ]
+    (lab.tmp / "reports").rename(lab.tmp / "dry")
+    code, said = lab.play(["abort_crypto.yml"], hosts={"vm": {}, "b": second, "c": third}, **reports(lab))
+    told = outcomes(lab)
+    assert code == 2 and "3 hosts, 1 REFUSED, 1 not begun, 1 aborted" in said and "now aborted" in said, said
+    assert {name: (one["outcome"], one["phase"]) for name, one in told.items()} == {"vm": ("done", "aborted"), "b": ("refused", ""), "c": ("not_begun", "")}
+    assert told["vm"]["proof"] and told["vm"]["steps"] and told["vm"]["outage_seconds"]["first"] > 0 and "denied" in told["b"]["reason"]
+    assert "Not begun: b failed." in told["c"]["reason"] and "aborted" not in of(path)["phase"]
+    (lab.tmp / "reports").rename(lab.tmp / "first")
+    code, said = lab.play(["abort_crypto.yml"], **reports(lab))
+    assert code == 0 and "1 with nothing to abort" in said and "Nothing was done." in said, said

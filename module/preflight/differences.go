@@ -50,7 +50,8 @@ func Differences(c Comparison) (differences, warnings []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.All.Services)) {
 		add(c.service(name)...)
 	}
-	if !down {
+	// An interrupted run may have stopped them in its outage. It found all of them running.
+	if !down && c.Before == nil {
 		add(c.notRunning()...)
 	}
 	for _, name := range c.orphans() {

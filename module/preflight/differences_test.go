@@ -163,6 +163,11 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 			name: "a service was stopped by hand", edit: func(t *testing.T, c *Comparison) { t.Helper(); c.container(t, "frontend").Running = false },
 			want: []string{"Service frontend is in the compose files but is not running"},
 		},
+		{name: "an interrupted run stopped a service in its outage", edit: func(t *testing.T, c *Comparison) {
+			t.Helper()
+			c.container(t, "frontend").Running = false
+			c.Before = &Before{Project: c.Project}
+		}},
 		{name: "a second Platform (case 2)", edit: func(_ *testing.T, c *Comparison) {
 			c.Containers, c.Events, c.Project = nil, nil, "seqera"
 			c.Foreign = []Container{{Project: "other", Role: proof.RoleCron}, {Project: "other", Role: proof.RoleBackend}}

@@ -63,7 +63,7 @@ def control(world, asked, check):
             world["platform"] = {key: asked["platform"].get(key) for key in (*PLATFORM, "dir") if key != "keeps_addresses"}
     if asked.get("baseline") and not check and (names or world.get("baseline", {}).get("provisional")):
         world["baseline"] = asked["baseline"]
-    kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in OPEN}
+    kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in (*OPEN, "rotated")}
     return kept | {
         "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
         "steps": steps(names, not check), "then": steps(WRITES["finalized"], False),
@@ -115,6 +115,9 @@ def info(world, asked, _check):
             "msg": "A container that does not belong to this Platform is called backend. The next backend needs this name.",
             "error_code": "platform_unsuitable",
         }
+    missing = [name for name, one in world["services"].items() if one.get("enabled", True) and name not in (*world["up"], "migrate")]
+    if "preflight" in gather and missing and not asked.get("platform") and {"backend", "cron"} <= set(world["up"]):
+        return {"failed": True, "msg": f"Service {missing[0]} is in the compose files but is not running", "error_code": "platform_differs"}
     if "preflight" in gather:
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services} | order(services, asked["services"])

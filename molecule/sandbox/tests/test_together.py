@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import pytest
+from stand_ins import PLATFORM
 from test_steps import START, UP, lab  # noqa: F401  the fixture
 
 ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
@@ -174,6 +175,13 @@ def test_a_backup_that_the_role_makes_is_not_waived(lab):
 def test_a_missing_backup_is_refused_in_the_words_of_the_role(lab):
     code, said = lab.run(seqera_crypto_rotation_backups=[])
     assert code == 2 and "Or let the role make the backup: seqera_crypto_rotation_backup" in " ".join(said.split()) and lab.world["calls"] == [], said
+
+
+@pytest.mark.parametrize("phase", ["captured", "prepared", "rotated"])
+def test_a_run_that_was_interrupted_while_it_stopped_a_proxy_goes_on(lab, phase):
+    lab.set(phase=phase, rewritten=phase == "rotated", up=["backend", "cron", "db"], platform=PLATFORM)
+    code, said = lab.run()
+    assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("finalized", UP), said
 
 
 def test_an_abort_that_was_interrupted_after_its_last_write_is_finished(lab):

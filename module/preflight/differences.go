@@ -50,7 +50,7 @@ func Differences(c Comparison) (differences, warnings []string) {
 	for _, name := range slices.Sorted(maps.Keys(c.All.Services)) {
 		add(c.service(name)...)
 	}
-	// An interrupted run may have stopped them in its outage. It found all of them running.
+	// An interrupted run may have stopped them in its outage.
 	if !down && c.Before == nil {
 		add(c.notRunning()...)
 	}

@@ -39,7 +39,7 @@ func (c Comparison) Order(migrate, backends, cron []string) Order {
 		if len(c.All.Services[name].DependsOn) == 0 && needed[name] && !slices.Contains(backends, name) {
 			made.Base = append(made.Base, name)
 		}
-		if slices.Contains(follows, name) {
+		if slices.Contains(follows, name) && (runs || !c.All.Services[name].Once) {
 			made.Dependents = append(made.Dependents, name)
 		}
 	}

@@ -12,9 +12,10 @@ func TestOrder(t *testing.T) {
 	all := map[string]Service{
 		"db": on(), "lonely": on(), "migrate": on("db"), "cron": on("migrate"), "backend": on("db", "cron"), "backend2": on("backend"),
 		"frontend": on("backend2"), "proxy": on("frontend"), "wave": on("db"), "none": {Replicas: 0, DependsOn: []string{"backend"}}, "debugger": on("backend"),
+		"setup": {Replicas: 1, Once: true, DependsOn: []string{"backend"}},
 	}
 	up := []string{"db", "lonely", "cron", "backend", "backend2", "frontend", "proxy", "wave"}
-	before := []string{"backend", "backend2", "db", "frontend", "lonely", "proxy", "wave"}
+	before := []string{"backend", "backend2", "db", "frontend", "lonely", "proxy", "setup", "wave"}
 	for name, c := range map[string]struct {
 		backends []string
 		running  []string
@@ -43,7 +44,7 @@ func TestOrder(t *testing.T) {
 			[]string{"debugger"},
 			Order{
 				Running:    []string{"debugger"},
-				BeforeCron: []string{"backend", "backend2", "db", "debugger", "frontend", "lonely", "proxy", "wave"}, Base: []string{"db"},
+				BeforeCron: []string{"backend", "backend2", "db", "debugger", "frontend", "lonely", "proxy", "setup", "wave"}, Base: []string{"db"},
 				Dependents: []string{"debugger", "frontend", "proxy"},
 			},
 		},

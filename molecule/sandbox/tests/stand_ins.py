@@ -130,7 +130,7 @@ def info(world, asked, _check):
         new = out["records"]["current"]
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
         out |= {"explained": {"current": "aaaa"}} if world.get("by_hand") else {}
-        out |= {"untouched": {"kind": "untouched"}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
+        out |= {"untouched": {"kind": "untouched", "total": world["records"]}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
     if asked.get("key_from_escrow"):
         tied = [one for one in world.get("escrow", []) if asked["key_from_escrow"].removeprefix("backup:") in one["backups"] + [one["fingerprint"]]]
         if len(tied) != 1:
@@ -140,6 +140,7 @@ def info(world, asked, _check):
         out["escrow"] = world.get("escrow", [])
     if "ledger" in gather and phase in [*OPEN, "finalized", "aborted"]:
         entry = {"rotation_id": "r1", "stage": {"captured": "open", "finalized": "finished"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
+        entry |= {"aborted_at": world.get("aborted_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))} if phase == "aborted" else {}
         out["ledger"] = [entry | {"platform": world.get("platform", {})}]
     return out
 

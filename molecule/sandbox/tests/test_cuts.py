@@ -133,6 +133,7 @@ def test_a_cut_at_every_step(platform, way):
             "every record is under the key in use": counted["current"] == counted["total"],
             "the ledger says so": again.code == 0 and platform.ledger(rotation)["stage"] == run.stage,
             "nothing is left behind": not left and not held,
+            "cron runs": any("-cron-" in line for line in platform.started()),
             "one backend runs": sum("-backend-" in line or line.startswith("/backend ") for line in platform.started()) == 1,
         }
         wrong = [what for what, ok in good.items() if not ok]

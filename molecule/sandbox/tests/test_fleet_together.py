@@ -180,10 +180,11 @@ def test_an_abort_writes_the_report_of_a_rotation_and_ends_with_the_first_failur
     (lab.tmp / "reports").rename(lab.tmp / "dry")
     code, said = lab.play(["abort_crypto.yml"], hosts={"vm": {}, "b": second, "c": third}, **reports(lab))
     told = outcomes(lab)
-    assert code == 2 and "3 hosts, 1 REFUSED, 1 not begun, 1 aborted" in said and "now aborted" in said, said
+    assert code == 2 and "Run of an abort" in said and "3 hosts, 1 REFUSED, 1 not begun, 1 aborted" in said and "now aborted" in said, said
     assert {name: (one["outcome"], one["phase"]) for name, one in told.items()} == {"vm": ("done", "aborted"), "b": ("refused", ""), "c": ("not_begun", "")}
     assert told["vm"]["proof"] and told["vm"]["steps"] and told["vm"]["outage_seconds"]["first"] > 0 and "denied" in told["b"]["reason"]
-    assert "Not begun: b failed." in told["c"]["reason"] and "aborted" not in of(path)["phase"]
+    assert told["vm"]["records"] == 20 and told["vm"]["steps"][-1].startswith("verify"), told["vm"]
+    assert "Not begun: b failed." in told["c"]["reason"] and told["c"]["steps"] == [] and "aborted" not in of(path)["phase"]
     (lab.tmp / "reports").rename(lab.tmp / "first")
     code, said = lab.play(["abort_crypto.yml"], **reports(lab))
     assert code == 0 and "1 with nothing to abort" in said and "Nothing was done." in said, said

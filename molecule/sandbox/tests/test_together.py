@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import time
 
 import pytest
 from stand_ins import PLATFORM
@@ -187,14 +188,22 @@ def test_a_run_that_was_interrupted_while_it_stopped_a_proxy_goes_on(lab, phase)
 def test_an_abort_that_was_interrupted_after_its_last_write_is_finished(lab):
     lab.set(phase="aborted", up=[])
     code, said = lab.run("--check", entry="abort")
-    assert code == 0 and "The Platform does not answer: it would be started." in said and lab.did() == [], said
+    assert code == 0 and "The Platform does not run as it should: it would be started." in said and lab.did() == [], said
     code, said = lab.run(entry="abort")
     assert code == 0 and lab.did() == START and lab.world["up"] == UP and "All 20 records open with the key in use." in said, said
     code, said = lab.run(entry="abort")
     assert code == 0 and lab.did() == [] and "Nothing was done." in said, said
-    lab.set(phase="finalized", up=[])
-    code, said = lab.run(entry="abort")
-    assert code == 0 and lab.did() == [] and "Nothing was done." in said, said
+    for phase, when in ("finalized", ""), ("aborted", "2026-01-01T00:00:00Z"):
+        lab.set(phase=phase, aborted_at=when, up=[])
+        code, said = lab.run(entry="abort")
+        assert code == 0 and lab.world["calls"][0]["what"] == "parameters,ledger" and len(lab.world["calls"]) == 1 and "Nothing was done." in said, said
+
+
+def test_a_run_that_was_interrupted_before_it_started_cron_starts_cron(lab):
+    for entry, phase in ("main", "finalized"), ("abort", "aborted"):
+        lab.set(phase=phase, aborted_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), up=["backend", "db", "frontend"])
+        code, said = lab.run(entry=entry)
+        assert code == 0 and lab.world["up"] == UP, said
 
 
 def test_an_abort_that_is_over_says_so(lab):

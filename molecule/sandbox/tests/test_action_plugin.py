@@ -82,7 +82,7 @@ class Connection(Local):
 TASK = {
     "name": "The module itself",
     "seqera_crypto_rotation": {"state": "rotating", "app_name": "tower", "poll_interval": 1, "database": {"password": PASSWORD}},
-    "register": "seqera_crypto_rotation__proved",
+    "register": "seqera_crypto_rotation__proving",
     "ignore_errors": True,
 }
 
@@ -140,7 +140,7 @@ class Clone:
             "tasks": [
                 {"include_role": {"name": "seqera_crypto_rotation", "tasks_from": "rotating"}},
                 {
-                    "copy": {"content": "{{ seqera_crypto_rotation__proved | to_json }}", "dest": str(self.tmp / "result.json"), "mode": "0600"},
+                    "copy": {"content": "{{ seqera_crypto_rotation__proving | to_json }}", "dest": str(self.tmp / "result.json"), "mode": "0600"},
                     "check_mode": False,
                     "no_log": True,
                 },

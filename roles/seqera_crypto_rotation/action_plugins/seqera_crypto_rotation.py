@@ -147,6 +147,7 @@ class ActionModule(ActionBase):
     _supports_async = True
     _path = _digest = ""  # of the binary that the host keeps; empty if it keeps none
     _uploaded = ""  # the file on the host to which this task has uploaded the binary
+    _made = ""  # the temporary directory of this task on the host
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the module's result, or a failure that says why there is none."""
@@ -202,6 +203,11 @@ class ActionModule(ActionBase):
         self._fixup_perms2([folder, path])
         self._uploaded = path
         return self._store(KEEP, path=shlex.quote(path))
+
+    def _make_tmp_path(self, remote_user: str | None = None) -> str:
+        """Remembers the directory, because async forgets it."""
+        self._made = super()._make_tmp_path(remote_user)
+        return self._made
 
     def _transfer_file(self, local_path: str, remote_path: str) -> str:
         """Does not upload the binary twice in one task."""
@@ -282,6 +288,9 @@ class ActionModule(ActionBase):
             self._task.async_val = 0
             with contextlib.suppress(Exception):
                 self._low_level_execute_command(f"rm -f {files}")
+                # async_wrapper would remove the arguments only after up to 5 s.
+                if self._made and not constants.DEFAULT_KEEP_REMOTE_FILES:
+                    self._remove_tmp_path(self._made, force=True)
 
     def _async_dir(self) -> str:
         """Returns the directory of background jobs as async_wrapper finds it: below $HOME, which may differ from the user database."""

@@ -196,13 +196,13 @@ class Platform:
         assert len(new) < 2, new
         return json.loads(new.pop().read_text()) if new else {}
 
-    def killed(self, until, **variables):
-        """Starts a run, and kills it with all its processes as soon as its output contains these words."""
+    def killed(self, until, also=lambda: True, **variables):
+        """Starts a run, and kills it with all its processes as soon as its output contains these words and also() is true."""
         process, log = self.start(**variables)
         deadline = time.monotonic() + 300
-        while until not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
+        while not (until in log.read_text() and also()) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert process.poll() is None, log.read_text()
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self.seen.append(log.read_text())

@@ -60,12 +60,10 @@ class Abort(Rotation):
 
     def before(self, name):
         first = self.versions()
-        process, log = self.platform.start(seqera_crypto_rotation_rotation_id=name)
-        step = "Steps 3.2 and 3.3" if self.re_encrypts else ": Run migrate"
-        until(lambda: process.poll() is not None or step in log.read_text() and (not self.re_encrypts or self.versions() > first), 300)
-        assert process.poll() is None, log.read_text()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if self.re_encrypts:
+            self.platform.killed("Steps 3.2 and 3.3", also=lambda: self.versions() > first, seqera_crypto_rotation_rotation_id=name)
+        else:
+            self.platform.killed(": Run migrate", seqera_crypto_rotation_rotation_id=name)
 
     def versions(self):
         """How often cron has rewritten a record."""

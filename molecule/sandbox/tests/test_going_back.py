@@ -1,11 +1,8 @@
 """Ways back to an old key: an abort, a rotation back, and a restored database."""
 
-import os
-import signal
-
 import pytest
 from test_playbook import module, same_but_the_key
-from test_proof import rewritten, until
+from test_proof import rewritten
 
 
 def current(platform):
@@ -41,11 +38,7 @@ def test_a_rotation_is_aborted_at_once_or_by_re_encrypting_back(platform):
     again = platform.run(playbook="abort-crypto.yml")
     assert again.code == 0 and again.recap["changed"] == 0
 
-    process, log = platform.start(seqera_crypto_rotation_rotation_id="r2")
-    until(lambda: process.poll() is not None or "Steps 3.2 and 3.3" in log.read_text() and rewritten(platform) > 0, 300)
-    assert process.poll() is None, log.read_text()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    platform.killed("Steps 3.2 and 3.3", also=lambda: rewritten(platform) > 0, seqera_crypto_rotation_rotation_id="r2")
     platform.remember_keys()
     records = platform.check()["total"]
     # Killed on its way back, with some records under each key: the second run continues with the baseline of the first.

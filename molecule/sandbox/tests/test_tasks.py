@@ -7,20 +7,9 @@ from conftest import ROOT
 TASKS = sorted((ROOT / "roles").glob("*/tasks/*.yml"))
 # Modules that always run on the control node, or only print or set something.
 HERE = {
-    "add_host",
-    "assert",
-    "debug",
-    "fail",
-    "group_by",
-    "import_tasks",
-    "import_role",
-    "include_role",
-    "include_tasks",
-    "meta",
-    "set_fact",
-    "set_stats",
+    "add_host", "assert", "debug", "fail", "group_by", "import_role", "import_tasks", "include_role", "include_tasks", "meta", "set_fact", "set_stats",
     "validate_argument_spec",
-}
+}  # fmt: skip
 # These files are included by the named file, in a block that sets the user.
 UNDER = {"backup_check_rds.yml": "rds.yml", "backup_rds_snapshot.yml": "rds.yml"}
 

@@ -1,9 +1,11 @@
 """The subcommands of `sandbox`."""
 
 import argparse
+import fcntl
 import json
 import os
 import shlex
+import signal
 import subprocess
 import time
 
@@ -12,7 +14,7 @@ from .base import BUILD, Problem, say
 from .layout import LAYOUTS, RENDERED
 from .project import Sandbox, names
 
-KEPT = BUILD / "engine.kept"  # exists after `engine-start`; then no `down` ends the Engine
+USERS = BUILD / "engine.users"  # each `with-engine` has it locked; until the last one ends, no `down` ends the Engine
 
 
 def main(argv):
@@ -71,7 +73,8 @@ def parser():
     sub.add_argument("host", metavar="HOST")
     command("list", lambda _: print("\n".join(names())) if names() else None, "names of the sandboxes", named=False)
     command("docker-host", lambda _: print(engine.docker_host()), "print the address of the Docker Engine", named=False)
-    command("engine-start", engine_start, "start a private Docker Engine if none answers; it stays until engine-stop", named=False)
+    sub = command("with-engine", with_engine, "run a command while one Docker Engine serves all sandboxes; start a private one if none answers", named=False)
+    sub.add_argument("rest", nargs=argparse.REMAINDER)
     command("engine-stop", engine_stop, "end the private Docker Engine", named=False)
     return top
 
@@ -104,7 +107,7 @@ def down(options):
         with engine.locked():
             if not names():  # another sandbox may be starting, with moto at the network's address and no container yet
                 engine.docker("network", "rm", engine.NETWORK, check=False)
-    engine.stop(unless=lambda: names() or KEPT.exists())
+    engine.stop(unless=lambda: names() or used())
 
 
 def env(options):
@@ -134,13 +137,28 @@ def compose(options):
     return subprocess.run(["docker", "compose", *options.rest], env=owner.environment(where), cwd=where, check=False, **owner.identity()).returncode
 
 
-def engine_start(_):
-    engine.start()
-    KEPT.touch()
+def with_engine(options):
+    BUILD.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C ends the command, and then this one
+    with USERS.open("a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        engine.start()
+        code = subprocess.run(options.rest, check=False).returncode
+    engine.stop(unless=lambda: names() or used())
+    return code if code >= 0 else 128 - code
+
+
+def used():
+    """Whether a `with-engine` still runs."""
+    with USERS.open("a") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def engine_stop(_):
     if names():
         raise Problem(f"these sandboxes are up: {' '.join(names())}; take them down first")
-    KEPT.unlink(missing_ok=True)
     engine.stop()

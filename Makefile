@@ -125,7 +125,7 @@ test-cuts: ## kill a run at each write to SSM (in memory) and at every third rea
 
 test-cuts-all: build ## the same on moto_server, at every call, and 200 times; also kill the playbook at each of its steps on the VM
 	@$(REAL) $(VISIBLY) "all cuts" hack/test-cuts all
-	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" hack/test-sandbox -s -n 3 --dist load --maxschedchunk 1 -k test_a_cut_at_every_step
+	@CUTS=all $(REAL) $(VISIBLY) "cuts on the VM" hack/test-sandbox -s -n 3 --dist worksteal -k test_a_cut_at_every_step
 
 test-pages: ## test the report and status pages in a browser
 	@$(REAL) $(VISIBLY) "pages" .venv/bin/python -m pytest --quiet molecule/sandbox/pages

@@ -52,7 +52,7 @@ def parser():
     sub.add_argument("--external-database", metavar="DIRECTORY", help="run the database outside the project, with TLS from cert.pem and key.pem in DIRECTORY")
     sub.add_argument("--layout", choices=LAYOUTS, default="installer", help="layout of the compose directory; default: installer")
     sub.add_argument("--rendered", metavar="DIRECTORY", nargs="?", const=os.environ.get("SANDBOX_RENDERED", str(RENDERED / "default")), help="take the files that the installer rendered, unchanged; default: $SANDBOX_RENDERED")
-    sub.add_argument("--health-interval", choices=("quick", "real"), default="quick", help="interval of the database's health check: a second, or Docker's 30 s as on a real VM")
+    sub.add_argument("--health-interval", choices=("quick", "real"), default="quick", help="interval of the database's health check: 2 s, or Docker's 30 s as on a real VM")
     command("down", down, "end a sandbox and everything it started")
     sub = command("env", env, "print the variables that a test needs, as shell exports")
     sub.add_argument("--json", action="store_true")

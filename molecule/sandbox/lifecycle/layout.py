@@ -30,7 +30,7 @@ def compose_file(layout, interval, external, values):
         text = re.sub(r"^ *# <db>$.*?^ *# </db>\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^ *# </?db>\n", "", text, flags=re.M)
     if interval == "quick":
-        text = text.replace("      timeout: 20s\n      retries: 10\n", "      interval: 1s\n      timeout: 20s\n      retries: 60\n")
+        text = text.replace("      timeout: 20s\n      retries: 10\n", "      interval: 2s\n      timeout: 20s\n      retries: 30\n")
     return string.Template(text).substitute(values)
 
 

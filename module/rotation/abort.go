@@ -18,7 +18,7 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	if err != nil || answer != nil {
 		return *answer, err
 	}
-	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole() && entry.Stage != custody.StageAborting
+	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole()
 	if back && !entry.Stage.Over() {
 		if entry.Reversed() && entry.Stage == custody.StageProved {
 			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be reversed; state finalized is next", v), nil
@@ -57,7 +57,9 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 	}
 	// The new key was never in use: the omnibus is unchanged, and the standalone parameters are written after it.
 	unused := entry.Stage == custody.StageOpen && !v.traced() && v.standaloneCurrent.Equal(old.Key) && !o.SSM.Switch.Exists
-	proved := entry.Stage == custody.StageAborting
+	// Until the old key is the current one again, the proof of an interrupted abort may be outdated: the Platform may have been started
+	// with both keys since then.
+	proved := entry.Stage == custody.StageAborting && v.standaloneCurrent.Equal(old.Key)
 	if !unused && !proved {
 		if err := desired.Proof.ValidateUntouched(o.Now, desired.App, entry, v.prints, old.Key); err != nil {
 			return Plan{}, err

@@ -47,8 +47,8 @@ func TestAbortedGivesBackWhatWasThereWhereverItIsCut(t *testing.T) {
 			needsNoKeyThatIsGone(t, s)
 		}
 		desired := toAbort(made)
-		if cut > 2 {
-			desired.Proof = nil // once it is in the ledger it need not be passed again
+		if s.get(names().Current).Value.Reveal() == oldKey {
+			desired.Proof = nil // nothing can be written under the new key any more
 		}
 		again, err := Make(s.observed(t), desired, quick{})
 		require.NoError(t, err, "cut after %d steps", cut)
@@ -72,6 +72,21 @@ func TestAbortedGivesBackWhatWasThereWhereverItIsCut(t *testing.T) {
 		assert.Equal(t, PhaseAborted, redone.Phase)
 		_, err = Make(s.observed(t), desiredFor(StateFinalized), quick{})
 		require.NoError(t, err)
+	}
+}
+
+// After an abort that was interrupted with both keys in place, somebody may have started the Platform, and it re-encrypts.
+func TestAnInterruptedAbortNeedsANewProofOrReverses(t *testing.T) {
+	for _, last := range []Action{ActRecordProof, ActPutOmnibus} {
+		s := prepared(t)
+		s.runUntil(t, toAbort(spared(t)), last)
+		_, err := Make(s.observed(t), toAbort(nil), quick{})
+		assert.Equal(t, fault.CodeProofMissing, fault.CodeOf(err), "after %s", last)
+		if last == ActRecordProof {
+			assert.Equal(t, PhasePrepared, s.run(t, reversal()).Phase)
+			assert.Equal(t, oldKey, s.get(names().Current).Value.Reveal())
+			assert.Equal(t, newKeyed, s.get(names().Previous).Value.Reveal())
+		}
 	}
 }
 

@@ -96,7 +96,7 @@ def holds(world):
 def info(world, asked, _check):
     """seqera_crypto_rotation_info."""
     gather, phase = asked["gather"], world["phase"]
-    seen = {"prepared": "prepared", "rotated": "prepared", "inconsistent": "inconsistent"}.get(phase, "idle")
+    seen = {"prepared": "prepared", "rotated": "prepared", "aborting": "prepared", "inconsistent": "inconsistent"}.get(phase, "idle")
     out = {"msg": f"SSM is {phase}", "phase": seen, "evidence": [], "key_age_days": world.get("age")}
     out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
     if "platform" in gather:
@@ -116,6 +116,8 @@ def info(world, asked, _check):
             "error_code": "platform_unsuitable",
         }
     missing = [name for name, one in world["services"].items() if one.get("enabled", True) and name not in (*world["up"], "migrate")]
+    if "preflight" in gather and world.get("edited_in") == phase:
+        return {"failed": True, "msg": "The compose file was edited", "error_code": "platform_differs"}
     if "preflight" in gather and missing and not asked.get("platform") and {"backend", "cron"} <= set(world["up"]):
         return {"failed": True, "msg": f"Service {missing[0]} is in the compose files but is not running", "error_code": "platform_differs"}
     if "preflight" in gather:
@@ -138,7 +140,7 @@ def info(world, asked, _check):
         out["evidence"] = [{"check": "key_from_escrow", "ok": True, "detail": f"key {tied[0]['fingerprint']}"}]
     if "escrow" in gather:
         out["escrow"] = world.get("escrow", [])
-    if "ledger" in gather and phase in [*OPEN, "finalized", "aborted"]:
+    if "ledger" in gather and phase in [*OPEN, "finalized", "aborting", "aborted"]:
         entry = {"rotation_id": "r1", "stage": {"captured": "open", "finalized": "finished"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
         entry |= {"aborted_at": world.get("aborted_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))} if phase == "aborted" else {}
         out["ledger"] = [entry | {"platform": world.get("platform", {})}]
@@ -173,7 +175,7 @@ def containers(world):
 
 def taken(path, world, name):
     """Another Platform on the same Engine has a container of this name. Worlds share an Engine if they say so with the same "engine"."""
-    if not world.get("engine"):
+    if not world.get("engine") or world.get("late") and not any(one["state"] == "running" and one["name"].endswith("-next") for one in world.get("twins", [])):
         return False
     base = path[: path.index("world.json")] + "world.json"
     for one in glob.glob(base + "*"):

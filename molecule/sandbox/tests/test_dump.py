@@ -105,8 +105,10 @@ def test_a_dump_that_was_cut_is_none_and_what_a_killed_run_left_is_removed(dump)
     dump.file.parent.mkdir(parents=True, mode=0o750)
     (dump.file.parent / "tower-20261130T000000Z.sql.gz.part").write_text("of a run that was killed")
     (dump.file.parent / "tower-20261130T000000Z.sql.gz").write_text("an old dump")
-    (dump.file.parent / "other-20261130T000000Z.sql.gz.part").write_text("of another Platform")
+    others = [f"{name}-20261130T000000Z.sql.gz.part" for name in ("other", "tower-dev")]
+    for name in others:
+        (dump.file.parent / name).write_text("of another Platform")
     done = dump.run(CUT="true")
     assert done.returncode == 1 and "the dump is incomplete" in done.stderr
-    assert sorted(one.name for one in dump.file.parent.iterdir()) == ["other-20261130T000000Z.sql.gz.part", "tower-20261130T000000Z.sql.gz"]
+    assert sorted(one.name for one in dump.file.parent.iterdir()) == sorted([*others, "tower-20261130T000000Z.sql.gz"])
     assert dump.file.parent.stat().st_mode & 0o777 == 0o750, "the directory's mode must stay"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from stand_ins import PLATFORM
-from test_steps import START, UP, lab  # noqa: F401  the fixture
+from test_steps import ROTATION, SECOND, START, UP, lab  # noqa: F401  the fixture
 
 ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
 KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
@@ -40,7 +40,7 @@ def test_an_abort_that_re_encrypts_back_has_terraform_create_what_was_deleted(la
     made, given = terraform(lab)
     lab.set(phase="prepared", rewritten=True, terraform=made)
     code, said = lab.run(entry="abort", **given | {"seqera_crypto_rotation_after_prepare_tasks": "/nowhere"})
-    assert code == 2 and "is not a file on the control node" in " ".join(said.split()) and lab.did() == [], said
+    assert code == 2 and "is not the absolute path of a file on the control node" in " ".join(said.split()) and lab.did() == [], said
     code, said = lab.run(entry="abort", **given)
     assert code == 0 and lab.did().count("aborted") == 2 and pathlib.Path(made).exists(), said
     assert lab.world["up"] == UP
@@ -221,3 +221,61 @@ def test_a_refusal_names_its_code_and_one_next_step_and_the_report(lab):
     last = words.rindex("The role has no variable")
     assert words.count("Next:", last) == words.count("Nothing was", last) == 1, said
     assert re.search(rf"1 host, 1 REFUSED.*Report: {lab.tmp}/reports/\w+\.html", words), said
+
+
+def test_credentials_that_expire_during_the_watch_leave_the_platform_running(lab):
+    lab.set(fails={"finalized": {"msg": "the token has expired", "in_check": True}})
+    code, said = lab.run()
+    assert code == 2 and "the token has expired" in said and lab.did() == ROTATION[: -len(SECOND)] and lab.world["up"] == UP, said
+    lab.set(fails={"finalized": {"msg": "the token has expired"}, "parameters": {"msg": "the token has expired"}})
+    code, said = lab.run()
+    assert code == 2 and "was started again" in " ".join(said.split()) and lab.world["up"] == UP, said
+
+
+def test_a_second_outage_that_was_cut_off_is_not_put_off(lab):
+    lab.set(phase="rotated", up=[])
+    code, said = lab.run(seqera_crypto_rotation_second_outage="later", seqera_crypto_rotation_not_after="2020-01-01T00:00:00+00:00")
+    assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("finalized", UP), said
+
+
+def test_a_compose_file_that_is_edited_before_a_handover_does_not_stop_the_platform(lab):
+    lab.set(edited_in="captured")
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover")
+    assert code == 2 and "was edited" in said and lab.did() == ["captured"] and lab.world["up"] == UP, said
+
+
+def test_if_another_platform_takes_the_name_during_a_handover_the_old_backend_serves_on(lab):
+    lab.second("two", engine="one", twins=[{"id": "other", "name": "backend", "service": "backend", "state": "running"}])
+    lab.set(engine="one", late=True)
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover")
+    assert code == 2 and "is called backend" in said, said
+    assert "docker stop tower-backend-1" in lab.did() or "docker stop backend" in lab.did(), lab.did()
+    assert [one["state"] for one in lab.world["twins"]] == ["running"] and "backend" in lab.world["up"], said
+
+
+def test_an_abort_that_is_repeated_half_way_and_fails_starts_nothing(lab):
+    lab.set(phase="aborting", up=[], fails={"platform,records": {"msg": "the disk is full"}})
+    code, said = lab.run(entry="abort")
+    assert code == 2 and "half-way" in said and not {"backend", "cron"} & set(lab.world["up"]), said
+
+
+@pytest.mark.parametrize("mistake", ["module", "relative"])
+def test_task_files_of_the_users_with_a_mistake_cost_no_outage(lab, mistake):
+    tasks = lab.tmp / "hook.yml"
+    tasks.write_text(json.dumps([{"name": "Tell the users", "no.such.module" if mistake == "module" else "ansible.builtin.debug": {}}]))
+    code, said = lab.run(seqera_crypto_rotation_after_outage_tasks=str(tasks) if mistake == "module" else "hook.yml")
+    assert code != 0 and lab.did() == [] and ("no.such.module" if mistake == "module" else "absolute path") in said, said
+
+
+def test_a_refusal_says_that_preflight_started_the_platform(lab):
+    lab.set(phase="captured", up=[], lost=["7"], last_records={"total": 20}, fails={"migrate": {"msg": "no space left"}})
+    code, said = lab.play(["rotate_crypto.yml"])
+    assert code == 2 and "no space left" in said and "began to start it" in " ".join(said.split()) and "Nothing was touched" not in said, said
+    lab.set(up=[], fails={})
+    code, said = lab.play(["rotate_crypto.yml"])
+    assert code == 2 and "was down and was started" in " ".join(said.split()) and "Nothing was done" not in said and lab.world["up"] == UP, said
+
+
+def test_credentials_that_come_as_text_are_not_repeated(lab):
+    code, said = lab.run(seqera_crypto_rotation_aws="region=x secret_key=an-aws-secret")
+    assert code == 2 and "must be a dict" in said and "an-aws-secret" not in said, said

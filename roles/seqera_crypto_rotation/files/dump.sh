@@ -67,7 +67,7 @@ free=$(df --output=avail --block-size=1 "$directory" | tail -n 1)
 [ "$CHECK" = false ] || exit 0
 
 mkdir -p "${DUMP%/*}"
-rm -f "${DUMP%-*}"-*.sql.gz.part # left by a run that was killed
+rm -f "${DUMP%-*}"-????????T??????Z.sql.gz.part # left by a run that was killed; other Platforms have longer names
 trap 'rm -f "$DUMP.part"' EXIT
 in_database false | gzip >"$DUMP.part"
 gzip -dc "$DUMP.part" | tail -n 1 | grep -q '^-- Dump completed' || { echo 'the dump is incomplete: its last line is missing' >&2; exit 1; }

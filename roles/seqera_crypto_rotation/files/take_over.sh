@@ -10,7 +10,8 @@ old=$1 next=$2 name=$3
 shift 3
 taken=$(docker ps --all --quiet --no-trunc --filter "name=^/$name\$")
 if [ -n "$taken" ] && [ "$taken" != "$old" ] && [ "$taken" != "$next" ]; then
-  echo "The container $taken, which is not of this Platform, is called $name. Nothing was stopped." >&2
+  [ -z "$old" ] || docker start "$old"
+  echo "The container $taken, which is not of this Platform, is called $name. The old backend runs." >&2
   exit 1
 fi
 if [ -n "$old" ]; then

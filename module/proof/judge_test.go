@@ -241,6 +241,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		{name: "a backend that restarts later has both keys", readyAt: at(2), backend: func(s *Service) { s.StartedAt, s.RestartCount = at(90), 1 }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
 		{name: "also one that somebody restarts", readyAt: at(2), backend: func(s *Service) { s.StartedAt = at(90) }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
 		{name: "also where nobody says when they were ready", backend: func(s *Service) { s.StartedAt, s.RestartCount = at(90), 1 }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
+		{name: "but not with a cron that is older than the parameters", backend: func(s *Service) { s.StartedAt, s.RestartCount = at(90), 1 }, cron: func(s *Service) { s.StartedAt = at(-1) }, code: fault.CodePlatformOrder},
 		{name: "backend not running yet", backend: func(s *Service) { s.State = "created" }, pending: fault.CodePlatformNotReady},
 		{name: "backend not ready yet", unready: true, pending: fault.CodePlatformNotReady},
 		{name: "cron not started yet", cron: func(s *Service) { s.State, s.StartedAt = "created", time.Time{} }, pending: fault.CodePlatformNotReady},
@@ -319,7 +320,12 @@ func TestNothingProvesThatRecordsAreUntouchedThatMayNotBe(t *testing.T) {
 	w := watched(&Records{Exact: true, Total: 3, Previous: 1, Orphaned: 1, Unreadable: 1, Unread: []Unread{{ID: "a", Before: true}}, Before: before})
 	w.Platform = stopped()
 	proof, why := ProveUntouched(w, asked(), quick{})
-	assert.NotNil(t, proof, why)
+	require.NotNil(t, proof, why)
+	of := entry()
+	require.NoError(t, proof.ValidateUntouched(noon, "app", of, quick{}, secret.New(oldKey)))
+	of.Baseline = &custody.Baseline{Digest: "of the ledger"}
+	err := proof.ValidateUntouched(noon, "app", of, quick{}, secret.New(oldKey))
+	assert.ErrorContains(t, err, "a different baseline")
 }
 
 func stopped() *Platform {

@@ -80,7 +80,8 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 		if asked.BackendsReadyAt.IsZero() {
 			early = !cron.StartedAt.After(backendStart)
 		}
-		if early {
+		// If every backend has restarted, only the parameters say whether cron has both keys.
+		if early || !cron.StartedAt.After(o.changed().Add(-clockGrain)) {
 			return "", nil, cronTooEarly(cron, backendStart, asked.BackendsReadyAt)
 		}
 	}

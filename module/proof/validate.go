@@ -46,10 +46,21 @@ func (p *Proof) ValidateComplete(now time.Time, app string, entry custody.Entry,
 	if !p.signedWith(prints, newKey) {
 		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the new key: its mac does not match.")
 	}
-	if b := entry.Baseline; b != nil && p.Before != nil && b.Digest != p.Before.Digest {
-		return refuse(fault.CodeProofMismatch, fmt.Sprintf("The proof uses a different baseline (%.16s) from the one in the ledger for this rotation (%.16s).", p.Before.Digest, b.Digest))
+	if other := p.otherBaseline(entry); other != "" {
+		return refuse(fault.CodeProofMismatch, other)
+	}
+	if entry.PreparedAt.After(p.MadeAt.Add(clocksApart)) {
+		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made at %s, before the parameters were last written (%s).", stamp(p.MadeAt), stamp(entry.PreparedAt)))
 	}
 	return p.validateAge(now, maxAge, refuse)
+}
+
+// otherBaseline says that the proof does not rest on the baseline of the rotation, or returns "".
+func (p *Proof) otherBaseline(entry custody.Entry) string {
+	if b := entry.Baseline; b != nil && p.Before != nil && b.Digest != p.Before.Digest {
+		return fmt.Sprintf("The proof uses a different baseline (%.16s) from the one in the ledger for this rotation (%.16s).", p.Before.Digest, b.Digest)
+	}
+	return ""
 }
 
 func (p *Proof) validateAge(now time.Time, most time.Duration, refuse func(fault.Code, string) error) error {
@@ -112,6 +123,10 @@ func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry
 		return refuse(fault.CodeProofMismatch, "The proof was changed after it was made, or was not made with the old key: its mac does not match.")
 	case p.Total < 1:
 		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof covers no records: the database %s had none.", p.Database))
+	}
+	// A later baseline hides the records without a credential that were re-encrypted before it.
+	if other := p.otherBaseline(entry); other != "" {
+		return refuse(fault.CodeProofMismatch, other)
 	}
 	return p.validateAge(now, lookMaxAge, refuse)
 }

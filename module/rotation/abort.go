@@ -18,7 +18,7 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	if err != nil || answer != nil {
 		return *answer, err
 	}
-	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole()
+	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && (v.whole() || v.halfBack(entry.Previous, entry.Current))
 	if back && !entry.Stage.Over() {
 		if entry.Reversed() && entry.Stage == custody.StageProved {
 			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be reversed; state finalized is next", v), nil
@@ -137,7 +137,11 @@ func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		entry.Previous, entry.Current = entry.Current, entry.Previous
 	}
 	there := v.current.fingerprint == entry.Current && v.previous.fingerprint == entry.Previous // the omnibus is already written
-	if !v.whole() || !there && (v.current.fingerprint != entry.Previous || v.previous.fingerprint != entry.Current || turned && entry.Stage != custody.StageOpen) {
+	half := v.halfBack(entry.Current, entry.Previous) && (!turned || entry.Stage == custody.StageOpen)
+	if half {
+		v.previous, v.current = v.current, v.standaloneCurrent // as before the abort
+	}
+	if !half && !v.whole() || !there && (v.current.fingerprint != entry.Previous || v.previous.fingerprint != entry.Current || turned && entry.Stage != custody.StageOpen) {
 		return Plan{}, unexplained(o, v, entry, true)
 	}
 	c := change{view: v, entry: entry, opened: true, current: v.previous, previous: v.current, omnibus: !there}
@@ -155,6 +159,12 @@ func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		return tidy(o, entry, desired, plan)
 	}
 	return turn(o, desired, c, standalone, turned)
+}
+
+// halfBack reports whether an abort was interrupted between the omnibus, which has only the old key again, and the standalone current
+// key. If the Platform was started in this state, it has re-encrypted records under the new key.
+func (v view) halfBack(oldKey, newKey secret.Fingerprint) bool {
+	return !v.traced() && v.current.fingerprint == oldKey && v.standaloneCurrent.fingerprint == newKey && v.standalonePrevious.fingerprint == oldKey
 }
 
 // turn returns the plan of reverse, with the steps in the same order as for prepared.

@@ -82,10 +82,20 @@ func TestAnInterruptedAbortNeedsANewProofOrReverses(t *testing.T) {
 		s.runUntil(t, toAbort(spared(t)), last)
 		_, err := Make(s.observed(t), toAbort(nil), quick{})
 		assert.Equal(t, fault.CodeProofMissing, fault.CodeOf(err), "after %s", last)
-		if last == ActRecordProof {
-			assert.Equal(t, PhasePrepared, s.run(t, reversal()).Phase)
-			assert.Equal(t, oldKey, s.get(names().Current).Value.Reveal())
-			assert.Equal(t, newKeyed, s.get(names().Previous).Value.Reveal())
+		whole, err := Make(s.observed(t), reversal(), quick{})
+		require.NoError(t, err)
+		for cut := range len(whole.Steps) + 1 {
+			s := prepared(t)
+			s.runUntil(t, toAbort(spared(t)), last)
+			for _, step := range whole.Steps[:cut] {
+				s.carry(t, step)
+				needsNoKeyThatIsGone(t, s)
+			}
+			assert.Equal(t, PhasePrepared, s.run(t, reversal()).Phase, "after %s, cut after %d steps", last, cut)
+			assert.Equal(t, []string{oldKey, newKeyed, "true"}, []string{s.get(names().Current).Value.Reveal(), s.get(names().Previous).Value.Reveal(), s.get(names().Switch).Value.Reveal()})
+			end := desiredFor(StateFinalized)
+			end.Proof = back()
+			assert.Equal(t, PhaseAborted, s.run(t, end).Phase)
 		}
 	}
 }

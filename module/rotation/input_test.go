@@ -3,6 +3,7 @@ package rotation
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -109,6 +110,7 @@ func TestEachWrongProofIsRefusedWithItsOwnMessage(t *testing.T) {
 		{"a record left", func(p *proof.Proof) { p.Proved--; p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofIncomplete, "9 of 10"},
 		{"over no records", func(p *proof.Proof) { p.Total, p.Proved = 0, 0; p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofIncomplete, "covers no records"},
 		{"edited afterwards", func(p *proof.Proof) { p.Total, p.Proved = 1, 0; p.Rewritten = 1 }, fault.CodeProofMismatch, "mac"},
+		{"older than the parameters", func(p *proof.Proof) { p.MadeAt = noon.Add(-time.Hour); p.Sign(quick{}, secret.New(newKeyed)) }, fault.CodeProofTooOld, "before the parameters were last written"},
 		{"signed with another key", func(p *proof.Proof) { p.Sign(quick{}, secret.New(oldKey)) }, fault.CodeProofMismatch, "mac"},
 	}
 	world := prepared(t).observed(t)

@@ -12,7 +12,10 @@ import (
 )
 
 // nextLock returns the number of the lock that this run will take, which a ledger entry records.
-func nextLock(o Observed) int { return custody.Decide(o.Custody.Locks, o.Now).Number }
+func nextLock(o Observed) int { return custody.Decide(o.Custody.Locks, o.ssmNow()).Number }
+
+// ssmNow returns the time by SSM's clock, which a lease is measured with.
+func (o Observed) ssmNow() time.Time { return o.Now.Add(o.SSM.Ahead) }
 
 // underLock adds the steps that take and release the lock, and sets the tiers of all writes. Its error is a fault, for example if
 // another run holds the lock.
@@ -20,7 +23,7 @@ func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 	if !p.Writes() || p.Steps[len(p.Steps)-1].Action == ActUnlock {
 		return p, nil
 	}
-	claim := custody.Decide(o.Custody.Locks, o.Now)
+	claim := custody.Decide(o.Custody.Locks, o.ssmNow())
 	if held := claim.HeldBy; held != nil {
 		return Plan{}, fault.New(fault.CodeLocked, "Wait until it ends. If it died, run again after that time.",
 			"%s has held the lock of %s since %s (rotation %s, state %s), and holds it until %s at the latest.", held.Holder.Who(), desired.App, held.AcquiredAt.UTC().Format(time.RFC3339), cmp.Or(held.RotationID, "none"), held.State, held.Expiry().UTC().Format(time.RFC3339))
@@ -70,7 +73,7 @@ func tidy(o Observed, entry custody.Entry, desired Desired, plan Plan) (Plan, er
 	if !found && !o.Custody.Complete && !o.Custody.Locked {
 		return Plan{Needs: NeedLock, Lock: entry.Lock}, nil
 	}
-	if !found || !lock.Dead(o.Now) {
+	if !found || !lock.Dead(o.ssmNow()) {
 		return plan, nil
 	}
 	if !o.SSM.Described {

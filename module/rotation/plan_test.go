@@ -244,7 +244,11 @@ func TestALiveLockIsRespectedAndADeadOneTakenOver(t *testing.T) {
 	_, err = Make(o, desiredFor(StatePrepared), quick{})
 	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err), "elsewhere only the lease tells")
 
-	o.Now = o.Now.Add(custody.Lease + time.Second)
+	o.Now, o.SSM.Ahead = o.Now.Add(custody.Lease+time.Second), -time.Minute
+	_, err = Make(o, desiredFor(StatePrepared), quick{})
+	assert.Equal(t, fault.CodeLocked, fault.CodeOf(err), "the lease ends by SSM's clock")
+
+	o.SSM.Ahead = 0
 	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	require.Len(t, plan.Warnings, 1)

@@ -46,6 +46,12 @@ func prepare(o Observed, desired Desired, v view) (Plan, error) {
 // alreadyOver returns the plan for a rotation that is over. If the parameters do not agree with that, it returns a fault.
 func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 	if v.traced() && v.current.fingerprint == entry.Current {
+		if !o.Custody.Complete {
+			return Plan{Needs: NeedInventory}, nil
+		}
+		if open, ok := o.Custody.Open(); ok {
+			return Plan{}, rotationOpen(open, entry.RotationID)
+		}
 		return Plan{}, fault.New(fault.CodeInconsistent, "Somebody restored them, or terraform ran with an old omnibus. Find out who wrote the omnibus (aws ssm get-parameter-history), then remove the two entries.",
 			"The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, v.current.fingerprint, v.previous.fingerprint)
 	}
@@ -256,6 +262,10 @@ func newKey(o Observed, desired Desired, v view, entry custody.Entry) (key, bool
 	}
 	found := keyOf(next, v.prints)
 	if entry.Current != "" && entry.Current != found.fingerprint {
+		if begun, ok := o.Custody.Find(entry.Current); ok {
+			return key{}, false, fault.New(fault.CodeRotationOpen, "Leave new_secret and new_secret_from_escrow out to continue with that key, or use another rotation_id.",
+				"Rotation %s already goes to the key %s in escrow, but this run names a different key.", entry.RotationID, begun.Fingerprint)
+		}
 		return key{}, false, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it. No record needs it yet, so you may delete the ledger entry and start again.",
 			"The ledger says that rotation %s goes to key %s, which is not in escrow.", entry.RotationID, entry.Current)
 	}

@@ -132,3 +132,26 @@ func TestLeads(t *testing.T) {
 	assert.True(t, inventory.Leads("2", "1"))
 	assert.False(t, inventory.Leads("1", "3"))
 }
+
+func TestAnotherRotationThatIsOpenIsNamedInsteadOfBlamingSomebody(t *testing.T) {
+	s := prepared(t)
+	s.run(t, toAbort(spared(t)))
+	second := desiredFor(StatePrepared)
+	second.RotationID, second.NewKey = "r2", secret.New(newKeyed)
+	s.run(t, second)
+	_, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err), "%v", err)
+	assert.ErrorContains(t, err, "r2")
+}
+
+func TestASecondRunWithAnotherKeyIsNotToldThatTheFirstKeyIsGone(t *testing.T) {
+	s := finalized(t)
+	first := desiredFor(StatePrepared)
+	first.RotationID, first.FromEscrow, first.CaptureOnly = "r2", printOf(oldKey), true
+	s.run(t, first)
+	other := desiredFor(StatePrepared)
+	other.RotationID, other.NewKey = "r2", secret.New(thirdKey)
+	_, err := Make(s.observed(t), other, quick{})
+	assert.Equal(t, fault.CodeRotationOpen, fault.CodeOf(err), "%v", err)
+	assert.ErrorContains(t, err, string(printOf(oldKey)))
+}

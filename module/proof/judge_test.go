@@ -144,6 +144,10 @@ func TestEachReasonToRefuseAProofHasItsOwnMessage(t *testing.T) {
 			Total: 10, Proved: 7, Rewritten: 1, Exceptions: []Exception{{ID: "a"}, {ID: "b"}}, Before: &Before{Digest: "the ledger's", Total: 9, Created: 3, Removed: 2},
 		}
 	}
+	provisional, of := whole(), entry
+	provisional.Sign(quick{}, key)
+	of.Baseline = &custody.Baseline{Digest: provisional.Before.Digest, Provisional: true}
+	require.ErrorContains(t, provisional.ValidateComplete(noon, "app", of, quick{}, key), "still writing")
 	good := whole()
 	good.Sign(quick{}, key)
 	require.NoError(t, good.ValidateComplete(noon.Add(time.Hour), "app", entry, quick{}, key))

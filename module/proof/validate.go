@@ -49,6 +49,9 @@ func (p *Proof) ValidateComplete(now time.Time, app string, entry custody.Entry,
 	if other := p.otherBaseline(entry); other != "" {
 		return refuse(fault.CodeProofMismatch, other)
 	}
+	if b := entry.Baseline; b != nil && b.Provisional && p.Rewritten > 0 {
+		return refuse(fault.CodeProofMismatch, fmt.Sprintf("A backend was still writing when the baseline in the ledger was taken. So the %d records that changed since then may be under the old key.", p.Rewritten))
+	}
 	if entry.PreparedAt.After(p.MadeAt.Add(clocksApart)) {
 		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made at %s, before the parameters were last written (%s).", stamp(p.MadeAt), stamp(entry.PreparedAt)))
 	}

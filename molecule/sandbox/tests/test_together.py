@@ -59,9 +59,9 @@ def test_a_proxy_that_kept_running_learns_the_address_of_the_backend_that_was_st
 WRITTEN_FIRST = {"phase": "prepared", "up": ["backend", "db", "frontend"], "backend_knows": "captured", "baseline": {"digest": "d", "provisional": True}}
 
 
-@pytest.mark.parametrize("scope", [KEY_HOLDERS, {}], ids=["with the same restart scope", "with everything"])
-def test_a_rotation_that_was_cut_off_between_ssm_and_the_restart_of_the_backend_goes_on(lab, scope):
-    lab.set(**WRITTEN_FIRST)
+@pytest.mark.parametrize("scope, up", [(KEY_HOLDERS, {}), ({}, {}), ({}, {"up": []})], ids=["with the same restart scope", "with everything", "down"])
+def test_a_rotation_that_was_cut_off_between_ssm_and_the_restart_of_the_backend_goes_on(lab, scope, up):
+    lab.set(**WRITTEN_FIRST | up)
     code, said = lab.run(**scope)
     assert code == 0 and lab.world["up"] == UP, said
     [look] = [one["given"]["baseline"] for one in lab.world["calls"] if one["what"] == "records"]

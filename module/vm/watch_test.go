@@ -3,6 +3,7 @@ package vm
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -56,53 +57,55 @@ func TestWaitingEndsWhenItShouldAndNotBefore(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			at := 0
-			began := time.Now()
-			timeout := 100 * time.Millisecond
-			if test.none {
-				timeout = 0
-			}
-			_, err := wait{
-				wait: !test.once, timeout: timeout, every: 10 * time.Millisecond,
-				poll: func(ctx context.Context) (proof.Verdict, error) {
-					one := test.looks[at]
-					at++
-					switch {
-					case one.hangs:
-						<-ctx.Done()
-						return proof.Verdict{}, faulty(fault.CodeInterrupted, ctx.Err())
-					case one.failed != "":
-						return proof.Verdict{}, faulty(one.failed, nil)
-					case one.pending != "":
-						return proof.Verdict{Pending: faulty(one.pending, nil)}, nil
-					}
-					return proof.Verdict{}, nil
-				},
-				passes: func(f *fault.Fault) bool {
-					return at > 1 && f.Code != fault.CodeCronFailed && f.Code != fault.CodeInterrupted
-				},
-				report: func(context.Context, proof.Verdict) string { return "It stalls." },
-				unfinished: func(pending *fault.Fault) *fault.Fault {
-					f := fault.Fault{Code: fault.CodeWaitTimeout}
-					if pending != nil {
-						f.What = pending.What + " "
-					}
-					f.What += "Half was read."
-					return &f
-				},
-			}.run(t.Context())
-			assert.Less(t, time.Since(began), 5*time.Second)
-			if test.polled > 0 {
-				assert.Equal(t, test.polled, at)
-			}
-			if test.code == "" {
-				require.NoError(t, err)
-				return
-			}
-			var f *fault.Fault
-			require.ErrorAs(t, err, &f)
-			assert.Equal(t, test.code, f.Code)
-			assert.Contains(t, f.What, test.says)
+			synctest.Test(t, func(t *testing.T) {
+				at := 0
+				began := time.Now()
+				timeout := 100 * time.Millisecond
+				if test.none {
+					timeout = 0
+				}
+				_, err := wait{
+					wait: !test.once, timeout: timeout, every: 15 * time.Millisecond,
+					poll: func(ctx context.Context) (proof.Verdict, error) {
+						one := test.looks[at]
+						at++
+						switch {
+						case one.hangs:
+							<-ctx.Done()
+							return proof.Verdict{}, faulty(fault.CodeInterrupted, ctx.Err())
+						case one.failed != "":
+							return proof.Verdict{}, faulty(one.failed, nil)
+						case one.pending != "":
+							return proof.Verdict{Pending: faulty(one.pending, nil)}, nil
+						}
+						return proof.Verdict{}, nil
+					},
+					passes: func(f *fault.Fault) bool {
+						return at > 1 && f.Code != fault.CodeCronFailed && f.Code != fault.CodeInterrupted
+					},
+					report: func(context.Context, proof.Verdict) string { return "It stalls." },
+					unfinished: func(pending *fault.Fault) *fault.Fault {
+						f := fault.Fault{Code: fault.CodeWaitTimeout}
+						if pending != nil {
+							f.What = pending.What + " "
+						}
+						f.What += "Half was read."
+						return &f
+					},
+				}.run(t.Context())
+				assert.Less(t, time.Since(began), 5*time.Second)
+				if test.polled > 0 {
+					assert.Equal(t, test.polled, at)
+				}
+				if test.code == "" {
+					require.NoError(t, err)
+					return
+				}
+				var f *fault.Fault
+				require.ErrorAs(t, err, &f)
+				assert.Equal(t, test.code, f.Code)
+				assert.Contains(t, f.What, test.says)
+			})
 		})
 	}
 }

@@ -82,7 +82,7 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 		}
 		// If every backend has restarted, only the parameters say whether cron has both keys.
 		if early || !cron.StartedAt.After(o.changed().Add(-clockGrain)) {
-			return "", nil, cronTooEarly(cron, backendStart, asked.BackendsReadyAt)
+			return "", nil, o.cronTooEarly(cron, backendStart, asked.BackendsReadyAt)
 		}
 	}
 	if asked.BackendsReadyAt.IsZero() {
@@ -91,10 +91,13 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 	return "started after the backends were ready at " + stamp(asked.BackendsReadyAt), nil, nil
 }
 
-func cronTooEarly(cron Service, backendStart, readyAt time.Time) *fault.Fault {
-	earlier := "the last backend started at " + stamp(backendStart)
-	if !readyAt.IsZero() {
+func (o Observed) cronTooEarly(cron Service, backendStart, readyAt time.Time) *fault.Fault {
+	earlier := "the parameters last changed at " + stamp(o.changed())
+	switch {
+	case cron.StartedAt.Before(readyAt):
 		earlier = "the backends were ready at " + stamp(readyAt)
+	case readyAt.IsZero() && !backendStart.IsZero():
+		earlier = "the last backend started at " + stamp(backendStart)
 	}
 	return fault.New(fault.CodePlatformOrder, "Both keys are in place. Restart only cron (docker compose restart cron), then run this again. A plain docker compose up starts cron first.",
 		"Cron container %s started at %s, but %s. All backends must be ready with both keys before cron starts. Cron may already re-encrypt records.", cron.Container, stamp(cron.StartedAt), earlier)

@@ -53,7 +53,7 @@ func (p *Proof) ValidateComplete(now time.Time, app string, entry custody.Entry,
 		return refuse(fault.CodeProofMismatch, fmt.Sprintf("A backend was still writing when the baseline in the ledger was taken. So the %d records that changed since then may be under the old key.", p.Rewritten))
 	}
 	if entry.PreparedAt.After(p.MadeAt.Add(clocksApart)) {
-		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made at %s, before the parameters were last written (%s).", stamp(p.MadeAt), stamp(entry.PreparedAt)))
+		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made at %s, before the parameters were last written (%s), or the clocks of the VM and of this machine differ.", stamp(p.MadeAt), stamp(entry.PreparedAt)))
 	}
 	return p.validateAge(now, maxAge, refuse)
 }

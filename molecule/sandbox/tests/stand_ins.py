@@ -98,7 +98,7 @@ def info(world, asked, _check):
     gather, phase = asked["gather"], world["phase"]
     seen = {"prepared": "prepared", "rotated": "prepared", "aborting": "prepared", "inconsistent": "inconsistent"}.get(phase, "idle")
     out = {"msg": f"SSM is {phase}", "phase": seen, "evidence": [], "key_age_days": world.get("age")}
-    out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if phase == "prepared" else ""}
+    out["fingerprints"] = {"current": "aaaa", "previous": "bbbb" if seen == "prepared" and phase != "rotated" else ""}
     if "platform" in gather:
         if not world["up"]:
             return {"failed": True, "msg": "no containers", "error_code": "platform_not_found"}
@@ -125,14 +125,18 @@ def info(world, asked, _check):
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services} | order(services, asked["services"])
     if {"count", "records"} & set(gather):
         total = world.get("records_after", world["records"]) if "count" in gather else world["records"]
-        new = total if phase not in ("prepared", world.get("restored_in")) or world.get("rewritten") else 0
+        new = total if phase not in ("prepared", "aborting", world.get("restored_in")) or world.get("rewritten") else 0
         lost = world.get("lost", [])
         out["records"] = {"total": total, "current": new, "unreadable": len(lost), "orphaned": 0, "unreadable_ids": lost, "database": "db:3306/tower"}
     if "records" in gather:
         new = out["records"]["current"]
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}
         out |= {"explained": {"current": "aaaa"}} if world.get("by_hand") else {}
-        out |= {"untouched": {"kind": "untouched", "total": world["records"]}} if phase == "prepared" and not new and not {"backend", "cron"} & set(world["up"]) else {}
+        out |= (
+            {"untouched": {"kind": "untouched", "total": world["records"]}}
+            if phase in ("prepared", "aborting") and not new and not {"backend", "cron"} & set(world["up"])
+            else {}
+        )
     if asked.get("key_from_escrow"):
         tied = [one for one in world.get("escrow", []) if asked["key_from_escrow"].removeprefix("backup:") in one["backups"] + [one["fingerprint"]]]
         if len(tied) != 1:

@@ -225,7 +225,10 @@ def test_a_refusal_names_its_code_and_one_next_step_and_the_report(lab):
 
 def test_credentials_that_expire_during_the_watch_leave_the_platform_running(lab):
     lab.set(fails={"finalized": {"msg": "the token has expired", "in_check": True}})
-    code, said = lab.run()
+    tasks = lab.tmp / "hook.yml"
+    tasks.write_text(json.dumps([{"name": "Tell the users", "ansible.builtin.debug": {"msg": "maintenance begins"}}]))
+    code, said = lab.run(seqera_crypto_rotation_before_outage_tasks=str(tasks))
+    assert said.count("maintenance begins") == 1, "users are told only of an outage that begins"
     assert code == 2 and "the token has expired" in said and lab.did() == ROTATION[: -len(SECOND)] and lab.world["up"] == UP, said
     lab.set(fails={"finalized": {"msg": "the token has expired"}, "parameters": {"msg": "the token has expired"}})
     code, said = lab.run()
@@ -257,6 +260,12 @@ def test_an_abort_that_is_repeated_half_way_and_fails_starts_nothing(lab):
     lab.set(phase="aborting", up=[], fails={"platform,records": {"msg": "the disk is full"}})
     code, said = lab.run(entry="abort")
     assert code == 2 and "half-way" in said and not {"backend", "cron"} & set(lab.world["up"]), said
+
+
+def test_an_abort_that_is_repeated_half_way_and_re_encrypts_leaves_the_platform_running(lab):
+    lab.set(phase="aborting", up=[], rewritten=True, fails={"finalized": {"msg": "the network is down", "changed": False}})
+    code, said = lab.run(entry="abort")
+    assert code == 2 and "the network is down" in said and "half-way" not in said and lab.world["up"] == UP, said
 
 
 @pytest.mark.parametrize("mistake", ["module", "relative"])

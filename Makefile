@@ -76,7 +76,7 @@ release: collection ## put the files of a release page into build/release; KEY=<
 # Two at a time, in a make of its own; each target's output is shown when it ends. test-sandbox is first because it takes longest.
 REST := test-race test-molecule-short lint lint-collection test-docs test-unit test-plugin test-module test-pages
 
-test: ## run the tests that CI runs, in half an hour
+test: ## run the tests that CI runs, in about half an hour
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-sandbox deps test-cuts $(REST)
 
 ifeq ($(MAKELEVEL),0)

@@ -44,7 +44,7 @@ func (o Observed) backendsStarted(Asked) (string, *fault.Fault, error) {
 		if backend.State != "running" {
 			return notRunning(backend), notYet(notRunning(backend)), nil
 		}
-		if !backend.StartedAt.After(o.changed().Add(-clockGrain)) {
+		if !o.readsBoth(backend) {
 			return "", nil, fault.New(fault.CodePlatformOrder, "Stop cron, restart the backends, wait until they are ready, then start cron.",
 				"Backend container %s started at %s, before the parameters last changed (%s), so it has only the old key.", backend.Container, stamp(backend.StartedAt), stamp(o.changed()))
 		}
@@ -81,7 +81,7 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 			early = !cron.StartedAt.After(backendStart)
 		}
 		// If every backend has restarted, only the parameters say whether cron has both keys.
-		if early || !cron.StartedAt.After(o.changed().Add(-clockGrain)) {
+		if early || !o.readsBoth(cron) {
 			return "", nil, o.cronTooEarly(cron, backendStart, asked.BackendsReadyAt)
 		}
 	}
@@ -136,6 +136,9 @@ func (o Observed) changed() time.Time {
 	last := slices.MaxFunc([]time.Time{p.Current.Modified, p.Previous.Modified, p.Switch.Modified}, time.Time.Compare)
 	return last.Add(-p.Ahead)
 }
+
+// readsBoth reports whether a service started after the parameters last changed, so that it has both keys.
+func (o Observed) readsBoth(s Service) bool { return s.StartedAt.After(o.changed().Add(-clockGrain)) }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 

@@ -169,4 +169,7 @@ def test_a_preflight_that_is_too_old_is_repeated_with_what_the_first_one_saw(lab
     code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_preflight_max_age=0)
     scans = [one["given"].get("baseline") for one in lab.world["calls"] if one["what"] == "parameters,platform,records"]
     assert code == 0 and lab.did() == ROTATION, said
-    assert scans[:2] == [None, {"path": "/b", "digest": "d", "total": 20, "taken_at": "t", "provisional": True}], "the second scan must derive keys only for changed records"
+    assert scans[:2] == [
+        None,
+        {"path": "/b", "digest": "d", "total": 20, "taken_at": "t", "provisional": True},
+    ], "the second scan must derive keys only for changed records"

@@ -174,8 +174,8 @@ lint-collection: ## check the collection's documentation and changelog with ants
 test-molecule: build ## run the molecule scenarios (only some: make test-molecule SCENARIO="abort reverse")
 	@$(VISIBLY) "molecule scenarios" hack/test-molecule $(SCENARIO)
 
-test-molecule-short: build ## run the three molecule scenarios of `make test`: default, check-mode and restore
-	@$(VISIBLY) "molecule: default, check-mode, restore" hack/test-molecule default check-mode restore
+test-molecule-short: build ## run the two molecule scenarios of `make test`: default and restore
+	@$(VISIBLY) "molecule: default, restore" hack/test-molecule default restore
 
 # Targets that take too long for `make test`, one per line.
 LONG += test-sandbox-all

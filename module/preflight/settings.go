@@ -5,14 +5,21 @@ import (
 	"strings"
 )
 
-// settings is the result of scan, which is not a full YAML parser: it understands block mappings, dotted keys and comments.
-type settings struct {
-	names       []string // dotted names of all settings
-	application string   // micronaut.application.name
+// hasRotation reports whether tower.yml has a setting of a rotation, in any spelling that Micronaut reads: secret-rotation,
+// secretRotation or secret_rotation, in block or flow style. The caller must not show what was found: on the same line, there may be a key.
+func hasRotation(text string) bool {
+	setting := regexp.MustCompile(`secret([-_]r|R)otation["']?\s*[:.]`)
+	for line := range strings.Lines(text) {
+		if code, _, _ := strings.Cut(" "+line, " #"); setting.MatchString(code) {
+			return true
+		}
+	}
+	return false
 }
 
-func scan(text string) settings {
-	var found settings
+// applicationName returns micronaut.application.name from tower.yml, or "". It is not a full YAML parser: it understands block mappings,
+// dotted keys and comments.
+func applicationName(text string) string {
 	type level struct {
 		indent int
 		name   string
@@ -21,31 +28,23 @@ func scan(text string) settings {
 	for line := range strings.Lines(text) {
 		body := strings.TrimLeft(line, " ")
 		indent := len(line) - len(body)
-		body = strings.TrimSpace(body)
-		if body == "" || strings.HasPrefix(body, "#") || strings.HasPrefix(body, "- ") || body == "---" {
-			continue
-		}
-		name, value, ok := strings.Cut(body, ":")
-		if !ok {
+		name, value, ok := strings.Cut(strings.TrimSpace(body), ":")
+		if !ok || strings.HasPrefix(body, "#") || strings.HasPrefix(body, "- ") {
 			continue
 		}
 		for len(path) > 0 && path[len(path)-1].indent >= indent {
 			path = path[:len(path)-1]
 		}
 		path = append(path, level{indent, strings.Trim(strings.TrimSpace(name), `"'`)})
-		whole := make([]string, len(path))
-		for i, l := range path {
-			whole[i] = l.name
+		var dotted string
+		for _, l := range path {
+			dotted += "." + l.name
 		}
-		dotted := strings.Join(whole, ".")
-		found.names = append(found.names, dotted)
-		if value = bare(value); strings.HasPrefix(value, "{") {
-			found.names = append(found.names, dotted+"."+value)
-		} else if dotted == "micronaut.application.name" {
-			found.application = value
+		if dotted == ".micronaut.application.name" {
+			return bare(value)
 		}
 	}
-	return found
+	return ""
 }
 
 // bare returns a scalar without its quotes and without a comment.
@@ -62,9 +61,4 @@ func bare(value string) string {
 	}
 	value, _, _ = strings.Cut(value, " #")
 	return strings.TrimSpace(value)
-}
-
-// hyphens normalizes a name as Micronaut does: secretRotation and secret_rotation become secret-rotation.
-func hyphens(name string) string {
-	return strings.ReplaceAll(strings.ToLower(regexp.MustCompile("[A-Z]").ReplaceAllString(name, "-$0")), "_", "-")
 }

@@ -150,11 +150,8 @@ func (f Facts) leftovers(v *Verdict) {
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.Settings)) {
-		for _, name := range scan(f.Settings[path]).names {
-			if strings.Contains(hyphens(name), "secret-rotation") {
-				v.problem("%s has %s, which would remain after the rotation's parameters are removed. Remove it, then restart backend and cron.", path, name)
-				break
-			}
+		if hasRotation(f.Settings[path]) {
+			v.problem("%s has settings of a rotation (tower.secret-rotation), which would remain after the rotation's parameters are removed. Remove them, then restart backend and cron.", path)
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.Unreadable)) {
@@ -213,7 +210,7 @@ func (f Facts) application(v *Verdict) {
 		name, where := value(c, "MICRONAUT_APPLICATION_NAME"), "MICRONAUT_APPLICATION_NAME"
 		for _, m := range c.Mounts {
 			if text, ok := f.Settings[m.Source]; ok && name == "" {
-				name, where = scan(text).application, m.Source
+				name, where = applicationName(text), m.Source
 			}
 		}
 		switch {

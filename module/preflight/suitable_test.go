@@ -64,9 +64,9 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 		{name: "leftover in the environment (V6c)", edit: set(1, "TOWER_SECRET_ROTATION_ENABLED="+canary), problems: []string{"Container ec2-user-cron-1 has TOWER_SECRET_ROTATION_ENABLED in its environment"}},
 		{name: "leftover in tower.yml", edit: func(f *Facts) {
 			f.Settings[towerYML] += "tower:\n  secret-rotation:\n    enabled: true\n"
-		}, problems: []string{towerYML + " has tower.secret-rotation, which would remain"}},
-		{name: "leftover in tower.yml, in camel case", edit: func(f *Facts) { f.Settings[towerYML] += "tower.secretRotation.previousKey: x\n" }, problems: []string{"has tower.secretRotation.previousKey"}},
-		{name: "leftover in tower.yml, in flow style", edit: func(f *Facts) { f.Settings[towerYML] += "tower: {secret-rotation: {enabled: true}}\n" }, problems: []string{"which would remain"}},
+		}, problems: []string{towerYML + " has settings of a rotation (tower.secret-rotation), which would remain"}},
+		{name: "leftover in tower.yml, in camel case", edit: func(f *Facts) { f.Settings[towerYML] += "tower.secretRotation.previousKey: " + canary + "\n" }, problems: []string{"which would remain"}},
+		{name: "leftover in tower.yml, in flow style", edit: func(f *Facts) { f.Settings[towerYML] += "tower: {crypto: {secretKey: " + canary + "}, secret-rotation: {enabled: true}}\n" }, problems: []string{"which would remain"}},
 		{name: "a comment is no leftover", edit: func(f *Facts) { f.Settings[towerYML] += "tower:\n  # secret-rotation:\n  x: 1 # secret-rotation: 2\n" }},
 		{name: "tower.yml is not readable", edit: func(f *Facts) {
 			f.Settings, f.Unreadable = nil, map[string]string{towerYML: "permission denied"}
@@ -155,6 +155,6 @@ func TestTheApplicationNameIsFoundHoweverItIsWritten(t *testing.T) {
 		"micronaut:\n  application:\n    names: no\nname: no\n":                             "",
 		"": "",
 	} {
-		assert.Equal(t, want, scan(text).application, text)
+		assert.Equal(t, want, applicationName(text), text)
 	}
 }

@@ -66,7 +66,9 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 			f.Settings[towerYML] += "tower:\n  secret-rotation:\n    enabled: true\n"
 		}, problems: []string{towerYML + " has settings of a rotation (tower.secret-rotation), which would remain"}},
 		{name: "leftover in tower.yml, in camel case", edit: func(f *Facts) { f.Settings[towerYML] += "tower.secretRotation.previousKey: " + canary + "\n" }, problems: []string{"which would remain"}},
-		{name: "leftover in tower.yml, in flow style", edit: func(f *Facts) { f.Settings[towerYML] += "tower: {crypto: {secretKey: " + canary + "}, secret-rotation: {enabled: true}}\n" }, problems: []string{"which would remain"}},
+		{name: "leftover in tower.yml, in flow style", edit: func(f *Facts) {
+			f.Settings[towerYML] += "tower: {crypto: {secretKey: " + canary + "}, secret-rotation: {enabled: true}}\n"
+		}, problems: []string{"which would remain"}},
 		{name: "a comment is no leftover", edit: func(f *Facts) { f.Settings[towerYML] += "tower:\n  # secret-rotation:\n  x: 1 # secret-rotation: 2\n" }},
 		{name: "tower.yml is not readable", edit: func(f *Facts) {
 			f.Settings, f.Unreadable = nil, map[string]string{towerYML: "permission denied"}

@@ -14,8 +14,8 @@ import (
 // clocksApart is how far the VM's clock may be ahead of the control node's.
 const clocksApart = 5 * time.Minute
 
-// maxAge is how old a proof may be when the previous key is removed. The second outage may be hours later.
-const maxAge = 24 * time.Hour
+// MaxAge is how old a proof may be when the previous key is removed. The second outage may be hours later.
+const MaxAge = 24 * time.Hour
 
 // lookMaxAge is how old an Untouched or Explained proof may be.
 const lookMaxAge = 15 * time.Minute
@@ -55,7 +55,7 @@ func (p *Proof) ValidateComplete(now time.Time, app string, entry custody.Entry,
 	if entry.PreparedAt.After(p.MadeAt.Add(clocksApart)) {
 		return refuse(fault.CodeProofTooOld, fmt.Sprintf("The proof was made at %s, before the parameters were last written (%s), or the clocks of the VM and of this machine differ.", stamp(p.MadeAt), stamp(entry.PreparedAt)))
 	}
-	return p.validateAge(now, maxAge, refuse)
+	return p.validateAge(now, MaxAge, refuse)
 }
 
 // otherBaseline says that the proof does not rest on the baseline of the rotation, or returns "".
@@ -177,11 +177,11 @@ func (p *Proof) ValidateExplained(now time.Time, app string, current, previous s
 	return p.validateAge(now, lookMaxAge, refuse)
 }
 
-// ProveUntouched returns a proof that no record is under the new key, or the reason why there is none. If there is no previous key, it
-// returns neither.
+// ProveUntouched returns a proof that no record is under the new key, or the reason why there is none. If there is no previous key that
+// differs from the current one, it returns neither.
 func ProveUntouched(o Observed, asked Asked, prints Fingerprinter) (*Proof, string) {
 	r, previous := o.Records, o.Parameters.Previous.Value
-	if r == nil || previous.IsEmpty() {
+	if r == nil || previous.IsEmpty() || previous.Equal(o.Parameters.Current.Value) {
 		return nil, ""
 	}
 	if says, bad := o.tooFew(); bad {

@@ -18,7 +18,9 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	if err != nil || answer != nil {
 		return *answer, err
 	}
-	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && (v.whole() || v.halfBack(entry.Previous, entry.Current))
+	// The new key was never in use. The Platform reads the standalone parameters, and the switch is written after them.
+	unused := entry.Stage == custody.StageOpen && !entry.Reversed() && v.standaloneCurrent.fingerprint == entry.Previous && !o.SSM.Switch.On()
+	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole() && !unused
 	if back && !entry.Stage.Over() {
 		if entry.Reversed() && entry.Stage == custody.StageProved {
 			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be reversed; state finalized is next", v), nil
@@ -39,10 +41,14 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	if need := o.unread(); need != NeedNothing {
 		return Plan{Needs: need}, nil
 	}
-	return goBack(o, desired, v, entry)
+	// The old key is put back first, while the omnibus still has the new one. So nobody but an earlier abort wrote it, after a proof, and
+	// since then nothing can have been written under the new key.
+	proved := entry.Stage == custody.StageAborting && v.standaloneCurrent.fingerprint == entry.Previous
+	return goBack(o, desired, v, entry, unused || proved)
 }
 
-func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, error) {
+// goBack plans how to put the old key back. Unless safe, it requires a proof.
+func goBack(o Observed, desired Desired, v view, entry custody.Entry, safe bool) (Plan, error) {
 	explained := v.whole() && entry.Previous == v.previous.fingerprint && entry.Current == v.current.fingerprint
 	if !v.traced() {
 		explained = v.current.fingerprint == entry.Previous
@@ -55,12 +61,7 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 		return Plan{}, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it (CloudTrail, DeleteParameter). Restore it before you do anything else.",
 			"The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID)
 	}
-	// The new key was never in use: the omnibus is unchanged, and the standalone parameters are written after it.
-	unused := entry.Stage == custody.StageOpen && !v.traced() && v.standaloneCurrent.Equal(old.Key) && !o.SSM.Switch.Exists
-	// Until the old key is the current one again, the proof of an interrupted abort may be outdated: the Platform may have been started
-	// with both keys since then.
-	proved := entry.Stage == custody.StageAborting && v.standaloneCurrent.Equal(old.Key)
-	if !unused && !proved {
+	if !safe {
 		if err := desired.Proof.ValidateUntouched(o.Now, desired.App, entry, v.prints, old.Key); err != nil {
 			return Plan{}, err
 		}
@@ -78,7 +79,7 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry) (Plan, err
 		return Plan{}, err
 	}
 	entry.Lock = nextLock(o)
-	if !unused && !proved {
+	if !safe {
 		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old key", desired.Proof.Proved))
 		if err != nil {
 			return Plan{}, err
@@ -111,19 +112,19 @@ func started(o Observed, v view, rotationID, to string) (entry custody.Entry, an
 	return open, nil, nil
 }
 
-// backSteps returns the steps that undo the state prepared. The omnibus comes first, then the standalone current key, so that no service
-// that starts writes with the new key, then the switch, then the previous key.
+// backSteps returns the steps that undo the state prepared. The standalone current key comes first: once it is the old one, a Platform
+// that is started re-encrypts nothing. Then follow the omnibus, the switch and the previous key.
 func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
+	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
+		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key after its next start"})
+	}
 	if v.traced() {
 		step, err := clearOmnibus(o, entry, &old, "the document as it was before the rotation, in one put")
 		if err != nil {
 			return nil, err
 		}
 		steps = append(steps, step)
-	}
-	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {
-		steps = append(steps, Step{Action: ActPutCurrent, Target: o.SSM.Current.Name, Write: overwrite(o.SSM.Current, old, o.SSM.Omnibus.KeyID), Reason: "the Platform writes with the old key after its next start"})
 	}
 	return append(steps, removeStandalones(o, entry)...), nil
 }
@@ -137,11 +138,7 @@ func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		entry.Previous, entry.Current = entry.Current, entry.Previous
 	}
 	there := v.current.fingerprint == entry.Current && v.previous.fingerprint == entry.Previous // the omnibus is already written
-	half := v.halfBack(entry.Current, entry.Previous) && (!turned || entry.Stage == custody.StageOpen)
-	if half {
-		v.previous, v.current = v.current, v.standaloneCurrent // as before the abort
-	}
-	if !half && !v.whole() || !there && (v.current.fingerprint != entry.Previous || v.previous.fingerprint != entry.Current || turned && entry.Stage != custody.StageOpen) {
+	if !v.whole() || !there && (v.current.fingerprint != entry.Previous || v.previous.fingerprint != entry.Current || turned && entry.Stage != custody.StageOpen) {
 		return Plan{}, unexplained(o, v, entry, true)
 	}
 	c := change{view: v, entry: entry, opened: true, current: v.previous, previous: v.current, omnibus: !there}
@@ -159,12 +156,6 @@ func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		return tidy(o, entry, desired, plan)
 	}
 	return turn(o, desired, c, standalone, turned)
-}
-
-// halfBack reports whether an abort was interrupted between the omnibus, which has only the old key again, and the standalone current
-// key. If the Platform was started in this state, it has re-encrypted records under the new key.
-func (v view) halfBack(oldKey, newKey secret.Fingerprint) bool {
-	return !v.traced() && v.current.fingerprint == oldKey && v.standaloneCurrent.fingerprint == newKey && v.standalonePrevious.fingerprint == oldKey
 }
 
 // turn returns the plan of reverse, with the steps in the same order as for prepared.

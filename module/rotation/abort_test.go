@@ -1,6 +1,8 @@
 package rotation
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,27 +77,68 @@ func TestAbortedGivesBackWhatWasThereWhereverItIsCut(t *testing.T) {
 	}
 }
 
-// After an abort that was interrupted with both keys in place, somebody may have started the Platform, and it re-encrypts.
+// After an abort that was interrupted before the old key was back, somebody may have started the Platform, and it re-encrypts.
 func TestAnInterruptedAbortNeedsANewProofOrReverses(t *testing.T) {
-	for _, last := range []Action{ActRecordProof, ActPutOmnibus} {
+	cut := func() store {
 		s := prepared(t)
-		s.runUntil(t, toAbort(spared(t)), last)
-		_, err := Make(s.observed(t), toAbort(nil), quick{})
-		assert.Equal(t, fault.CodeProofMissing, fault.CodeOf(err), "after %s", last)
-		whole, err := Make(s.observed(t), reversal(), quick{})
-		require.NoError(t, err)
-		for cut := range len(whole.Steps) + 1 {
-			s := prepared(t)
-			s.runUntil(t, toAbort(spared(t)), last)
-			for _, step := range whole.Steps[:cut] {
-				s.carry(t, step)
-				needsNoKeyThatIsGone(t, s)
+		s.runUntil(t, toAbort(spared(t)), ActRecordProof)
+		return s
+	}
+	_, err := Make(cut().observed(t), toAbort(nil), quick{})
+	assert.Equal(t, fault.CodeProofMissing, fault.CodeOf(err))
+	whole, err := Make(cut().observed(t), reversal(), quick{})
+	require.NoError(t, err)
+	for at := range len(whole.Steps) + 1 {
+		s := cut()
+		for _, step := range whole.Steps[:at] {
+			s.carry(t, step)
+			needsNoKeyThatIsGone(t, s)
+		}
+		assert.Equal(t, PhasePrepared, s.run(t, reversal()).Phase, "cut after %d steps", at)
+		assert.Equal(t, []string{oldKey, newKeyed, "true"}, []string{s.get(names().Current).Value.Reveal(), s.get(names().Previous).Value.Reveal(), s.get(names().Switch).Value.Reveal()})
+		end := desiredFor(StateFinalized)
+		end.Proof = back()
+		assert.Equal(t, PhaseAborted, s.run(t, end).Phase)
+	}
+}
+
+// Once the abort has put the old key back, the Platform re-encrypts nothing, unless terraform writes the new key again: the omnibus
+// still has it.
+func TestAnAbortThatPutTheOldKeyBackNeedsNoNewProofUnlessTerraformRuns(t *testing.T) {
+	s := prepared(t)
+	s.runUntil(t, toAbort(spared(t)), ActPutCurrent)
+	assert.Equal(t, oldKey, s.get(names().Current).Value.Reveal())
+	applied := maps.Clone(s)
+	applied.put(names().Current, newKeyed)
+	_, err := Make(applied.observed(t), toAbort(nil), quick{})
+	assert.Equal(t, fault.CodeProofMissing, fault.CodeOf(err))
+	assert.Equal(t, PhaseAborted, s.run(t, toAbort(nil)).Phase)
+}
+
+func TestAnAbortNeedsNoProofBeforeTheNewKeyIsInUse(t *testing.T) {
+	for _, off := range []bool{false, true} {
+		begin := func() store {
+			s := idle()
+			if off {
+				s.put(names().Switch, "false")
 			}
-			assert.Equal(t, PhasePrepared, s.run(t, reversal()).Phase, "after %s, cut after %d steps", last, cut)
-			assert.Equal(t, []string{oldKey, newKeyed, "true"}, []string{s.get(names().Current).Value.Reveal(), s.get(names().Previous).Value.Reveal(), s.get(names().Switch).Value.Reveal()})
-			end := desiredFor(StateFinalized)
-			end.Proof = back()
-			assert.Equal(t, PhaseAborted, s.run(t, end).Phase)
+			return s
+		}
+		whole, err := Make(begin().observed(t), desiredFor(StatePrepared), quick{})
+		require.NoError(t, err)
+		opened := slices.Index(actions(whole), ActOpenLedger)
+		used := slices.Index(actions(whole), ActPutCurrent)
+		require.Greater(t, used, opened)
+		for cut := opened + 1; cut <= used; cut++ {
+			for _, desired := range []Desired{toAbort(nil), reversal()} {
+				s := begin()
+				for _, step := range whole.Steps[:cut] {
+					s.carry(t, step)
+				}
+				assert.Equal(t, PhaseAborted, s.run(t, desired).Phase, "cut after %s, reverse: %t", whole.Steps[cut-1].Action, desired.Reverse)
+				assert.Equal(t, []string{oldKey, idle().get(names().Omnibus).Value.Reveal()}, []string{s.get(names().Current).Value.Reveal(), s.get(names().Omnibus).Value.Reveal()})
+				assert.False(t, s.get(names().Previous).Exists)
+			}
 		}
 	}
 }

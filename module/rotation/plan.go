@@ -57,6 +57,7 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 	if err != nil {
 		return Plan{}, err
 	}
+	o.Custody.Ledger = withoutOldProofs(o, v)
 	var plan Plan
 	switch desired.State {
 	case StatePrepared:
@@ -80,6 +81,18 @@ func Make(o Observed, desired Desired, prints proof.Fingerprinter) (Plan, error)
 		return Plan{}, err
 	}
 	return plan, nil
+}
+
+// withoutOldProofs returns the ledger. A rotation that was proved more than a day ago, but still has both keys in the parameters, counts as
+// only prepared: since then, the database may have been restored.
+func withoutOldProofs(o Observed, v view) []custody.Entry {
+	ledger := slices.Clone(o.Custody.Ledger)
+	for i := range ledger {
+		if ledger[i].Stage == custody.StageProved && v.traced() && o.Now.Sub(ledger[i].ProvedAt) > proof.MaxAge {
+			ledger[i].Stage = custody.StagePrepared
+		}
+	}
+	return ledger
 }
 
 // Writes reports whether the plan writes anything.

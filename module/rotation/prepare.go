@@ -52,7 +52,11 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 		if open, ok := o.Custody.Open(); ok {
 			return Plan{}, rotationOpen(open, entry.RotationID)
 		}
-		return Plan{}, fault.New(fault.CodeInconsistent, "Somebody restored them, or terraform ran with an old omnibus. Find out who wrote the omnibus (aws ssm get-parameter-history), then remove the two entries.",
+		next := "then remove the two entries."
+		if entry.Current != entry.Left() {
+			next = fmt.Sprintf("then put key %s back and remove the two entries, in one put, if that key opens the records (seqera_crypto_rotation_info, gather: records).", entry.Left())
+		}
+		return Plan{}, fault.New(fault.CodeInconsistent, "Somebody restored them, or terraform ran with an old omnibus. Find out who wrote the omnibus (aws ssm get-parameter-history), "+next,
 			"The ledger says that rotation %s is over, but the omnibus still has its entries (current %s, previous %s).", entry.RotationID, v.current.fingerprint, v.previous.fingerprint)
 	}
 	left := entry.Left()
@@ -145,6 +149,9 @@ func validateSame(desired Desired, v view, entry custody.Entry) error {
 
 // startPrepare plans the state prepared for a new rotation, or for one that was interrupted before the omnibus changed.
 func startPrepare(o Observed, desired Desired, v view) (Plan, error) {
+	if !o.Custody.Complete && (o.SSM.Previous.Exists || o.SSM.Switch.Exists) {
+		return Plan{Needs: NeedInventory}, nil // perhaps a finalized that was interrupted, which a run without rotation_id continues too
+	}
 	if err := validateAgreement(o, v); err != nil {
 		return Plan{}, err
 	}

@@ -3,6 +3,7 @@ package rotation
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -51,6 +52,52 @@ func TestSecondRun_theLedgerAloneDoesNotDecide(t *testing.T) {
 	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, NeedInventory, plan.Needs, "the rest of the ledger is read first")
+}
+
+func TestSecondRun_aFinalizeThatWasCutIsContinuedWithoutARotationID(t *testing.T) {
+	for _, cut := range []Action{ActPutOmnibus, ActDeleteSwitch} {
+		s := prepared(t)
+		s.runUntil(t, desiredFor(StateFinalized), cut)
+		desired, days := desiredFor(StatePrepared), 90
+		desired.RotationID, desired.MaxAgeDays = "", &days
+		o := s.observed(t)
+		o.Custody = custody.Inventory{}
+		plan, err := Make(o, desired, quick{})
+		require.NoError(t, err)
+		assert.Equal(t, NeedInventory, plan.Needs, "cut after %s", cut)
+		plan, err = Make(s.observed(t), desired, quick{})
+		require.NoError(t, err)
+		assert.Equal(t, PhaseRotated, plan.Phase)
+	}
+}
+
+func TestSecondRun_aProofOfLongAgoCountsOnlyOnceTheOmnibusIsCleared(t *testing.T) {
+	for cut, gone := range map[Action]bool{ActRecordProof: false, ActPutOmnibus: true} {
+		s := prepared(t)
+		s.runUntil(t, desiredFor(StateFinalized), cut)
+		o := s.observed(t)
+		o.Now = noon.Add(proof.MaxAge + time.Minute)
+		plan, err := Make(o, desiredFor(StatePrepared), quick{})
+		require.NoError(t, err)
+		assert.Equal(t, map[bool]Phase{false: PhasePrepared, true: PhaseRotated}[gone], plan.Phase, cut)
+		desired := desiredFor(StateFinalized)
+		desired.Proof = nil
+		_, err = Make(o, desired, quick{})
+		assert.Equal(t, gone, err == nil, cut)
+		assert.Equal(t, !gone, fault.Is(err, fault.CodeProofMissing), cut)
+		o.Now = noon.Add(proof.MaxAge)
+		_, err = Make(o, desired, quick{})
+		require.NoError(t, err)
+	}
+}
+
+func TestSecondRun_anAbortedRotationIsNeverFinishedByHand(t *testing.T) {
+	s := prepared(t)
+	both := s.get("/omnibus").Value.Reveal()
+	s.run(t, toAbort(spared(t)))
+	s.put("/omnibus", both)
+	_, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
+	require.ErrorContains(t, err, "put key "+string(printOf(oldKey))+" back")
 }
 
 func TestSecondRun_backupsNamedLater(t *testing.T) {

@@ -121,7 +121,7 @@ func TestTheDocumentedPermissionsAreEnoughAndNoneIsTooMany(t *testing.T) {
 	}
 	for i, one := range whole {
 		if slices.Contains(one.Action, "ssm:GetParameterHistory") {
-			continue // it makes a message better, when somebody else wrote in between
+			continue // it is needed only if a version is not the expected one
 		}
 		for j := range one.Resource {
 			t.Run(one.Sid+" without "+path.Base(one.Resource[j]), func(t *testing.T) {

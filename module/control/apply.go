@@ -35,7 +35,7 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 	return plan, nil
 }
 
-// attempt carries out the steps in order. raced means that another run had the lock, or that the parameters changed before this
+// attempt carries out the steps in order. raced means that another run took the lock at the same time, or that the parameters changed before this
 // run got it.
 func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
 	var held *lease.Lease
@@ -78,7 +78,8 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 			outcome, err = s.write(ctx, held, step.Write)
 			s.record(step, outcome)
 		}
-		if raced = raced || fault.Is(err, fault.CodeLocked); raced || err != nil {
+		// A run that has taken the lock and then gives way must not take it again.
+		if raced = raced || held == nil && fault.Is(err, fault.CodeLocked); raced || err != nil {
 			return raced, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
+	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 	"github.com/seqera-tools/crypto-rotation/module/internal/fakessm"
 	"github.com/seqera-tools/crypto-rotation/module/options"
@@ -186,6 +187,31 @@ func TestApply_phaseOfAFailure(t *testing.T) {
 	assert.False(t, out.Changed)
 	assert.Equal(t, rotation.PhaseDue, out.Phase)
 	assert.Empty(t, doneIn(out))
+	prints := secret.NewFingerprinter("tower-template", 1)
+	assert.Equal(t, secret.Fingerprints{Current: prints.Of(secret.New(oldKey))}, out.Fingerprints, "the key in use, not the planned one")
+	assert.Nil(t, out.Escrow, "nothing is in escrow")
+}
+
+// A holder that seemed to be dead renews its lease just before another run looks: that run gives way, and does not take the lock again.
+func TestApply_givesWay(t *testing.T) {
+	server := platformIn()
+	held := func() string {
+		return custody.Encode(custody.Lock{Holder: custody.Holder{Host: "elsewhere", Machine: "m", PID: 1}, State: "prepared", AcquiredAt: time.Now()}).Reveal()
+	}
+	server.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+	server.Put(prefix+"/lock/1", held())
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		if c.Action == "PutParameter" && c.Names[0] == prefix+"/lock/2" && server.Parameter(c.Names[0]).Version == 0 {
+			server.Put(prefix+"/lock/1", held())
+		}
+		return fakessm.Fault{}
+	}
+	_, f := ask(t.Context(), t, server, prepare(nil))
+	require.NotNil(t, f)
+	assert.Equal(t, fault.CodeLocked, f.Code)
+	assert.Equal(t, "Done before that: take_lock.", f.Written)
+	assert.Contains(t, server.All()[prefix+"/lock/2"], "released_at")
+	assert.NotContains(t, server.All(), prefix+"/lock/3")
 }
 
 // A holder whose lock was taken over while it slept writes nothing more, not even to its lock.

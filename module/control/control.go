@@ -4,6 +4,8 @@ package control
 
 import (
 	"context"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -113,7 +115,7 @@ func (s *Session) result(plan rotation.Plan, request ansible.Request, failed boo
 	out.APICalls = s.Store.Calls()
 	out.Changed = len(s.done) > 0
 	if failed && plan.Writes() {
-		out.Phase = plan.Reached(s.Observed, s.Desired, s.Fingerprinter)
+		out.Phase, out.Fingerprints = plan.Reached(s.Observed, s.Desired, s.Fingerprinter)
 	}
 	if plan.Writes() && request.CheckMode {
 		out.Changed = true
@@ -122,11 +124,17 @@ func (s *Session) result(plan rotation.Plan, request ansible.Request, failed boo
 	if request.Diff {
 		out.Diff = plan.Diffs(s.Observed, s.Desired, s.Fingerprinter)
 	}
-	if plan.Escrow != "" {
+	if plan.Escrow != "" && (!plan.Writes() || s.inEscrow(plan)) {
 		// An escrow parameter is created once and never overwritten, so its version is 1.
 		out.Escrow = &escrow{Parameter: plan.Escrow, Version: 1}
 	}
 	return out
+}
+
+// inEscrow reports whether the key in plan.Escrow was in escrow before, or was put there by this run.
+func (s *Session) inEscrow(plan rotation.Plan) bool {
+	_, held := s.Observed.Custody.Find(secret.Fingerprint(path.Base(plan.Escrow)))
+	return held || slices.ContainsFunc(s.done, func(step rotation.Step) bool { return step.Write.Name == plan.Escrow })
 }
 
 // rotated returns the Platform of the open rotation, even if the run failed.

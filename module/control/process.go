@@ -46,22 +46,12 @@ func (t Tool) short() string {
 	return strings.TrimSpace(t.Version + " " + t.SHA256[:min(16, len(t.SHA256))])
 }
 
-// machine returns an ID of this machine, boot and PID namespace. macOS has none of the three, so there the host name decides.
+// machine returns an ID of this machine, boot and PID namespace. macOS has only the ID of the boot.
 func machine(host string) string {
-	hash := sha256.New()
-	for _, path := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
-		text, err := os.ReadFile(path) //nolint:gosec // two constants
-		if err != nil {
-			text = []byte(path)
-		}
-		_, _ = hash.Write(text)
-	}
-	namespace, err := os.Readlink("/proc/self/ns/pid")
-	if err != nil {
-		namespace = "none"
-	}
-	_, _ = hash.Write([]byte(host + namespace))
-	return hex.EncodeToString(hash.Sum(nil))[:16]
+	id, _ := os.ReadFile("/etc/machine-id")
+	namespace, _ := os.Readlink("/proc/self/ns/pid")
+	hash := sha256.Sum256([]byte(strings.Join([]string{string(id), boot(), host, namespace}, "\n")))
+	return hex.EncodeToString(hash[:])[:16]
 }
 
 // alive reports whether the process that took the lock may still be running. A process that is not visible (hidepid) counts as alive.

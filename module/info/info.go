@@ -138,7 +138,13 @@ func (l *gatherer) gather(ctx context.Context, checkMode bool, tool string) erro
 	if l.out.Explained, why = proof.ProveExplained(l.vm.Observed, l.vm.Keys.Previous, asked, l.Fingerprinter); why != "" {
 		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "explained", Detail: "a rotation started by hand cannot be taken over: " + why})
 	}
-	return l.takeBaseline(plan, checkMode)
+	if err := l.takeBaseline(plan, checkMode); err != nil {
+		return err
+	}
+	if containers := l.vm.Observed.Platform; l.out.Baseline != nil {
+		l.out.Baseline.Provisional = quiet(plan.Phase) && containers != nil && containers.Writer() != ""
+	}
+	return nil
 }
 
 // keys returns the two keys that a record may be under. If omnibus and standalone parameter differ outside a rotation, these are
@@ -169,6 +175,9 @@ func (l *gatherer) takeBaseline(plan rotation.Plan, checkMode bool) (err error) 
 	}
 	// One file per key, so that a baseline under the next key does not replace the one from before the rotation.
 	path := filepath.Join(dir, fmt.Sprintf("%s-%s.baseline.gz", l.asked.AppName, plan.Current))
+	if path == l.asked.VM.Baseline["path"] { // the ledger names this one
+		path = filepath.Join(dir, fmt.Sprintf("%s-%s-later.baseline.gz", l.asked.AppName, plan.Current))
+	}
 	var unkept error
 	out.Baseline, unkept, err = l.vm.Scanner.WriteBaseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, path)
 	if unkept != nil {

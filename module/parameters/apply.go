@@ -49,6 +49,9 @@ func (s *Store) Send(ctx context.Context, write *rotation.Write) (custody.Outcom
 	case rotation.Create, rotation.Put:
 		err = s.put(ctx, write)
 	case rotation.Delete:
+		if err := s.unchanged(ctx, write); err != nil {
+			return custody.NotDone, err
+		}
 		action = "ssm:DeleteParameters"
 		err = s.remove(ctx, write)
 	}
@@ -124,7 +127,7 @@ func (s *Store) otherWriter(ctx context.Context, write *rotation.Write, after, o
 		s.reads.Add(1)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return "somebody (ssm:GetParameterHistory failed)"
+			return "somebody, or by this run's own call that was repeated (ssm:GetParameterHistory failed)"
 		}
 		for _, version := range page.Parameters {
 			if version.Version > after && version.Version < ours && aws.ToString(version.Value) != write.Value.Reveal() {
@@ -157,6 +160,40 @@ func (s *Store) send(ctx context.Context, write *rotation.Write, overwrite bool)
 	return answer.Version, nil
 }
 
+// unchanged checks that the parameter to delete still has the observed version: nobody can get a deleted value back. A read may be
+// stale, so it is repeated up to four times.
+func (s *Store) unchanged(ctx context.Context, write *rotation.Write) error {
+	expected := max(write.After, s.written[write.Name])
+	for try := 0; write.After > 0; try++ {
+		seen, err := s.Read(ctx, write.Name)
+		if err != nil {
+			return err
+		}
+		there := seen[write.Name]
+		if !there.Exists || there.Version == expected {
+			return nil
+		}
+		if try == 4 || there.Version > expected {
+			return fault.New(fault.CodeVersionGap, "See who wrote it (aws ssm get-parameter-history), and run again.",
+				"Somebody changed %s: version %d was expected, and it has version %d. It was not deleted.", write.Name, expected, there.Version)
+		}
+		if err := s.pause(ctx, try, write.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pause waits before a read is repeated.
+func (s *Store) pause(ctx context.Context, try int, name string) error {
+	select {
+	case <-ctx.Done():
+		return asFault(ctx.Err(), "ssm:GetParameters", name)
+	case <-time.After(s.Pause << try):
+		return nil
+	}
+}
+
 // remove deletes the names. A missing name is no error.
 func (s *Store) remove(ctx context.Context, write *rotation.Write) error {
 	for chunk := range slices.Chunk(write.Names, batch) {
@@ -185,10 +222,8 @@ func (s *Store) readBack(ctx context.Context, write *rotation.Write) error {
 			return fault.New(fault.CodeReadBack, "Somebody else writes this parameter. Find out who (aws ssm get-parameter-history), then run again.",
 				"%s does not read back as written.", write.Name)
 		}
-		select {
-		case <-ctx.Done():
-			return asFault(ctx.Err(), "ssm:GetParameters", write.Name)
-		case <-time.After(s.Pause << try):
+		if err := s.pause(ctx, try, write.Name); err != nil {
+			return err
 		}
 	}
 }

@@ -113,6 +113,26 @@ func TestApply_deletedMeanwhile(t *testing.T) {
 	assert.ErrorContains(t, err, "deleted")
 }
 
+// A deleted value is gone with its history, so another version than the observed one is not deleted.
+func TestApply_deletesOnlyTheObservedVersion(t *testing.T) {
+	store, server := fake()
+	server.Put("/p", "observed")
+	remove := &rotation.Write{Kind: rotation.Delete, Name: "/p", Names: []string{"/p"}, After: 1}
+	server.Put("/p", "of somebody else")
+	outcome, err := store.Apply(t.Context(), remove)
+	assert.Equal(t, custody.NotDone, outcome)
+	assert.Equal(t, fault.CodeVersionGap, fault.CodeOf(err))
+	assert.Equal(t, "of somebody else", server.All()["/p"])
+
+	remove.After, server.Calls = 2, nil
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		return fakessm.Fault{Stale: !c.Write && len(server.Calls) < 3}
+	}
+	_, err = store.Apply(t.Context(), remove)
+	require.NoError(t, err, "a stale read is repeated")
+	assert.NotContains(t, server.All(), "/p")
+}
+
 func TestSame_comparesValues(t *testing.T) {
 	one := rotation.Parameters{Current: rotation.Parameter{Parameter: proof.Parameter{Name: "/x", Exists: true, Version: 1, Value: secret.New("a")}}}
 	other := one

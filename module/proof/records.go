@@ -43,7 +43,7 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 		return "", withoutBaseline(*r, o.BaselineLost)
 	}
 	keys := "Both keys are still in place and every record opens with one of them."
-	if r.Unreadable > 0 {
+	if r.Unreadable+r.Orphaned+r.Unseen > 0 {
 		keys = "Both keys are still in place."
 	}
 	v.pend(fault.New(fault.CodeWaitTimeout, "Read cron's log, then run this again. If cron is still working, set a longer wait_timeout.",
@@ -79,7 +79,7 @@ func sift(r Records, accept []string) (exceptions []Exception, blocked []Unread)
 	return exceptions, blocked
 }
 
-const keysStay = " Both keys stay in place, and the other records are under the new key."
+const keysStay = " Both keys stay in place."
 
 func unreadableRecords(r Records, blocked []Unread, accept []string) *fault.Fault {
 	var before, since []string

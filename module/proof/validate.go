@@ -230,7 +230,12 @@ func (o Observed) mayWrite() string {
 	if o.Platform == nil {
 		return "the containers were not observed (gather: platform), and a running backend writes with the new key"
 	}
-	for _, service := range append(o.Platform.Of(RoleBackend), o.Platform.Of(RoleCron)...) {
+	return o.Platform.Writer()
+}
+
+// Writer says which backend or cron is not stopped and may write records, or returns "".
+func (p Platform) Writer() string {
+	for _, service := range append(p.Of(RoleBackend), p.Of(RoleCron)...) {
 		if service.State != "exited" && service.State != "created" && service.State != "dead" {
 			return fmt.Sprintf("%s container %s is %s and may write with the new key", service.Role, service.Container, service.State)
 		}

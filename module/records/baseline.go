@@ -53,6 +53,8 @@ type Baseline struct {
 	MAC     string   `json:"mac,omitempty"`
 	Records []string `json:"records,omitempty"` // the lines, if there are at most Inline
 
+	Provisional bool `json:"provisional,omitempty"` // a backend was still writing with this key
+
 	rows  []known
 	links []link
 	under class // whether Key is now the current or the previous key; unseen if that is not known

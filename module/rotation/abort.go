@@ -18,9 +18,8 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	if err != nil || answer != nil {
 		return *answer, err
 	}
-	// The new key was never in use. The Platform reads the standalone parameters, and the switch is written after them.
-	unused := entry.Stage == custody.StageOpen && !entry.Reversed() && v.standaloneCurrent.fingerprint == entry.Previous && !o.SSM.Switch.On()
-	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole() && !unused
+	safe := oldKeyInUse(o, v, entry)
+	back := entry.Reversed() || desired.Reverse && desired.Proof == nil && v.whole() && !safe
 	if back && !entry.Stage.Over() {
 		if entry.Reversed() && entry.Stage == custody.StageProved {
 			return nothing(PhaseRotated, entry.RotationID, custodyTarget(entry), "rotation "+entry.RotationID+" is proved to be reversed; state finalized is next", v), nil
@@ -41,10 +40,20 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	if need := o.unread(); need != NeedNothing {
 		return Plan{Needs: need}, nil
 	}
-	// The old key is put back first, while the omnibus still has the new one. So nobody but an earlier abort wrote it, after a proof, and
-	// since then nothing can have been written under the new key.
-	proved := entry.Stage == custody.StageAborting && v.standaloneCurrent.fingerprint == entry.Previous
-	return goBack(o, desired, v, entry, unused || proved)
+	return goBack(o, desired, v, entry, safe)
+}
+
+// oldKeyInUse reports whether the Platform has the old key for sure, and nothing is under the new one. Then an abort needs no proof. The
+// Platform reads the standalone parameters.
+func oldKeyInUse(o Observed, v view, entry custody.Entry) bool {
+	switch {
+	case entry.Reversed() || v.standaloneCurrent.fingerprint != entry.Previous:
+		return false
+	case entry.Stage == custody.StageOpen:
+		return !o.SSM.Switch.On() // the switch is written after the new key
+	}
+	// An abort puts the old key back first, after its proof. Nobody else does: the omnibus still has the new key.
+	return entry.Stage == custody.StageAborting
 }
 
 // goBack plans how to put the old key back. Unless safe, it requires a proof.

@@ -177,11 +177,14 @@ func deleteStale(o Observed, current key) []Step {
 	}
 	return []Step{{
 		Action: ActDeleteCurrent, Target: o.SSM.Current.Name, Reason: "terraform apply creates it again from the omnibus (page 2.2)",
-		Write: remove(o.SSM.Current.Name),
+		Write: remove(o.SSM.Current),
 	}}
 }
 
-func remove(names ...string) *Write { return &Write{Kind: Delete, Name: names[0], Names: names} }
+// remove returns the write that deletes a parameter in the observed version.
+func remove(p Parameter) *Write {
+	return &Write{Kind: Delete, Name: p.Name, Names: []string{p.Name}, After: p.Version}
+}
 
 // agreement returns the evidence whether the standalone parameters match a prepared omnibus.
 func agreement(o Observed, desired Desired, current, previous key) []proof.Evidence {

@@ -78,7 +78,7 @@ func TestCheck_keysAreParsed(t *testing.T) {
 	s := idle()
 	s.put(names().Current, "tower")
 	s.put("/omnibus", `{"TOWER_CRYPTO_SECRET": {"ssm_key": "/config/app/tower/crypto/secretKey", "value": "tower", "description": "the tower of"}}`)
-	lose := Plan{Steps: []Step{{Action: ActDeleteCurrent, Write: remove(names().Current)}}}
+	lose := Plan{Steps: []Step{{Action: ActDeleteCurrent, Write: remove(idle().get(names().Current))}}}
 	require.ErrorContains(t, lose.Check(s.observed(t), desiredFor(StatePrepared)), "not in escrow")
 	s.run(t, desiredFor(StatePrepared))
 	again := Plan{Steps: []Step{{Action: ActEscrowFound, Write: &Write{Kind: Put, Name: custody.EscrowName("/custody/app", printOf("tower")), Value: secret.New("{}")}}}}

@@ -152,7 +152,7 @@ func removeStandalones(o Observed, entry custody.Entry) []Step {
 	var steps []Step
 	gone := func(action Action, parameter Parameter, reason string) {
 		if parameter.Exists {
-			steps = append(steps, Step{Action: action, Target: parameter.Name, Reason: reason, Write: remove(parameter.Name)})
+			steps = append(steps, Step{Action: action, Target: parameter.Name, Reason: reason, Write: remove(parameter)})
 		}
 	}
 	gone(ActDeleteSwitch, o.SSM.Switch, "cron stops rotating; removed first, so that the switch is never on without its key (page 4.3)")

@@ -40,7 +40,7 @@ func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 		for _, number := range claim.Clear {
 			names = append(names, custody.LockName(desired.Names.Custody, number))
 		}
-		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: remove(names...), Reason: "numbers are never reused; only the last lock stays"})
+		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: &Write{Kind: Delete, Name: names[0], Names: names}, Reason: "numbers are never reused; only the last lock stays"})
 	}
 	p.Steps = append(append(take, p.Steps...), release(o, desired, lock, "marks the lock as released; it stays as the last number"))
 	return p, chooseTiers(p.Steps, desired)

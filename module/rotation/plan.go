@@ -177,7 +177,7 @@ type Kind int
 const (
 	Create Kind = iota + 1 // PutParameter with Overwrite=false: atomic, fails if the name exists
 	Put                    // PutParameter with Overwrite=true, over the observed version
-	Delete                 // DeleteParameters of Names; a missing name is no error
+	Delete                 // DeleteParameters of Names, the first of them in the observed version; a missing name is no error
 )
 
 // Write is one write to SSM. It is complete: carrying it out requires no further decision.
@@ -187,7 +187,7 @@ type Write struct {
 	Names []string // only for Delete
 	Value secret.Secret
 	Type  string // always SecureString today
-	After int64  // the observed version; this write must create version After+1. 0 if the name did not exist
+	After int64  // the observed version; a Put must create version After+1. 0 if the name did not exist, or is deleted in any version
 
 	custody.Attributes // as observed; the tier may be raised (allow_advanced_tier)
 }

@@ -191,7 +191,7 @@ func TestARunCutAfterAnyStepEndsAsOneThatWasNot(t *testing.T) {
 func TestAPlanThatWouldLoseAKeyIsRefused(t *testing.T) {
 	s := idle()
 	o := s.observed(t)
-	lose := Plan{Steps: []Step{{Action: ActDeleteCurrent, Write: remove(names().Current)}, {Action: ActPutOmnibus, Write: &Write{Kind: Put, Name: "/omnibus", Value: secret.New("{}")}}}}
+	lose := Plan{Steps: []Step{{Action: ActDeleteCurrent, Write: remove(idle().get(names().Current))}, {Action: ActPutOmnibus, Write: &Write{Kind: Put, Name: "/omnibus", Value: secret.New("{}")}}}}
 	require.ErrorContains(t, lose.Check(o, desiredFor(StatePrepared)), "not in escrow")
 	early := Plan{Steps: []Step{{Action: ActPutCurrent, Write: &Write{Kind: Put, Name: names().Current, Value: secret.New(thirdKey)}}}}
 	require.ErrorContains(t, early.Check(o, desiredFor(StatePrepared)), "not in escrow")

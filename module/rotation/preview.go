@@ -61,8 +61,9 @@ func (o Observed) after(desired Desired, plan Plan) (Observed, error) {
 	return o, nil
 }
 
-// Reached returns the phase of a plan that failed partway: Before, unless a completed step changed the Platform's parameters.
-func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) Phase {
+// Reached returns the phase that a plan reached before it failed, and the keys that are then in use. The phase is Before, unless a
+// completed step changed the Platform's parameters.
+func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) (Phase, secret.Fingerprints) {
 	done, changed := Plan{}, false
 	for _, step := range p.Steps {
 		if step.Write == nil || !step.Done {
@@ -73,14 +74,18 @@ func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) P
 		changed = changed || ours
 	}
 	after, err := o.after(desired, done)
-	if err != nil || !changed {
-		return p.Before
+	if err != nil {
+		return p.Before, secret.Fingerprints{}
 	}
 	view, err := newView(after, desired, prints)
-	if err != nil {
-		return PhaseInconsistent
+	keys := secret.Fingerprints{Current: view.current.fingerprint, Previous: view.previous.fingerprint}
+	switch {
+	case !changed:
+		return p.Before, keys
+	case err != nil:
+		return PhaseInconsistent, keys
 	}
-	return observedPlan(after, desired, view).Phase
+	return observedPlan(after, desired, view).Phase, keys
 }
 
 // write applies a write to the observation, as it would be applied to SSM.

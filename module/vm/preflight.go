@@ -188,7 +188,7 @@ func (v *VM) recordsThere(ctx context.Context, found platform.Found, facts *pref
 	if err != nil {
 		return err
 	}
-	facts.Sessions = &preflight.Sessions{Database: v.Counted.Database, Own: seen.Own, Hosts: seen.Others, Containers: now.Containers()}
+	facts.Sessions = &preflight.Sessions{Database: v.Counted.Database, Own: seen.Own, Hosts: seen.Others, Containers: now.Containers(), All: seen.All}
 	return nil
 }
 

@@ -109,6 +109,9 @@ func (l *gatherer) gather(ctx context.Context, checkMode bool, tool string) erro
 		l.vm.Keys = l.keys()
 	}
 	if err := l.vm.Look(ctx, l.asked.Gather); err != nil {
+		if plan, unread := l.Plan(ctx); unread == nil && l.wants("parameters") {
+			l.report(plan) // a caller whose Platform is down must know which keys it would start with
+		}
 		return err
 	}
 	l.Observed.Platform, l.Observed.Records = l.vm.Observed.Platform, l.vm.Observed.Records

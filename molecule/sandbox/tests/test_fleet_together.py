@@ -45,6 +45,24 @@ def test_two_platforms_on_one_engine_that_hand_over_in_one_run_stay_up(lab):
     assert code == 2 and sorted(one["outcome"] for one in outcomes(lab).values()) == ["done", "failed"], said
 
 
+def test_a_host_of_the_first_batch_that_the_repeated_preflight_refuses_stops_the_run(lab):
+    path, other = lab.second("two")
+    lab.set(fails={"parameters,platform,records": {"msg": "a backend is not healthy", "later": 1}})
+    given = v(preflight_max_age=0)
+    code, said = lab.play(["rotate_crypto.yml"], "-e", '{"seqera_crypto_rotation_serial": 1}', hosts={"a": given, "b": other | given}, **reports(lab))
+    told = outcomes(lab)
+    assert code == 2 and {host: one["outcome"] for host, one in told.items()} == {"a": "refused", "b": "not_begun"}, said
+    assert of(path)["phase"] == "idle"
+
+
+def test_a_host_with_the_credentials_that_is_lost_in_an_outage_leaves_no_platform_down(lab):
+    operator = LOST | {"ansible_connection": "{{ 'ssh' if hostvars['vm'].seqera_crypto_rotation__at | default('') == 'prepare' else 'local' }}"}
+    hosts = {"vm": v(delegate="op"), "op": operator}
+    code, said = lab.play(["rotate_crypto.yml"], "--limit", "vm", hosts=hosts, **reports(lab))
+    assert code == 2 and outcomes(lab)["vm"]["outcome"] == "failed" and "cannot be reached" in outcomes(lab)["vm"]["reason"], said
+    assert lab.world["up"] == UP, said
+
+
 LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1}
 LOST_IN_ITS_OUTAGE = LOST | {"ansible_connection": "{{ 'ssh' if seqera_crypto_rotation__at | default('') == 'first outage' else 'local' }}"}
 

@@ -265,7 +265,7 @@ def test_an_abort_re_encrypts_back_where_records_are_under_the_new_key(lab):
     code, said = lab.run(entry="abort")
     assert code == 0, said
     assert lab.did() == ["stopped backend cron", "present db", "absent", "aborted", *START, "rotating", *SECOND], said
-    [aborted] = [one["given"] for one in lab.world["calls"] if one["what"] == "aborted"]
+    [aborted] = [one["given"] for one in lab.world["calls"] if one["what"] == "aborted" and not one["check"]]
     assert aborted["reverse"] and aborted["baseline"]["digest"] == "d" and not aborted.get("proof")
     assert lab.world["up"] == UP
 
@@ -300,10 +300,47 @@ def test_an_abort_that_fails_brings_the_platform_up_again(lab, what):
     assert lab.world["up"] == (UP if what != "database" else [one for one in UP if one not in ("backend", "cron")]), said
 
 
-def test_an_abort_that_is_half_written_leaves_the_platform_down(lab):
-    lab.set(phase="prepared", fails={"aborted": {"changed": True}})
+@pytest.mark.parametrize(
+    ("entry", "what", "holds", "up", "said"),
+    [
+        ("abort", "aborted", ["prepared", "aaaa", "bbbb"], UP, "was started again"),  # only the ledger is written
+        ("abort", "aborted", ["prepared", "bbbb", "bbbb"], UP, "was started again"),
+        ("abort", "aborted", ["prepared", "aaaa", "aaaa"], [], "half-way"),  # while the two keys change places
+        ("abort", "aborted", ["inconsistent", "bbbb", "bbbb"], UP, "was started again"),  # the switch is gone
+        ("main", "prepared", ["idle", "bbbb", ""], UP, "was started again"),  # only the omnibus is written
+        ("main", "prepared", ["inconsistent", "bbbb", "bbbb"], UP, "was started again"),
+        ("main", "prepared", ["inconsistent", "aaaa", "bbbb"], ["db"], "half-way"),
+        ("main", "finalized", ["inconsistent", "aaaa", "bbbb"], UP, "was started again"),
+    ],
+)
+def test_parameters_that_are_half_written_decide_whether_the_platform_starts(lab, entry, what, holds, up, said):
+    lab.set(phase="prepared" if entry == "abort" else "idle", fails={what: {"changed": True, "holds": holds, "msg": "the network is down"}})
+    code, words = lab.run(entry=entry)
+    assert code == 2 and lab.world["up"] == up and said in " ".join(words.split()), words
+
+
+def test_credentials_that_expire_before_the_first_write_leave_no_platform_down(lab):
+    gone = {"msg": "the token has expired", "changed": False}
+    for scope in ("all", "key_holders"):
+        lab.set(phase="idle", up=UP, fails={"prepared": gone, "parameters": gone})
+        code, said = lab.run(seqera_crypto_rotation_restart_scope=scope)
+        assert code == 2 and lab.world["up"] == UP and "token has expired" in said and "Cron is stopped" not in said, said
+
+
+def test_an_abort_that_the_module_refuses_costs_no_outage(lab):
+    lab.set(phase="prepared", fails={"aborted": {"msg": "nothing explains these parameters", "error_code": "inconsistent", "in_check": True}})
     code, said = lab.run(entry="abort")
-    assert code == 2 and lab.world["up"] == [] and "half-way" in said, said
+    assert code == 2 and "nothing explains" in said and lab.did() == [] and lab.world["up"] == UP, said
+
+
+def test_an_abort_that_re_encrypts_already_is_continued_without_an_outage(lab):
+    lab.set(phase="prepared", rewritten=True, fails={"rotating": {"msg": "wait_timeout is over"}})
+    assert lab.run(entry="abort")[0] == 2 and lab.world["up"] == UP
+    lab.set(fails={})
+    code, said = lab.run("--check", entry="abort")
+    assert code == 0 and "watch: until every record is under the old key" in said, said
+    code, said = lab.run(entry="abort")
+    assert code == 0 and lab.did() == ["rotating", "rotating", *SECOND] and lab.world["phase"] == "aborted", said
 
 
 def test_an_abort_goes_back_to_the_old_key(lab):

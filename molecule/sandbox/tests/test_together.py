@@ -293,11 +293,6 @@ def test_credentials_that_come_as_text_are_not_repeated(lab):
 OVER = "2020-01-01T00:00:00+00:00"
 
 
-def test_nothing_is_written_before_an_outage_that_may_not_begin(lab):
-    code, said = lab.run(seqera_crypto_rotation_not_after=OVER)
-    assert code == 2 and "The window is over" in said and lab.did() == [] and lab.world["phase"] == "idle", said
-
-
 def test_the_window_may_end_during_the_tasks_before_an_outage(lab):
     tasks = lab.tmp / "hook.yml"
     tasks.write_text(json.dumps([{"name": "Wait for a long time", "ansible.builtin.set_fact": {"seqera_crypto_rotation_not_after": OVER}}]))

@@ -108,10 +108,7 @@ func (l *gatherer) gather(ctx context.Context, checkMode bool, tool string) erro
 	if l.vm.Keys.Current.IsEmpty() {
 		l.vm.Keys = l.keys()
 	}
-	if err := l.vm.Look(ctx, l.asked.Gather); err != nil {
-		if plan, unread := l.Plan(ctx); unread == nil && l.wants("parameters") {
-			l.report(plan) // a caller whose Platform is down must know which keys it would start with
-		}
+	if err := l.lookAtVM(ctx); err != nil {
 		return err
 	}
 	l.Observed.Platform, l.Observed.Records = l.vm.Observed.Platform, l.vm.Observed.Records
@@ -148,6 +145,18 @@ func (l *gatherer) gather(ctx context.Context, checkMode bool, tool string) erro
 		l.out.Baseline.Provisional = quiet(plan.Phase) && containers != nil && containers.Writer() != ""
 	}
 	return nil
+}
+
+// lookAtVM looks at the VM. If that fails, for example because the Platform is down, the result has the parameters all the same: they
+// say which keys a start would use.
+func (l *gatherer) lookAtVM(ctx context.Context) error {
+	err := l.vm.Look(ctx, l.asked.Gather)
+	if err != nil && l.wants("parameters") {
+		if plan, unread := l.Plan(ctx); unread == nil {
+			l.report(plan)
+		}
+	}
+	return err
 }
 
 // keys returns the two keys that a record may be under. If omnibus and standalone parameter differ outside a rotation, these are

@@ -47,7 +47,7 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 		err = s.withWritten(err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if last := len(plan.Steps) - 1; plan.Steps[last].Action == rotation.ActUnlock && !plan.Steps[last].Done {
+		if last := len(plan.Steps) - 1; !plan.Steps[last].Done {
 			outcome, _ := held.Release(ctx)
 			s.record(&plan.Steps[last], outcome)
 		}
@@ -71,7 +71,7 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 				now, _, err = s.Store.ReadPlatform(ctx, s.Desired.Names)
 				raced = err == nil && !parameters.Same(now, s.Observed.SSM)
 			}
-		case step.Action == rotation.ActUnlock && held != nil:
+		case step.Action == rotation.ActUnlock:
 			outcome, err = held.Release(ctx)
 			s.record(step, outcome)
 		default:
@@ -90,15 +90,12 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 }
 
 func (s *Session) write(ctx context.Context, held *lease.Lease, write *rotation.Write) (custody.Outcome, error) {
-	if held != nil {
-		bounded, cancel, err := held.Guard(ctx)
-		defer cancel()
-		if err != nil {
-			return custody.NotDone, err
-		}
-		ctx = bounded
+	bounded, cancel, err := held.Guard(ctx)
+	defer cancel()
+	if err != nil {
+		return custody.NotDone, err
 	}
-	return s.Store.Apply(ctx, write)
+	return s.Store.Apply(bounded, write)
 }
 
 func (s *Session) record(step *rotation.Step, outcome custody.Outcome) {

@@ -169,20 +169,17 @@ func (s *Session) planned(ctx context.Context, by func() (rotation.Plan, error))
 		if err != nil || plan.Needs == rotation.NeedNothing {
 			return plan, err
 		}
-		if err := s.fetch(ctx, plan.Needs, plan.Lock); err != nil {
+		if err := s.fetch(ctx, plan.Needs); err != nil {
 			return rotation.Plan{}, err
 		}
 	}
 }
 
 // fetch makes one of the observations that cost extra calls and that only some plans need.
-func (s *Session) fetch(ctx context.Context, need rotation.Need, lock int) error {
+func (s *Session) fetch(ctx context.Context, need rotation.Need) error {
 	switch need {
 	case rotation.NeedEscrow:
 		return s.ReadEscrow(ctx)
-	case rotation.NeedLock:
-		s.Observed.Custody.Locked = true
-		return s.read(ctx, custody.LockName(s.Desired.Names.Custody, lock))
 	case rotation.NeedInventory:
 		return s.ReadInventory(ctx)
 	case rotation.NeedDescription:

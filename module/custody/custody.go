@@ -63,7 +63,6 @@ type Inventory struct {
 	Locks    []Lock
 	Ledger   []Entry
 	Escrow   []EscrowedKey
-	Locked   bool // the lock that a ledger entry names was read
 	Asked    bool // the escrow of the keys in use was read by name
 	Complete bool // everything was listed
 }
@@ -116,11 +115,6 @@ func (s *Inventory) Replace(prefix, name string, exists bool, value secret.Secre
 // Rewritable returns, by parameter name, pointers to the attributes of the documents that may be written again.
 func (s *Inventory) Rewritable(prefix string) map[string]*Attributes {
 	found := map[string]*Attributes{}
-	for i, lock := range s.Locks {
-		if lock.ReleasedAt.IsZero() {
-			found[LockName(prefix, lock.Number)] = &s.Locks[i].Attributes
-		}
-	}
 	for i, entry := range s.Ledger {
 		if !entry.Stage.Over() {
 			found[LedgerName(prefix, entry.RotationID)] = &s.Ledger[i].Attributes
@@ -193,11 +187,6 @@ func (s *Inventory) Unopened() (EscrowedKey, bool) {
 // Entry returns the ledger entry of a rotation.
 func (s *Inventory) Entry(rotationID string) (Entry, bool) {
 	return first(s.Ledger, func(e Entry) bool { return e.RotationID == rotationID })
-}
-
-// Lock returns the lock with this number.
-func (s *Inventory) Lock(number int) (Lock, bool) {
-	return first(s.Locks, func(l Lock) bool { return l.Number == number })
 }
 
 // Open returns the ledger entry of the rotation that is not over; there is at most one.

@@ -52,7 +52,6 @@ type Entry struct {
 	Baseline      *Baseline          `json:"baseline,omitempty"`
 	Platform      *Platform          `json:"platform,omitempty"`
 	Proof         json.RawMessage    `json:"proof,omitempty"`
-	Lock          int                `json:"lock,omitempty"`         // the number of the lock under which the entry was last written
 	ProofDigest   string             `json:"proof_digest,omitempty"` // SHA-256 of the whole proof, as the option proof passed it
 }
 

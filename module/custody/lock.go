@@ -11,16 +11,15 @@ import (
 // Lock is one numbered name under <custody_prefix>/lock. The highest number is the lock. To take it, a run creates the next number
 // with Overwrite=false: SSM has no conditional overwrite, and this is its only atomic step.
 type Lock struct {
-	Number     int        `json:"-"`
-	Version    int64      `json:"-"` // the parameter's version as observed
-	Modified   time.Time  `json:"-"` // when this version was put, by SSM's clock
-	Attributes Attributes `json:"-"`
-	Holder     Holder     `json:"holder"`
-	RotationID string     `json:"rotation_id,omitempty"`
-	State      string     `json:"state"`
-	AcquiredAt time.Time  `json:"acquired_at"`
-	ExpiresAt  time.Time  `json:"expires_at"`
-	ReleasedAt time.Time  `json:"released_at,omitzero"`
+	Number     int       `json:"-"`
+	Version    int64     `json:"-"` // the parameter's version as observed
+	Modified   time.Time `json:"-"` // when this version was put, by SSM's clock
+	Holder     Holder    `json:"holder"`
+	RotationID string    `json:"rotation_id,omitempty"`
+	State      string    `json:"state"`
+	AcquiredAt time.Time `json:"acquired_at"`
+	ExpiresAt  time.Time `json:"expires_at"`
+	ReleasedAt time.Time `json:"released_at,omitzero"`
 }
 
 // Claim is the decision about the lock: take it, or give way to HeldBy.
@@ -58,11 +57,6 @@ func Decide(locks []Lock, now time.Time) Claim {
 		claim.HeldBy = &last
 	}
 	return claim
-}
-
-// Dead reports whether a lock was never released and its holder is gone.
-func (l Lock) Dead(now time.Time) bool {
-	return l.ReleasedAt.IsZero() && ((l.Holder.Local && !l.Holder.Alive) || now.After(l.Expiry()))
 }
 
 // Expiry returns the end of the lease, by SSM's clock. The lease starts when SSM carries out the put, which may be long after the

@@ -99,7 +99,7 @@ func TestGuard_renewsWhenAThirdIsOver(t *testing.T) {
 		r.time = r.time.Add(custody.Lease/3 - time.Second)
 		require.NoError(t, guard(t, l))
 		lock := r.lock(t)
-		assert.True(t, lock.ExpiresAt.After(r.time.Add(custody.Lease/3)) && !lock.Dead(r.time), "the lease continues")
+		assert.True(t, lock.ExpiresAt.After(r.time.Add(custody.Lease/3)) && lock.Expiry().After(r.time), "the lease continues")
 		assert.Equal(t, taken.AcquiredAt, lock.AcquiredAt)
 		assert.Equal(t, "here", lock.Holder.Host)
 	}
@@ -157,7 +157,7 @@ func TestTake_leaseCountsFromThePut(t *testing.T) {
 	l := r.held(t)
 	r.ssm.Hook = nil
 	lock := r.lock(t)
-	assert.False(t, lock.Dead(r.time.Add(4*time.Minute)), "it was not born expired")
+	assert.True(t, lock.Expiry().After(r.time.Add(4*time.Minute)), "it was not born expired")
 	claim := custody.Decide([]custody.Lock{lock}, r.time.Add(time.Minute))
 	assert.NotNil(t, claim.HeldBy)
 	require.NoError(t, guard(t, l))

@@ -31,7 +31,7 @@ func abort(o Observed, desired Desired, v view) (Plan, error) {
 	}
 	switch entry.Stage {
 	case custody.StageAborted:
-		return tidy(o, entry, desired, nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), v))
+		return nothing(PhaseAborted, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was aborted on %s", entry.RotationID, day(entry.AbortedAt)), v), nil
 	case custody.StageProved, custody.StageFinished:
 		return Plan{}, fault.New(fault.CodeTooLateToAbort, fmt.Sprintf("Finish it (state finalized), or go back with reverse: true while both keys are in the parameters. To go back later, rotate again with new_secret_from_escrow: %s.", entry.Previous),
 			"Rotation %s is %s: every record is under the new key %s, which the old one does not open.", entry.RotationID, entry.Stage, entry.Current)
@@ -87,7 +87,6 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry, safe bool)
 	if err != nil {
 		return Plan{}, err
 	}
-	entry.Lock = nextLock(o)
 	if !safe {
 		step, err := recordProof(o, desired, &entry, custody.StageAborting, fmt.Sprintf("no record is under the new key; %d are under the old key", desired.Proof.Proved))
 		if err != nil {
@@ -162,7 +161,7 @@ func reverse(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 	if turned && there && len(standalone) == 0 && entry.Stage != custody.StageOpen {
 		plan := nothing(PhasePrepared, entry.RotationID, o.SSM.Omnibus.Name, "rotation "+entry.RotationID+" is already being reversed: omnibus and standalone parameters hold both keys, with the old key as the current one", v)
 		plan.Evidence, plan.Baseline, plan.Platform = agreement(o, desired, c.current, c.previous), entry.Baseline, entry.Platform
-		return tidy(o, entry, desired, plan)
+		return plan, nil
 	}
 	return turn(o, desired, c, standalone, turned)
 }
@@ -175,7 +174,6 @@ func turn(o Observed, desired Desired, c change, standalone []Step, turned bool)
 		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Rotation %s is being reversed: key %s will be replaced by the old key %s.", entry.RotationID, entry.Previous, entry.Current),
 	}
-	entry.Lock = nextLock(o)
 	var steps []Step
 	if c.omnibus {
 		step, err := rewriteOmnibus(o, desired, c, "swaps the two keys in one put: the Platform re-encrypts every record under the old key")

@@ -65,7 +65,7 @@ func assemble(o Observed, desired Desired, c change) (Plan, error) {
 		return captured(c, plan, slices.Concat(escrow, open))
 	}
 	plan.Steps = slices.Concat(escrow, open, change)
-	entry.Lock, entry.Versions = nextLock(o), map[string]int64{}
+	entry.Versions = map[string]int64{}
 	for _, step := range plan.Steps {
 		if step.Write.Kind == Put && step.Action != ActUpdateLedger {
 			entry.Versions[step.Write.Name] = step.Write.After + 1

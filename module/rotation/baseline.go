@@ -27,7 +27,6 @@ func recordBaseline(o Observed, desired Desired, v view, entry custody.Entry) (P
 		Baseline: entry.Baseline, Platform: entry.Platform,
 		Msg: fmt.Sprintf("Recorded the baseline of rotation %s that was taken after the old backend had stopped.", entry.RotationID),
 	}
-	entry.Lock = nextLock(o)
 	plan.Steps = []Step{ledgerPut(o, desired, entry, ActUpdateLedger, "the earlier baseline was taken while a backend was writing")}
 	return plan, nil
 }

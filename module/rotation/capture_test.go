@@ -146,7 +146,7 @@ func TestTheLedgerHasRoomForThePlatform(t *testing.T) {
 		Tool: "1.10.10+053b1300125b-dirty 0123456789abcdef", ApprovedBy: strings.Repeat("a", 100),
 		Versions: map[string]int64{"/seqera/sensitive-values/" + app + "/tower": 123},
 		Baseline: &custody.Baseline{Path: "/home/ec2-user/.seqera-crypto-rotation/" + app + "-9b3ac41de0f27765.baseline.gz", Digest: strings.Repeat("0", 64), Total: 123456, TakenAt: at},
-		Platform: &platform, Lock: 123, ProofDigest: strings.Repeat("0", 64),
+		Platform: &platform, ProofDigest: strings.Repeat("0", 64),
 	}
 	for _, name := range []string{"crypto/secretKey", "crypto/previousSecretKey", "secret-rotation/enabled", "secret-rotation/chunk-size"} {
 		entry.Versions["/config/"+app+"/tower/"+name] = 12

@@ -125,7 +125,7 @@ func later(desired Desired, entry custody.Entry) bool {
 // which there is nothing to do.
 func linkLater(o Observed, desired Desired, entry custody.Entry, plan Plan) (Plan, error) {
 	if !later(desired, entry) {
-		return tidy(o, entry, desired, plan)
+		return plan, nil
 	}
 	if need := o.unread(); need != NeedNothing {
 		return Plan{Needs: need}, nil
@@ -133,7 +133,7 @@ func linkLater(o Observed, desired Desired, entry custody.Entry, plan Plan) (Pla
 	retired, _ := o.Custody.Find(entry.Previous)
 	link := linkStep(o, desired, entry.RotationID, retired)
 	if link == nil {
-		return tidy(o, entry, desired, plan)
+		return plan, nil
 	}
 	plan.Msg = fmt.Sprintf("Tied %q to key %s, which rotation %s retires.", retired.Unlinked(desired.Backups), entry.Previous, entry.RotationID)
 	plan.Warnings, plan.Steps = nil, link

@@ -19,11 +19,7 @@ func finalize(o Observed, desired Desired, v view) (Plan, error) {
 	}
 	entry, known := o.Custody.Entry(id)
 	if known && (entry.Stage == custody.StageAborted || entry.Stage.Over() && !leftovers(o, v, entry)) {
-		plan, err := alreadyOver(o, v, entry)
-		if err != nil || plan.Needs != NeedNothing {
-			return plan, err
-		}
-		return tidy(o, entry, desired, plan)
+		return alreadyOver(o, v, entry)
 	}
 	entry, answer, err := started(o, v, id, "finalize")
 	if err != nil || answer != nil {
@@ -78,7 +74,6 @@ func removal(o Observed, desired Desired, v view, entry custody.Entry) (Plan, er
 		Escrow: custody.EscrowName(desired.Names.Custody, entry.Previous),
 		Msg:    fmt.Sprintf("Finished rotation %s: key %s is in use; %s is in escrow only.", entry.RotationID, entry.Current, entry.Previous),
 	}
-	entry.Lock = nextLock(o)
 	var change []Step
 	if v.traced() {
 		step, err := clearOmnibus(o, entry, nil, "removes the rotation entries in one put, so that terraform does not create their parameters again (page 4.2)")

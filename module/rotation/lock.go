@@ -11,16 +11,13 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-// nextLock returns the number of the lock that this run will take, which a ledger entry records.
-func nextLock(o Observed) int { return custody.Decide(o.Custody.Locks, o.ssmNow()).Number }
-
 // ssmNow returns the time by SSM's clock, which a lease is measured with.
 func (o Observed) ssmNow() time.Time { return o.Now.Add(o.SSM.Ahead) }
 
 // underLock adds the steps that take and release the lock, and sets the tiers of all writes. Its error is a fault, for example if
 // another run holds the lock.
 func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
-	if !p.Writes() || p.Steps[len(p.Steps)-1].Action == ActUnlock {
+	if !p.Writes() {
 		return p, nil
 	}
 	claim := custody.Decide(o.Custody.Locks, o.ssmNow())
@@ -42,14 +39,10 @@ func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 		}
 		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: &Write{Kind: Delete, Name: names[0], Names: names}, Reason: "numbers are never reused; only the last lock stays"})
 	}
-	p.Steps = append(append(take, p.Steps...), release(o, desired, lock, "marks the lock as released; it stays as the last number"))
-	return p, chooseTiers(p.Steps, desired)
-}
-
-func release(o Observed, desired Desired, lock custody.Lock, reason string) Step {
 	lock.ReleasedAt = o.Now
-	name := custody.LockName(desired.Names.Custody, lock.Number)
-	return Step{Action: ActUnlock, Target: name, Reason: reason, Write: update(o, desired, name, lock, lock.Attributes, lock.Version)}
+	release := Step{Action: ActUnlock, Target: name, Write: update(o, desired, name, lock, custody.Attributes{}, lock.Version), Reason: "marks the lock as released; it stays as the last number"}
+	p.Steps = append(append(take, p.Steps...), release)
+	return p, chooseTiers(p.Steps, desired)
 }
 
 // unread returns what must still be observed before anything is written.
@@ -61,27 +54,6 @@ func (o Observed) unread() Need {
 		return NeedDescription
 	}
 	return NeedNothing
-}
-
-// tidy adds a step to plan that releases the lock of a run that died after its last ledger write. The ledger entry has the number of
-// the lock, because the locks may not all be listed.
-func tidy(o Observed, entry custody.Entry, desired Desired, plan Plan) (Plan, error) {
-	if entry.Lock == 0 {
-		return plan, nil
-	}
-	lock, found := o.Custody.Lock(entry.Lock)
-	if !found && !o.Custody.Complete && !o.Custody.Locked {
-		return Plan{Needs: NeedLock, Lock: entry.Lock}, nil
-	}
-	if !found || !lock.Dead(o.ssmNow()) {
-		return plan, nil
-	}
-	if !o.SSM.Described {
-		return Plan{Needs: NeedDescription}, nil // otherwise the lock would lose its KMS key
-	}
-	plan.Msg += " The lock of a run that died was released."
-	plan.Steps = append(plan.Steps, release(o, desired, lock, lock.Holder.Who()+" died before it could release the lock"))
-	return plan, nil
 }
 
 // ledgerOpen returns the ledger entry of the rotation, and the steps that open or update it.

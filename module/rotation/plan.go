@@ -33,7 +33,6 @@ type Plan struct {
 
 	// Needs says what else must be observed. A plan that needs something has no steps.
 	Needs Need
-	Lock  int // the number of the lock, for NeedLock
 
 	Born      time.Time // since when the current key has been in use; zero if not known
 	BroughtBy string    // the rotation that introduced the current key; empty if none of ours did, or escrow was not read
@@ -46,7 +45,6 @@ type Need int
 const (
 	NeedNothing     Need = iota
 	NeedEscrow           // escrow/<fingerprint> of the keys in use: one read
-	NeedLock             // the lock with number Plan.Lock: one read
 	NeedInventory        // everything under custody_prefix: one read per ten names
 	NeedDescription      // DescribeParameters: KMS keys, tiers and policies, which only writes need
 )

@@ -21,7 +21,7 @@ func prepare(o Observed, desired Desired, v view) (Plan, error) {
 		if entry.Stage == custody.StageFinished {
 			return linkLater(o, desired, entry, plan)
 		}
-		return tidy(o, entry, desired, plan)
+		return plan, nil
 	}
 	if !known && desired.RotationID == "" {
 		entry, known = o.Custody.Open()

@@ -46,24 +46,12 @@ func TestFit_advancedLimit(t *testing.T) {
 	}
 }
 
-// The lock of a dead run keeps its KMS key when it is released.
-func TestTidy_keepsTheKMSKey(t *testing.T) {
+// A run that died before it could release the lock leaves nothing to write. The next rotation takes the lock over.
+func TestALockOfADeadRunHoldsUpNobody(t *testing.T) {
 	s := idle()
-	plan, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
+	s.runUntil(t, desiredFor(StatePrepared), ActRecordPrepared)
+	again, err := Make(s.observed(t), desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
-	for _, step := range plan.Steps[:len(plan.Steps)-1] {
-		s.carry(t, step)
-	}
-	o := s.observed(t)
-	o.SSM.Described = false
-	plan, err = Make(o, desiredFor(StatePrepared), quick{})
-	require.NoError(t, err)
-	assert.Equal(t, NeedDescription, plan.Needs)
-	o = s.observed(t)
-	o.Custody.Locks[0].Attributes.KeyID = "alias/lock"
-	plan, err = Make(o, desiredFor(StatePrepared), quick{})
-	require.NoError(t, err)
-	last := plan.Steps[len(plan.Steps)-1]
-	assert.Equal(t, ActUnlock, last.Action)
-	assert.Equal(t, "alias/lock", last.Write.KeyID)
+	assert.False(t, again.Writes(), "%v", actions(again))
+	assert.Equal(t, PhaseFinalized, s.run(t, desiredFor(StateFinalized)).Phase)
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Dumps the Platform's database from its container. With CHECK=true, only checks that a dump is possible.
+# Dumps the Platform's database from its container, and prints <checksum>:<bytes>. With CHECK=true, only checks that a dump is possible.
 #   CONTAINER  container of the database      BACKEND  container of the backend; its login is tried first
 #   DUMP       the file to write              NAME     name of the database, or empty
 # This is a shell script because Ansible's docker_container_exec holds the whole dump in memory. The passwords go through a pipe
@@ -72,3 +72,4 @@ trap 'rm -f "$DUMP.part"' EXIT
 in_database false | gzip >"$DUMP.part"
 gzip -dc "$DUMP.part" | tail -n 1 | grep -q '^-- Dump completed' || { echo 'the dump is incomplete: its last line is missing' >&2; exit 1; }
 mv "$DUMP.part" "$DUMP"
+printf '%s:%s\n' "$(sha256sum <"$DUMP" | cut -d' ' -f1)" "$(stat -c %s "$DUMP")"

@@ -50,7 +50,8 @@ func oldKeyInUse(o Observed, v view, entry custody.Entry) bool {
 	case entry.Reversed() || v.standaloneCurrent.fingerprint != entry.Previous:
 		return false
 	case entry.Stage == custody.StageOpen:
-		return !o.SSM.Switch.On() // the switch is written after the new key
+		// The switch is written after the new key. If the old key was written since, somebody put it back, perhaps too late.
+		return !o.SSM.Switch.On() && o.SSM.Current.Modified.Add(-o.SSM.Ahead).Before(entry.OpenedAt)
 	}
 	// An abort puts the old key back first, after its proof. Nobody else does: the omnibus still has the new key.
 	return entry.Stage == custody.StageAborting
@@ -62,7 +63,7 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry, safe bool)
 	if !v.traced() {
 		explained = v.current.fingerprint == entry.Previous
 	}
-	if !explained {
+	if !explained || !safe && desired.Reverse && desired.Proof == nil { // the keys change places only while the omnibus has both
 		return Plan{}, unexplained(o, v, entry, true)
 	}
 	old, held := o.Custody.Find(entry.Previous)
@@ -121,7 +122,7 @@ func started(o Observed, v view, rotationID, to string) (entry custody.Entry, an
 }
 
 // backSteps returns the steps that undo the state prepared. The standalone current key comes first: once it is the old one, a Platform
-// that is started re-encrypts nothing. Then follow the omnibus, the switch and the previous key.
+// that is started re-encrypts nothing, unless terraform writes the new key again. Then follow the omnibus, the switch and the previous key.
 func backSteps(o Observed, v view, entry custody.Entry, old secret.Secret) ([]Step, error) {
 	var steps []Step
 	if !o.SSM.Current.Exists || !o.SSM.Current.Value.Equal(old) {

@@ -115,6 +115,23 @@ func TestAnAbortThatPutTheOldKeyBackNeedsNoNewProofUnlessTerraformRuns(t *testin
 	assert.Equal(t, PhaseAborted, s.run(t, toAbort(nil)).Phase)
 }
 
+// Both keys were in use, and then somebody put the old one back by hand, or the old omnibus.
+func TestAnAbortNeedsAProofIfSomebodyElsePutTheOldKeyBack(t *testing.T) {
+	s := idle()
+	s.runUntil(t, desiredFor(StatePrepared), ActPutSwitch)
+	s.put(names().Switch, "false")
+	current := s.get(names().Current)
+	current.Value, current.Modified = secret.New(oldKey), noon.Add(time.Hour)
+	s[names().Current] = current
+	_, err := Make(s.observed(t), toAbort(nil), quick{})
+	assert.Equal(t, fault.CodeProofMissing, fault.CodeOf(err))
+
+	s = prepared(t)
+	s.put(names().Omnibus, document)
+	_, err = Make(s.observed(t), reversal(), quick{})
+	assert.Equal(t, fault.CodeInconsistent, fault.CodeOf(err), "the keys cannot change places")
+}
+
 func TestAnAbortNeedsNoProofBeforeTheNewKeyIsInUse(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		begin := func() store {

@@ -1,6 +1,7 @@
 package rotation
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -78,7 +79,7 @@ func (p Plan) Reached(o Observed, desired Desired, prints proof.Fingerprinter) (
 		return p.Before, secret.Fingerprints{}
 	}
 	view, err := newView(after, desired, prints)
-	keys := secret.Fingerprints{Current: view.current.fingerprint, Previous: view.previous.fingerprint}
+	keys := secret.Fingerprints{Current: cmp.Or(view.standaloneCurrent.fingerprint, view.current.fingerprint), Previous: view.standalonePrevious.fingerprint}
 	switch {
 	case !changed:
 		return p.Before, keys

@@ -198,7 +198,7 @@ func (v view) phase(o Observed, desired Desired, how string) (Phase, string) {
 	case v.whole() && v.standaloneCurrent.Equal(v.current.Secret) && v.standalonePrevious.Equal(v.previous.Secret) && o.SSM.Switch.On():
 		return v.running(o)
 	case v.traced():
-		return PhaseInconsistent, "The omnibus shows a rotation, but the standalone parameters do not, or only a part of it. Run state prepared again."
+		return PhaseInconsistent, "The omnibus shows a rotation, but the standalone parameters do not, or only a part of it. Run the interrupted state (prepared or aborted) again."
 	case !o.SSM.Current.Exists || !v.standaloneCurrent.Equal(v.current.Secret):
 		return PhaseInconsistent, fmt.Sprintf("The omnibus (key %s) and the standalone parameter (key %s) hold different keys.", v.current.fingerprint, cmp.Or(v.standaloneCurrent.fingerprint, "none"))
 	case o.SSM.Previous.Exists || o.SSM.Switch.On():

@@ -293,10 +293,10 @@ def main(kind, path):
     as_whom = {"user": pwd.getpwuid(os.geteuid()).pw_name, "home": os.environ.get("HOME"), "pwd": os.environ.get("PWD")}
     world["calls"].append({"what": what, "of": asked.get("services") if kind is compose else None, "check": check, "given": asked} | as_whom)
     fault = world["fails"].get(what)
-    if fault and fault.get("later"):  # the first calls are answered
-        fault["later"], fault = fault["later"] - 1, None
     if fault and "hangs" in fault:
         time.sleep(fault["hangs"])
+    if fault and fault.get("later"):  # the first calls are answered
+        fault["later"], fault = fault["later"] - 1, None
     if fault and (not check or fault.pop("in_check", False)):
         answer = {"failed": True, "changed": False, "steps": [], "msg": f"{what} fails"} | fault
         world["phase"] = "inconsistent" if answer["changed"] else world["phase"]

@@ -305,16 +305,21 @@ def test_an_abort_that_fails_brings_the_platform_up_again(lab, what):
     [
         ("abort", "aborted", ["prepared", "aaaa", "bbbb"], UP, "was started again"),  # only the ledger is written
         ("abort", "aborted", ["prepared", "bbbb", "bbbb"], UP, "was started again"),
-        ("abort", "aborted", ["prepared", "aaaa", "aaaa"], [], "half-way"),  # while the two keys change places
+        ("abort", "aborted", ["prepared", "aaaa", "aaaa"], [], "was not started"),  # while the two keys change places
+        ("reverse", "aborted", ["prepared", "bbbb", "bbbb"], [], "was not started"),  # terraform made only one of them
         ("abort", "aborted", ["inconsistent", "bbbb", "bbbb"], UP, "was started again"),  # the switch is gone
         ("main", "prepared", ["idle", "bbbb", ""], UP, "was started again"),  # only the omnibus is written
         ("main", "prepared", ["inconsistent", "bbbb", "bbbb"], UP, "was started again"),
-        ("main", "prepared", ["inconsistent", "aaaa", "bbbb"], ["db"], "half-way"),
+        ("main", "prepared", ["inconsistent", "aaaa", "bbbb"], ["db"], "was not started"),
+        ("main", "prepared", ["idle", "aaaa", ""], ["db"], "was not started"),  # terraform made only the new key
+        ("main", "prepared", ["prepared", "aaaa", "cccc"], ["db"], "was not started"),  # the previous key of an earlier rotation
         ("main", "finalized", ["inconsistent", "aaaa", "bbbb"], UP, "was started again"),
+        ("main", "finalized", ["idle", "dddd", ""], ["db"], "was not started"),  # somebody changed the key
     ],
 )
 def test_parameters_that_are_half_written_decide_whether_the_platform_starts(lab, entry, what, holds, up, said):
-    lab.set(phase="prepared" if entry == "abort" else "idle", fails={what: {"changed": True, "holds": holds, "msg": "the network is down"}})
+    phase, rewritten, entry = "idle" if entry == "main" else "prepared", entry == "reverse", entry.replace("reverse", "abort")
+    lab.set(phase=phase, rewritten=rewritten, fails={what: {"changed": True, "holds": holds, "msg": "the network is down"}})
     code, words = lab.run(entry=entry)
     assert code == 2 and lab.world["up"] == up and said in " ".join(words.split()), words
 

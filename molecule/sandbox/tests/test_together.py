@@ -296,16 +296,20 @@ OVER = "2020-01-01T00:00:00+00:00"
 def test_the_window_may_end_during_the_tasks_before_an_outage(lab):
     tasks = lab.tmp / "hook.yml"
     tasks.write_text(json.dumps([{"name": "Wait for a long time", "ansible.builtin.set_fact": {"seqera_crypto_rotation_not_after": OVER}}]))
-    code, said = lab.run(seqera_crypto_rotation_before_outage_tasks=str(tasks))
-    assert code == 2 and "The window is over" in said and lab.did() == ["captured"] and lab.world["up"] == UP, said
+    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_before_outage_tasks=str(tasks))
+    assert code == 2 and "The window is over" in said and lab.did() == ["captured"] and lab.world["up"] == UP and "1 not begun" in said, said
+    lab.set(phase="prepared")
+    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_before_outage_tasks=str(tasks))
+    assert code == 0 and "second outage put off" in said and lab.did() == ["rotating", "rotating"] and lab.world["up"] == UP, said
 
 
-def test_the_tasks_after_an_outage_also_end_one_that_failed_while_the_platform_runs(lab):
+@pytest.mark.parametrize("what", ["stopped", "absent"])
+def test_the_tasks_after_an_outage_also_end_one_that_failed(lab, what):
     files = {}
     for when in ("before", "after"):
         files[when] = lab.tmp / f"{when}.yml"
         files[when].write_text(json.dumps([{"name": "Tell the users", "ansible.builtin.debug": {"msg": f"the maintenance page, {when}"}}]))
-    lab.set(fails={"stopped": {"msg": "docker hangs"}})
+    lab.set(fails={what: {"msg": "docker hangs"}})
     code, said = lab.run(**{f"seqera_crypto_rotation_{when}_outage_tasks": str(file) for when, file in files.items()})
     assert code == 2 and lab.world["up"] == UP and said.count("page, before") == said.count("page, after") == 1, said
 

@@ -74,7 +74,7 @@ release: collection ## put the files of a release page into build/release; KEY=<
 ##@ Develop: test
 
 # Two at a time, in a make of its own; each target's output is shown when it ends. test-sandbox is first because it takes longest.
-# test-cuts requires only Go, so it runs beside deps.
+# test-cuts requires only Go, so it can run at the same time as deps.
 REST := test-race test-molecule-short lint lint-collection test-docs test-unit test-plugin test-module test-pages
 
 test: ## run the tests that CI runs, in about half an hour

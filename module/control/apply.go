@@ -35,8 +35,8 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 	return plan, nil
 }
 
-// attempt carries out the steps in order. raced means that another run took the lock at the same time, or that the parameters changed before this
-// run got it.
+// attempt carries out the steps in order. raced means that another run took the lock at the same time, or that the parameters changed
+// before this run got it.
 func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
 	var held *lease.Lease
 	defer func() {

@@ -23,7 +23,7 @@ import time
 from typing import Any
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -152,6 +152,15 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the module's result, or a failure that says why there is none."""
         result, variables = super().run(tmp, task_vars), task_vars or {}
+        try:
+            return result | self._result(variables)
+        except AnsibleConnectionFailure as error:
+            if not self._task.delegate_to:
+                raise
+            # Otherwise the task's own host would count as unreachable, and no rescue would run.
+            return result | {"failed": True, "changed": False, "msg": f"{self._host(variables)}, which the task is delegated to, cannot be reached: {error}"}
+
+    def _result(self, variables: dict[str, Any]) -> dict[str, Any]:
         name, loader = self._task.action, self._shared_loader_obj.module_loader
         plain = loader.find_plugin_with_context(name, collection_list=self._task.collections).plugin_resolved_path
         binaries = Binaries(name, plain)
@@ -160,13 +169,13 @@ class ActionModule(ActionBase):
         platform = self._platform(variables) if binaries.others or (binaries.plain and self._waits()) else binaries.plain
         self._binary = binaries.of(platform)
         if not self._binary:
-            return result | binaries.missing(self._host(variables), platform)
+            return binaries.missing(self._host(variables), platform)
         if binaries.plain and self._connection.transport != "local":
             self._path = plain + self._binary.removeprefix(name)
             with open(self._path, "rb") as file:
                 self._digest = hashlib.sha256(file.read()).hexdigest()
         outcome = self._waiting(variables) if self._waits() else self._call(variables, wrap_async=bool(self._task.async_val))
-        return result | self._plainly(outcome, binaries, variables)
+        return self._plainly(outcome, binaries, variables)
 
     def _call(self, variables: dict[str, Any], **how: Any) -> dict[str, Any]:
         """Runs the host's copy of the binary, which is uploaded if it is missing. Without a copy, Ansible uploads the binary for this call."""

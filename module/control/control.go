@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 	"github.com/seqera-tools/crypto-rotation/module/custody"
@@ -81,6 +82,7 @@ type Result struct {
 	Warnings        []string            `json:"warnings,omitempty"`
 	KeyAgeDays      *int                `json:"key_age_days,omitempty"`
 	KeyRotationID   string              `json:"key_rotation_id,omitempty"`
+	EndedAt         time.Time           `json:"ended_at,omitzero"`
 	Evidence        []proof.Evidence    `json:"evidence"`
 	Proof           *proof.Proof        `json:"proof,omitempty"`
 	Escrow          *escrow             `json:"escrow,omitempty"`
@@ -103,7 +105,7 @@ type escrow struct {
 func (s *Session) result(plan rotation.Plan, request ansible.Request, failed bool) Result {
 	out := Result{
 		Msg: plan.Msg, Phase: plan.Phase, RotationID: plan.RotationID, Fingerprints: secret.Fingerprints{Current: plan.Current, Previous: plan.Previous},
-		Steps: append([]rotation.Step{}, plan.Steps...), Then: plan.Then, KeyAgeDays: s.KeyAge(plan), KeyRotationID: plan.BroughtBy, Warnings: plan.Warnings, Evidence: append([]proof.Evidence{}, plan.Evidence...), Proof: plan.Proof, Baseline: plan.Baseline,
+		Steps: append([]rotation.Step{}, plan.Steps...), Then: plan.Then, KeyAgeDays: s.KeyAge(plan), KeyRotationID: plan.BroughtBy, EndedAt: plan.EndedAt.UTC().Truncate(time.Second), Warnings: plan.Warnings, Evidence: append([]proof.Evidence{}, plan.Evidence...), Proof: plan.Proof, Baseline: plan.Baseline,
 		DurationSeconds: ansible.Seconds(s.Now().Sub(s.began)),
 	}
 	out.Platform, out.LastRecords = s.rotated(plan), s.Observed.Custody.LastRecords()

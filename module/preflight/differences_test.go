@@ -267,7 +267,11 @@ func TestAStoppedPlatformIsNoDifference(t *testing.T) {
 	c.Events = []Event{{"ec2-user-db-1", "Recreate"}}
 	got, _ := Differences(c)
 	assert.Empty(t, got, "half-way through a rotation services are stopped, and nothing that runs is recreated")
-	assert.True(t, Down(c.Containers))
+	assert.True(t, Down(c.Containers) && BackendDown(c.Containers))
+	for i := range c.Containers {
+		c.Containers[i].Running = c.Containers[i].Role != proof.RoleCron
+	}
+	assert.True(t, Down(c.Containers) && !BackendDown(c.Containers), "cron alone is stopped")
 }
 
 func TestAPullAtEachStartIsAWarning(t *testing.T) {

@@ -70,13 +70,15 @@ type Event struct{ Container, Action string }
 
 // Down reports whether the Platform, or a part of it, is down: a backend or cron is missing or not running.
 func Down(containers []Container) bool {
-	for _, role := range []proof.Role{proof.RoleBackend, proof.RoleCron} {
-		of := slices.DeleteFunc(slices.Clone(containers), func(c Container) bool { return c.Role != role })
-		if len(of) == 0 || slices.ContainsFunc(of, func(c Container) bool { return !c.Running }) {
-			return true
-		}
-	}
-	return false
+	return BackendDown(containers) || down(containers, proof.RoleCron)
+}
+
+// BackendDown reports whether a backend is missing or not running.
+func BackendDown(containers []Container) bool { return down(containers, proof.RoleBackend) }
+
+func down(containers []Container, role proof.Role) bool {
+	of := slices.DeleteFunc(slices.Clone(containers), func(c Container) bool { return c.Role != role })
+	return len(of) == 0 || slices.ContainsFunc(of, func(c Container) bool { return !c.Running })
 }
 
 // Mounts returns the mounts by service, as source:target, sorted, without anonymous volumes.

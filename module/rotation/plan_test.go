@@ -95,6 +95,8 @@ func TestEveryPhaseAndStateHasItsAnswer(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, test.phase, plan.Phase)
 			assert.Equal(t, test.does, plan.Writes(), "%v", actions(plan))
+			entry, _ := o.Custody.Entry(desired.RotationID)
+			assert.Equal(t, entry.FinishedAt, plan.EndedAt, "zero, unless the rotation is over")
 			assert.NotEmpty(t, plan.Msg)
 			require.NotEmpty(t, plan.Steps, "nothing to do is a step that says why")
 		})

@@ -69,11 +69,12 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 				"The ledger says that rotation %s is over and left key %s in use, but the omnibus has key %s, and no later rotation leads to that key.", entry.RotationID, left, v.current.fingerprint)
 		}
 	}
-	phase, how := PhaseFinalized, "finished on "+day(entry.FinishedAt)
+	phase, how, ended := PhaseFinalized, "finished", entry.FinishedAt
 	if entry.Stage == custody.StageAborted {
-		phase, how = PhaseAborted, "aborted on "+day(entry.AbortedAt)
+		phase, how, ended = PhaseAborted, "aborted", entry.AbortedAt
 	}
-	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s and is not done again", entry.RotationID, how), v)
+	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s on %s and is not done again", entry.RotationID, how, day(ended)), v)
+	plan.EndedAt = ended
 	plan.Platform = entry.Platform // an interrupted run may have left the Platform down
 	if phase == PhaseAborted {
 		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted. To rotate, use another rotation_id.", entry.RotationID)}

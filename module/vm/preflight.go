@@ -24,7 +24,7 @@ type Preflight struct {
 
 // Preflight checks whether a rotation may start: it checks Docker Compose, the containers, the backends and the database. Its error is
 // a fault with every reason against it. If a rotation is already running (rotates), unhealthy backends are only a warning. For a
-// handover (handsOver), it also checks that a second backend can run next to the first.
+// handover (handsOver), it also checks that a second backend can run next to the first, unless the first is down.
 func (v *VM) Preflight(ctx context.Context, rotates, handsOver bool) (out Preflight, err error) {
 	found, others, err := v.survey(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func (v *VM) Preflight(ctx context.Context, rotates, handsOver bool) (out Prefli
 	}
 	verdict, err := v.suitable(ctx, found, comparison, rotates, down)
 	out.Warnings, out.Evidence = append(out.Warnings, verdict.Warnings...), append([]proof.Evidence{same}, verdict.Evidence...)
-	if handsOver {
+	if handsOver && !preflight.BackendDown(comparison.Containers) {
 		problems, err := v.handover(ctx, comparison, out.Compose)
 		if err != nil {
 			return out, err

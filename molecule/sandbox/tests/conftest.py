@@ -138,6 +138,10 @@ class Platform:
         ids = self.containers()
         return sorted(self.docker("inspect", "--format", "{{.Name}} {{.State.StartedAt}}", *ids).splitlines()) if ids else []
 
+    def oldest_start(self):
+        """When the first of the containers that hold keys started."""
+        return min(line.split()[1] for line in self.started() if re.search("backend|cron", line.split()[0]))
+
     def check(self):
         return json.loads(self.sandbox("check", self.name))
 

@@ -51,6 +51,10 @@ def control(world, asked, check):
         names, end = [*WRITES["finalized"][:-1], "record_aborted"], "aborted"
     if asked.get("capture_only"):
         names, end = [one for one in names if one in CAPTURE], "captured"
+    if (state, phase, asked.get("reverse")) == ("aborted", "captured", False):
+        names = ["record_aborted"]
+    if state == "aborted" and phase == "rotated":  # the abort is proved
+        names, end = [], "rotated"
     if names and not check:
         if end == "captured":  # the ledger's entry
             world["ledger"] = {"backups": asked.get("backups") or [], "waived": waived}
@@ -63,13 +67,14 @@ def control(world, asked, check):
             world["platform"] = {key: asked["platform"].get(key) for key in (*PLATFORM, "dir") if key != "keeps_addresses"}
     if asked.get("baseline") and not check and (names or world.get("baseline", {}).get("provisional")):
         world["baseline"] = asked["baseline"]
+    ended = world.get("ended_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))) if phase in ("finalized", "aborted") and not names else ""
     kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in (*OPEN, "rotated")}
     return kept | {
         "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
         "steps": steps(names, not check), "then": steps(WRITES["finalized"], False),
         "fingerprints": {"current": world.get("current", "aaaa"), "previous": "bbbb"},
         "evidence": [{"check": "standalone_agrees", "ok": holds(world), "detail": ""}] if phase == "prepared" else [],
-        "last_records": world.get("last_records"), "escrow": {"parameter": "/escrow/bbbb"},
+        "ended_at": ended, "last_records": world.get("last_records"), "escrow": {"parameter": "/escrow/bbbb"},
         "backups": [] if phase == "idle" else world.get("ledger", {}).get("backups", []),
     }  # fmt: skip
 
@@ -110,6 +115,7 @@ def info(world, asked, _check):
             return known | {"failed": True, "msg": "the Platform is not ready", "error_code": "platform_not_ready"}
         services = [
             {"name": one["service"], "container": one["name"], "role": ROLES.get(one["service"], "other"), "image": "x", "state": one["state"]}
+            | {"started_at": world.get("started_at", {}).get(one["service"], "2026-12-01T00:00:00.5Z")}
             for one in containers(world)
         ]
         out["platform"] = {"services": services, "readiness": {"ready": ready(world), "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
@@ -127,6 +133,8 @@ def info(world, asked, _check):
     if "preflight" in gather:
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services} | order(services, asked["services"])
+    if "records" in gather and "backend" not in world.get("made", world["up"]):
+        return {"failed": True, "msg": "no backend container whose environment names the database", "error_code": "database_unknown"}
     if {"count", "records"} & set(gather):
         total = world.get("records_after", world["records"]) if "count" in gather else world["records"]
         new = total if phase not in ("prepared", "aborting", world.get("restored_in")) or world.get("rewritten") else 0
@@ -148,8 +156,13 @@ def info(world, asked, _check):
         out["evidence"] = [{"check": "key_from_escrow", "ok": True, "detail": f"key {tied[0]['fingerprint']}"}]
     if "escrow" in gather:
         out["escrow"] = world.get("escrow", [])
-    if "ledger" in gather and phase in [*OPEN, "finalized", "aborting", "aborted"]:
-        entry = {"rotation_id": "r1", "stage": {"captured": "open", "finalized": "finished"}.get(phase, phase), "previous": "bbbb", "current": "aaaa"}
+    if "ledger" in gather and phase in [*OPEN, "rotated", "finalized", "aborting", "aborted"]:
+        entry = {
+            "rotation_id": "r1",
+            "stage": {"captured": "open", "rotated": "proved", "finalized": "finished"}.get(phase, phase),
+            "previous": "bbbb",
+            "current": "aaaa",
+        }
         entry |= {"reversed_at": "t", "previous": "aaaa", "current": "bbbb"} if world.get("reversed") else {}
         entry |= {"aborted_at": world.get("aborted_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))} if phase == "aborted" else {}
         out["ledger"] = [entry | {"platform": world.get("platform", {})}]
@@ -164,6 +177,7 @@ def ready(world):
 
 def started(world, names):
     """Notes for each service that starts what it then knows: the frontend the backend's address, cron that the backend has both keys."""
+    world["started_at"] = world.get("started_at", {}) | dict.fromkeys(names, "2026-12-01T00:00:00.5Z")
     if "backend" in names:
         if not holds(world):
             world.setdefault("wrong", []).append("the backend started without a key")
@@ -257,6 +271,9 @@ def compose(world, asked, check):
     named = asked.get("services") or [name for name, one in world["services"].items() if one.get("enabled", True)]
     if not check:
         starts = asked["state"] in ("present", "restarted")
+        made = {*world.get("made", world["up"])}  # the containers, running or not; restart makes none
+        named = [name for name in named if name in made] if asked["state"] == "restarted" else named
+        world["made"] = [] if asked["state"] == "absent" else sorted(made | {*named})
         gone = [] if starts else named if asked["state"] == "stopped" else world["up"]
         if starts and not asked.get("services") and world["phase"] == "prepared" and "cron" not in world["up"] and "backend" not in world["up"]:
             world.setdefault("wrong", []).append("up starts cron before the backend")

@@ -47,6 +47,11 @@ class Rotation:
     def options(self, name):
         return self.made | {"playbook": self.playbook, "seqera_crypto_rotation_rotation_id": name}
 
+    @staticmethod
+    def ended(entry):
+        """When the last parameter was written, to the second."""
+        return (entry.get("aborted_at") or entry["finished_at"])[:19]
+
 
 class Abort(Rotation):
     """An abort of a rotation that was killed when its step began: `start`, or `watch` with some records under the new key."""
@@ -133,6 +138,7 @@ def test_a_cut_at_every_step(platform, way):
             "every record is under the key in use": counted["current"] == counted["total"],
             "the ledger says so": again.code == 0 and platform.ledger(rotation)["stage"] == run.stage,
             "nothing is left behind": not left and not held,
+            "backend and cron have only the key in use": again.code == 0 and platform.oldest_start() > run.ended(platform.ledger(rotation)),
             "cron runs": any("-cron-" in line for line in platform.started()),
             "one backend runs": sum("-backend-" in line or line.startswith("/backend ") for line in platform.started()) == 1,
         }

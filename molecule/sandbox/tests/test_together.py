@@ -69,11 +69,9 @@ def test_a_rotation_that_was_cut_off_between_ssm_and_the_restart_of_the_backend_
 
 
 def test_a_backend_that_has_only_the_old_key_is_stopped_before_a_failed_run_starts_cron(lab):
-    lab.set(**WRITTEN_FIRST)
-    tasks = lab.tmp / "hook.yml"
-    tasks.write_text(json.dumps([{"name": "Tell the users", "ansible.builtin.fail": {"msg": "nobody answers"}}]))
-    code, said = lab.run(seqera_crypto_rotation_before_outage_tasks=str(tasks))
-    assert code == 2 and "nobody answers" in said and lab.world["up"] == UP, said
+    lab.set(**WRITTEN_FIRST | {"baseline": {"digest": "d"}}, fails={"absent": {"msg": "docker hangs"}})
+    code, said = lab.run()
+    assert code == 2 and "docker hangs" in said and lab.world["up"] == UP, said
     assert "stopped backend frontend" in lab.did(), said
 
 
@@ -241,9 +239,12 @@ def test_a_second_outage_that_was_cut_off_is_not_put_off(lab):
     assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("finalized", UP), said
 
 
-def test_a_compose_file_that_is_edited_before_a_handover_does_not_stop_the_platform(lab):
+@pytest.mark.parametrize("tasks", [[], [{"name": "Tell the users", "ansible.builtin.debug": {}}]], ids=["alone", "with tasks before the outage"])
+def test_a_compose_file_that_is_edited_before_a_handover_does_not_stop_the_platform(lab, tasks):
     lab.set(edited_in="captured")
-    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover")
+    (lab.tmp / "hook.yml").write_text(json.dumps(tasks))
+    given = {"seqera_crypto_rotation_before_outage_tasks": str(lab.tmp / "hook.yml")} if tasks else {}
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover", **given)
     assert code == 2 and "was edited" in said and lab.did() == ["captured"] and lab.world["up"] == UP, said
 
 
@@ -334,3 +335,98 @@ def test_the_preview_of_a_platform_that_would_only_be_started_foretells_no_rotat
     lab.set(phase="finalized", up=["db"])
     code, said = lab.play(["rotate_crypto.yml"], "--check")
     assert code == 0 and "would be rotated" not in said and "restart: docker compose up" in said, said
+
+
+def failing(lab):
+    """A user's task that fails before each outage."""
+    (lab.tmp / "hook.yml").write_text(json.dumps([{"name": "Ask the Platform", "ansible.builtin.fail": {"msg": "nobody answers"}}]))
+    return {"seqera_crypto_rotation_before_outage_tasks": str(lab.tmp / "hook.yml")}
+
+
+def test_a_proved_platform_that_is_down_starts_also_if_the_second_outage_may_not_begin(lab):
+    lab.set(phase="rotated", up=[], holds=["idle", "aaaa", ""])
+    code, said = lab.run(**failing(lab))
+    assert code == 2 and "nobody answers" in said and lab.world["up"] == UP, said
+
+
+@pytest.mark.parametrize("why", ["the window", "the tasks"])
+def test_an_abort_that_may_not_begin_starts_no_cron(lab, why):
+    up = ["backend", "db", "frontend"]
+    lab.set(phase="prepared", up=up, rewritten=True)
+    code, said = lab.run(entry="abort", **KEY_HOLDERS, **({"seqera_crypto_rotation_not_after": OVER} if why == "the window" else failing(lab)))
+    assert code == 2 and lab.world["up"] == up and lab.did() == [], said
+
+
+def test_a_restore_does_not_start_the_platform_with_the_key_in_use_to_look_at_the_records(lab):
+    lab.set(restored_in="idle", up=["db"], made=UP, escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "cccc"}])
+    code, said = lab.play(["restore_crypto.yml"], "-e", "seqera_crypto_restore_backup=dump-1")
+    assert code == 0 and "present backend frontend" not in lab.did()[: lab.did().index("prepared")] and lab.world["up"] == UP, said
+
+
+def test_cron_starts_also_if_its_container_is_gone(lab):
+    lab.set(up=["backend", "db", "frontend"], phase="prepared")
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 0 and lab.world["up"] == UP, said
+
+
+@pytest.mark.parametrize("scope", [{}, KEY_HOLDERS], ids=["all", "key_holders"])
+def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restarted(lab, scope):
+    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+    # By the Platform's clock, every look is at 2026-12-01T00:00:00.
+    lab.set(phase="finalized", ended_at=ended, started_at={"backend": "2026-11-30T22:59:00.7Z", "cron": "2026-11-30T22:59:30.1Z"})
+    for later in ({"seqera_crypto_rotation_second_outage": "later"}, {"seqera_crypto_rotation_not_after": OVER}):
+        code, said = lab.run(**scope, **later)
+        assert code == 0 and lab.did() == [], said
+    code, said = lab.run(**scope)
+    assert code == 0 and lab.did() == ["restarted backend", "restarted frontend", "restarted cron"], said
+    code, said = lab.run(**scope)
+    assert code == 0 and lab.did() == [], said
+
+
+def test_a_rotation_that_ended_long_ago_does_not_ask_the_vm(lab):
+    lab.set(phase="finalized", ended_at="2026-01-01T00:00:00Z", up=[])
+    code, said = lab.run()
+    assert code == 0 and not [one for one in lab.world["calls"] if one["what"] != "prepared"], said
+
+
+def test_an_abort_that_is_proved_is_finished_by_an_abort(lab):
+    lab.set(phase="rotated", up=[], reversed=True)
+    code, said = lab.run(entry="abort")
+    assert code == 0 and "rotating" not in lab.did() and (lab.world["phase"], lab.world["up"]) == ("aborted", UP), said
+
+
+def test_requirements_of_a_handover_refuse_no_abort(lab):
+    lab.second("two", engine="one", twins=[{"id": "other", "name": "backend", "service": "backend", "state": "running"}])
+    lab.set(engine="one", phase="prepared")
+    code, said = lab.run(entry="abort", seqera_crypto_rotation_restart_scope="handover")
+    assert code == 0 and lab.world["phase"] == "aborted", said
+
+
+def test_a_secret_that_docker_compose_quotes_is_not_repeated(lab):
+    lab.set(fails={"docker stop": 'unexpected character "!" in variable name "TOWER_DB_PASSWORD!=a-password"'})
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 2 and "unexpected character" in said and "a-password" not in said, said
+
+
+def test_the_window_holds_where_only_cron_is_down(lab):
+    up = ["backend", "db", "frontend"]
+    lab.set(phase="prepared", up=up)
+    code, said = lab.run(seqera_crypto_rotation_not_after=OVER)
+    assert code == 2 and "The window is over" in said and "stopped backend" not in " ".join(lab.did()), said
+
+
+def test_an_abort_that_changes_only_the_ledger_costs_no_outage(lab):
+    lab.set(phase="captured")
+    code, said = lab.run("--check", entry="abort")
+    assert code == 0 and "abort: record_aborted" in said and lab.did() == [], said
+    code, said = lab.run(entry="abort")
+    assert code == 0 and lab.did() == ["aborted"] and lab.world["phase"] == "aborted" and "No outage" in said, said
+
+
+def test_a_failed_run_whose_records_were_not_looked_at_starts_no_cron(lab):
+    lab.set(**WRITTEN_FIRST | {"up": []}, fails={"records": {"msg": "the database is gone", "error_code": "database_unavailable"}})
+    code, said = lab.run()
+    assert code == 2 and "was started again, without cron" in " ".join(said.split()) and lab.world["up"] == ["backend", "db", "frontend"], said
+    lab.set(fails={})
+    code, said = lab.run()
+    assert code == 0 and lab.world["up"] == UP, said

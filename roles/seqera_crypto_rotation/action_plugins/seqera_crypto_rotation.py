@@ -158,7 +158,7 @@ class ActionModule(ActionBase):
             if not self._task.delegate_to:
                 raise
             # Otherwise the task's own host would count as unreachable, and no rescue would run.
-            return result | {"failed": True, "changed": False, "msg": f"{self._host(variables)}, which the task is delegated to, cannot be reached: {error}"}
+            return result | {"failed": True, "msg": f"{self._host(variables)}, which the task is delegated to, cannot be used: {error}"}
 
     def _result(self, variables: dict[str, Any]) -> dict[str, Any]:
         name, loader = self._task.action, self._shared_loader_obj.module_loader

@@ -59,7 +59,7 @@ def test_a_host_with_the_credentials_that_is_lost_in_an_outage_leaves_no_platfor
     operator = LOST | {"ansible_connection": "{{ 'ssh' if hostvars['vm'].seqera_crypto_rotation__at | default('') == 'prepare' else 'local' }}"}
     hosts = {"vm": v(delegate="op"), "op": operator}
     code, said = lab.play(["rotate_crypto.yml"], "--limit", "vm", hosts=hosts, **reports(lab))
-    assert code == 2 and outcomes(lab)["vm"]["outcome"] == "failed" and "cannot be reached" in outcomes(lab)["vm"]["reason"], said
+    assert code == 2 and outcomes(lab)["vm"]["outcome"] == "failed" and "op, which the task is delegated to, cannot be used" in outcomes(lab)["vm"]["reason"], said
     assert lab.world["up"] == UP, said
 
 

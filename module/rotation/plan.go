@@ -35,7 +35,7 @@ type Plan struct {
 	Needs Need
 
 	Born      time.Time // since when the current key has been in use; zero if not known
-	EndedAt   time.Time // when the rotation that was asked for was finished or aborted; zero if it is not over
+	EndedAt   time.Time // when the rotation was finished, or reversed by an abort; zero if it is not over, or if its new key was never in use
 	BroughtBy string    // the rotation that introduced the current key; empty if none of ours did, or escrow was not read
 }
 

@@ -74,7 +74,9 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 		phase, how, ended = PhaseAborted, "aborted", entry.AbortedAt
 	}
 	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s on %s and is not done again", entry.RotationID, how, day(ended)), v)
-	plan.EndedAt = ended
+	if phase == PhaseFinalized || !entry.ReversedAt.IsZero() {
+		plan.EndedAt = ended
+	}
 	plan.Platform = entry.Platform // an interrupted run may have left the Platform down
 	if phase == PhaseAborted {
 		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted. To rotate, use another rotation_id.", entry.RotationID)}

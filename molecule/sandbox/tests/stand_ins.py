@@ -67,7 +67,7 @@ def control(world, asked, check):
             world["platform"] = {key: asked["platform"].get(key) for key in (*PLATFORM, "dir") if key != "keeps_addresses"}
     if asked.get("baseline") and not check and (names or world.get("baseline", {}).get("provisional")):
         world["baseline"] = asked["baseline"]
-    ended = world.get("ended_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))) if phase in ("finalized", "aborted") and not names else ""
+    ended = world.get("ended_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))) if phase == "finalized" and not names else ""
     kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in (*OPEN, "rotated")}
     return kept | {
         "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
@@ -115,7 +115,7 @@ def info(world, asked, _check):
             return known | {"failed": True, "msg": "the Platform is not ready", "error_code": "platform_not_ready"}
         services = [
             {"name": one["service"], "container": one["name"], "role": ROLES.get(one["service"], "other"), "image": "x", "state": one["state"]}
-            | {"started_at": world.get("started_at", {}).get(one["service"], "2026-12-01T00:00:00.5Z")}
+            | ({} if one["state"] == "created" else {"started_at": world.get("started_at", {}).get(one["service"], "2026-12-01T00:00:00.5Z")})
             for one in containers(world)
         ]
         out["platform"] = {"services": services, "readiness": {"ready": ready(world), "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
@@ -172,7 +172,7 @@ def info(world, asked, _check):
 def ready(world):
     """The backend answers through the frontend, which knows the address that the backend had when the frontend started."""
     stale = "frontend" in world["up"] and world.get("cached", world.get("address", 0)) != world.get("address", 0)
-    return "backend" in world["up"] and not stale
+    return {"backend", "frontend"} & {*world["services"]} <= {*world["up"]} and not stale
 
 
 def started(world, names):

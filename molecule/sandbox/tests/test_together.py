@@ -295,12 +295,11 @@ OVER = "2020-01-01T00:00:00+00:00"
 
 
 def test_the_window_may_end_during_the_tasks_before_an_outage(lab):
-    tasks = lab.tmp / "hook.yml"
-    tasks.write_text(json.dumps([{"name": "Wait for a long time", "ansible.builtin.set_fact": {"seqera_crypto_rotation_not_after": OVER}}]))
-    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_before_outage_tasks=str(tasks))
+    tasks = closing(lab)
+    code, said = lab.play(["rotate_crypto.yml"], **tasks)
     assert code == 2 and "The window is over" in said and lab.did() == ["captured"] and lab.world["up"] == UP and "1 not begun" in said, said
     lab.set(phase="prepared")
-    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_before_outage_tasks=str(tasks))
+    code, said = lab.play(["rotate_crypto.yml"], **tasks)
     assert code == 0 and "second outage put off" in said and lab.did() == ["rotating", "rotating"] and lab.world["up"] == UP, said
 
 
@@ -349,12 +348,32 @@ def test_a_proved_platform_that_is_down_starts_also_if_the_second_outage_may_not
     assert code == 2 and "nobody answers" in said and lab.world["up"] == UP, said
 
 
-@pytest.mark.parametrize("why", ["the window", "the tasks"])
-def test_an_abort_that_may_not_begin_starts_no_cron(lab, why):
+def closing(lab):
+    """A user's task during which the window ends."""
+    tasks = lab.tmp / "hook.yml"
+    tasks.write_text(json.dumps([{"name": "Wait for a long time", "ansible.builtin.set_fact": {"seqera_crypto_rotation_not_after": OVER}}]))
+    return {"seqera_crypto_rotation_before_outage_tasks": str(tasks)}
+
+
+@pytest.mark.parametrize("scope", [{}, KEY_HOLDERS], ids=["all", "key_holders"])
+@pytest.mark.parametrize("why", [lambda _: {"seqera_crypto_rotation_not_after": OVER}, failing, closing], ids=["window", "tasks", "window after the tasks"])
+def test_an_abort_that_may_not_begin_starts_no_cron(lab, scope, why):
     up = ["backend", "db", "frontend"]
     lab.set(phase="prepared", up=up, rewritten=True)
-    code, said = lab.run(entry="abort", **KEY_HOLDERS, **({"seqera_crypto_rotation_not_after": OVER} if why == "the window" else failing(lab)))
+    code, said = lab.run(entry="abort", **scope, **why(lab))
     assert code == 2 and lab.world["up"] == up and lab.did() == [], said
+
+
+def test_an_abort_that_may_not_begin_starts_a_platform_with_only_the_old_key(lab):
+    lab.set(phase="captured", up=["db"], made=UP)
+    code, said = lab.run(entry="abort", **failing(lab))
+    assert code == 2 and "nobody answers" in said and lab.world["up"] == UP, said
+
+
+def test_a_proved_abort_whose_second_outage_may_not_begin_starts_the_platform(lab):
+    lab.set(phase="rotated", up=[], reversed=True, holds=["idle", "bbbb", ""])
+    code, said = lab.run(entry="abort", **failing(lab))
+    assert code == 2 and "nobody answers" in said and lab.world["up"] == UP, said
 
 
 def test_a_restore_does_not_start_the_platform_with_the_key_in_use_to_look_at_the_records(lab):
@@ -381,6 +400,42 @@ def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restar
     assert code == 0 and lab.did() == ["restarted backend", "restarted frontend", "restarted cron"], said
     code, said = lab.run(**scope)
     assert code == 0 and lab.did() == [], said
+
+
+def test_a_second_backend_that_never_started_has_no_time_of_its_start(lab):
+    lab.set(phase="finalized", twins=[{"id": "old", "name": "backend", "service": "backend", "state": "running"}, {**CREATED_TWIN}])
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover")
+    assert code == 0 and len(lab.world["twins"]) == 1, said
+
+
+CREATED_TWIN = {"id": "next", "name": "tower-backend-2", "service": "backend", "state": "created"}
+
+
+def test_a_stop_rule_of_the_fleet_also_holds_for_a_restart_that_an_interrupted_run_left(lab):
+    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
+    lab.set(phase="finalized", ended_at=ended, started_at={"backend": "2026-11-30T22:59:00.7Z"})
+    _, other = lab.second("two", phase="idle", up=UP, ended_at="", fails={"preflight": {"msg": "no memory", "in_check": True}})
+    code, said = lab.play(["rotate_crypto.yml"], hosts={"vm": {}, "b": other})
+    assert code == 2 and "preflight refused b" in " ".join(said.split()) and lab.did() == [], said
+
+
+def test_an_abort_that_no_platform_has_seen_restarts_nothing_later(lab):
+    lab.set(phase="aborted", started_at={"backend": "2026-11-30T22:59:00.7Z"})
+    code, said = lab.run()
+    assert code == 0 and lab.did() == [], said
+
+
+def test_a_rotation_without_a_time_of_its_end_is_not_taken_for_an_old_one(lab):
+    lab.set(phase="finalized", up=[], ended_at="")
+    code, said = lab.run()
+    assert code == 0 and lab.world["up"] == UP, said
+
+
+@pytest.mark.parametrize("up", [["backend", "db", "frontend"], ["backend", "cron", "db"]], ids=["without cron", "without frontend"])
+def test_an_abort_that_changes_only_the_ledger_starts_what_an_interrupted_run_stopped(lab, up):
+    lab.set(phase="captured", up=up, platform=PLATFORM)
+    code, said = lab.run(entry="abort", **KEY_HOLDERS)
+    assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("aborted", UP), said
 
 
 def test_a_rotation_that_ended_long_ago_does_not_ask_the_vm(lab):

@@ -382,6 +382,18 @@ def test_a_restore_does_not_start_the_platform_with_the_key_in_use_to_look_at_th
     assert code == 0 and "present backend frontend" not in lab.did()[: lab.did().index("prepared")] and lab.world["up"] == UP, said
 
 
+def test_a_restore_that_fails_before_its_outage_does_not_start_the_platform_with_the_key_in_use(lab):
+    lab.set(restored_in="idle", up=["db"], made=UP, escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "cccc"}])
+    code, said = lab.play(["restore_crypto.yml"], "-e", "seqera_crypto_restore_backup=dump-1", **failing(lab))
+    assert code == 2 and "nobody answers" in said and lab.world["up"] == ["db"], said
+
+
+def test_another_platform_in_place_of_the_one_of_preflight_is_not_stopped_before_the_outage(lab):
+    lab.set(fails={"captured": {"msg": "This is not the Platform that ran before", "error_code": "platform_differs", "changed": False}})
+    code, said = lab.run()
+    assert code == 2 and "not the Platform" in said and lab.world["up"] == UP and "stopped" not in " ".join(lab.did()), said
+
+
 def test_cron_starts_also_if_its_container_is_gone(lab):
     lab.set(up=["backend", "db", "frontend"], phase="prepared")
     code, said = lab.run(**KEY_HOLDERS)

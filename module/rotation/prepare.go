@@ -74,7 +74,7 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 		phase, how, ended = PhaseAborted, "aborted", entry.AbortedAt
 	}
 	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s on %s and is not done again", entry.RotationID, how, day(ended)), v)
-	if phase == PhaseFinalized || !entry.ReversedAt.IsZero() {
+	if phase == PhaseFinalized || entry.Reversed() {
 		plan.EndedAt = ended
 	}
 	plan.Platform = entry.Platform // an interrupted run may have left the Platform down

@@ -7,11 +7,33 @@ import time
 
 import pytest
 from stand_ins import PLATFORM
-from test_steps import ROTATION, SECOND, START, UP, lab  # noqa: F401  the fixture
+from test_steps import ROTATION, SECOND, START, UP, lab, two  # noqa: F401  the fixture
 
 ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
 KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
 ROLE = {"include_role": {"name": "seqera_crypto_rotation"}}
+OVER = "2020-01-01T00:00:00+00:00"
+
+
+def before_outage(lab, **task):
+    """A task of the user before each outage."""
+    tasks = lab.tmp / "hook.yml"
+    tasks.write_text(json.dumps([{"name": "Tell the users", **task}]))
+    return {"seqera_crypto_rotation_before_outage_tasks": str(tasks)}
+
+
+def failing(lab):
+    return before_outage(lab, **{"ansible.builtin.fail": {"msg": "nobody answers"}})
+
+
+def closing(lab):
+    """During this task the window ends."""
+    return before_outage(lab, **{"ansible.builtin.set_fact": {"seqera_crypto_rotation_not_after": OVER}})
+
+
+def hour_ago():
+    """When the rotation ended. By the Platform's clock, every look is at 2026-12-01T00:00:00."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
 
 
 def terraform(lab):
@@ -239,11 +261,10 @@ def test_a_second_outage_that_was_cut_off_is_not_put_off(lab):
     assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("finalized", UP), said
 
 
-@pytest.mark.parametrize("tasks", [[], [{"name": "Tell the users", "ansible.builtin.debug": {}}]], ids=["alone", "with tasks before the outage"])
-def test_a_compose_file_that_is_edited_before_a_handover_does_not_stop_the_platform(lab, tasks):
+@pytest.mark.parametrize("tells", [False, True], ids=["alone", "with tasks before the outage"])
+def test_a_compose_file_that_is_edited_before_a_handover_does_not_stop_the_platform(lab, tells):
     lab.set(edited_in="captured")
-    (lab.tmp / "hook.yml").write_text(json.dumps(tasks))
-    given = {"seqera_crypto_rotation_before_outage_tasks": str(lab.tmp / "hook.yml")} if tasks else {}
+    given = before_outage(lab, **{"ansible.builtin.debug": {}}) if tells else {}
     code, said = lab.run(seqera_crypto_rotation_restart_scope="handover", **given)
     assert code == 2 and "was edited" in said and lab.did() == ["captured"] and lab.world["up"] == UP, said
 
@@ -291,9 +312,6 @@ def test_credentials_that_come_as_text_are_not_repeated(lab):
     assert code == 2 and "must be a dict" in said and "an-aws-secret" not in said, said
 
 
-OVER = "2020-01-01T00:00:00+00:00"
-
-
 def test_the_window_may_end_during_the_tasks_before_an_outage(lab):
     tasks = closing(lab)
     code, said = lab.play(["rotate_crypto.yml"], **tasks)
@@ -336,23 +354,10 @@ def test_the_preview_of_a_platform_that_would_only_be_started_foretells_no_rotat
     assert code == 0 and "would be rotated" not in said and "restart: docker compose up" in said, said
 
 
-def failing(lab):
-    """A user's task that fails before each outage."""
-    (lab.tmp / "hook.yml").write_text(json.dumps([{"name": "Ask the Platform", "ansible.builtin.fail": {"msg": "nobody answers"}}]))
-    return {"seqera_crypto_rotation_before_outage_tasks": str(lab.tmp / "hook.yml")}
-
-
 def test_a_proved_platform_that_is_down_starts_also_if_the_second_outage_may_not_begin(lab):
     lab.set(phase="rotated", up=[], holds=["idle", "aaaa", ""])
     code, said = lab.run(**failing(lab))
     assert code == 2 and "nobody answers" in said and lab.world["up"] == UP, said
-
-
-def closing(lab):
-    """A user's task during which the window ends."""
-    tasks = lab.tmp / "hook.yml"
-    tasks.write_text(json.dumps([{"name": "Wait for a long time", "ansible.builtin.set_fact": {"seqera_crypto_rotation_not_after": OVER}}]))
-    return {"seqera_crypto_rotation_before_outage_tasks": str(tasks)}
 
 
 @pytest.mark.parametrize("scope", [{}, KEY_HOLDERS], ids=["all", "key_holders"])
@@ -402,9 +407,7 @@ def test_cron_starts_also_if_its_container_is_gone(lab):
 
 @pytest.mark.parametrize("scope", [{}, KEY_HOLDERS], ids=["all", "key_holders"])
 def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restarted(lab, scope):
-    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
-    # By the Platform's clock, every look is at 2026-12-01T00:00:00.
-    lab.set(phase="finalized", ended_at=ended, started_at={"backend": "2026-11-30T22:59:00.7Z", "cron": "2026-11-30T22:59:30.1Z"})
+    lab.set(phase="finalized", ended_at=hour_ago(), started_at={"backend": "2026-11-30T22:59:00.7Z", "cron": "2026-11-30T22:59:30.1Z"})
     for later in ({"seqera_crypto_rotation_second_outage": "later"}, {"seqera_crypto_rotation_not_after": OVER}):
         code, said = lab.run(**scope, **later)
         assert code == 0 and lab.did() == [], said
@@ -415,17 +418,13 @@ def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restar
 
 
 def test_a_second_backend_that_never_started_has_no_time_of_its_start(lab):
-    lab.set(phase="finalized", twins=[{"id": "old", "name": "backend", "service": "backend", "state": "running"}, {**CREATED_TWIN}])
+    lab.set(phase="finalized", twins=two("created", name="tower-backend-2"))
     code, said = lab.run(seqera_crypto_rotation_restart_scope="handover")
     assert code == 0 and len(lab.world["twins"]) == 1, said
 
 
-CREATED_TWIN = {"id": "next", "name": "tower-backend-2", "service": "backend", "state": "created"}
-
-
 def test_a_stop_rule_of_the_fleet_also_holds_for_a_restart_that_an_interrupted_run_left(lab):
-    ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
-    lab.set(phase="finalized", ended_at=ended, started_at={"backend": "2026-11-30T22:59:00.7Z"})
+    lab.set(phase="finalized", ended_at=hour_ago(), started_at={"backend": "2026-11-30T22:59:00.7Z"})
     _, other = lab.second("two", phase="idle", up=UP, ended_at="", fails={"preflight": {"msg": "no memory", "in_check": True}})
     code, said = lab.play(["rotate_crypto.yml"], hosts={"vm": {}, "b": other})
     assert code == 2 and "preflight refused b" in " ".join(said.split()) and lab.did() == [], said

@@ -42,7 +42,7 @@ func (s *Store) PutLock(ctx context.Context, name, keyID string, value secret.Se
 // Send carries out one write without reading it back. It recognizes its own write if the SDK repeated a call whose first response
 // was lost. Its errors are faults.
 func (s *Store) Send(ctx context.Context, write *rotation.Write) (custody.Outcome, error) {
-	s.writes.Add(1)
+	s.begun = false
 	var err error
 	action := "ssm:PutParameter"
 	switch write.Kind {
@@ -65,7 +65,7 @@ func (s *Store) Send(ctx context.Context, write *rotation.Write) (custody.Outcom
 		return custody.Done, err
 	case errors.As(err, &exists):
 		return s.isOurs(ctx, write)
-	case errors.As(err, &refused) && refused.ErrorFault() != smithy.FaultServer:
+	case errors.As(err, &refused) && refused.ErrorFault() != smithy.FaultServer && !s.begun:
 		return custody.NotDone, asFault(err, action, write.Targets()...)
 	}
 	return s.found(ctx, write), asFault(err, action, write.Targets()...)
@@ -153,7 +153,8 @@ func (s *Store) send(ctx context.Context, write *rotation.Write, overwrite bool)
 			*field = aws.String(value)
 		}
 	}
-	answer, err := s.ssm.PutParameter(ctx, input)
+	s.writes.Add(1)
+	answer, err := s.ssm.PutParameter(ctx, input, s.watch)
 	if err != nil {
 		return 0, err
 	}
@@ -194,15 +195,34 @@ func (s *Store) pause(ctx context.Context, try int, name string) error {
 	}
 }
 
+// watch sets s.begun when the SDK repeats a call that SSM may have carried out. If SSM refuses the second try, for example because the
+// credentials have expired, the first may still have succeeded.
+func (s *Store) watch(o *ssm.Options) {
+	o.Retryer = &watched{o.Retryer, &s.begun}
+}
+
+type watched struct {
+	aws.Retryer
+	begun *bool
+}
+
+func (w *watched) RetryDelay(attempt int, err error) (time.Duration, error) {
+	var api smithy.APIError
+	*w.begun = *w.begun || !errors.As(err, &api) || api.ErrorFault() == smithy.FaultServer
+	return w.Retryer.RetryDelay(attempt, err)
+}
+
 // remove deletes the names. A missing name is no error.
 func (s *Store) remove(ctx context.Context, write *rotation.Write) error {
 	for chunk := range slices.Chunk(write.Names, batch) {
 		for _, name := range chunk {
 			delete(s.written, name)
 		}
-		if _, err := s.ssm.DeleteParameters(ctx, &ssm.DeleteParametersInput{Names: chunk}); err != nil {
+		s.writes.Add(1)
+		if _, err := s.ssm.DeleteParameters(ctx, &ssm.DeleteParametersInput{Names: chunk}, s.watch); err != nil {
 			return err
 		}
+		s.begun = true
 	}
 	return nil
 }

@@ -68,6 +68,7 @@ type Store struct {
 	reads   atomic.Int64
 	writes  atomic.Int64
 	ahead   atomic.Int64     // how far SSM's clock is ahead of this machine's, in nanoseconds
+	begun   bool             // SSM may have carried out the current write, or a part of it, in an earlier call
 	written map[string]int64 // the last version of each name that this store wrote
 	Pause   time.Duration    // pause before a stale read is repeated; doubles each time
 }

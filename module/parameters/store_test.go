@@ -131,6 +131,25 @@ func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
 	}
 }
 
+func TestARefusalOfARepeatedCallDoesNotMeanThatTheFirstWasNotCarriedOut(t *testing.T) {
+	server := moto.Start(t)
+	for _, step := range []*rotation.Write{put(canary), create("/new", canary), remove("/gone")} {
+		for first, expected := range map[moto.Fault]custody.Outcome{moto.LoseAnswer: custody.Unknown, moto.Throttled: custody.NotDone} {
+			server.Reset()
+			server.Put(t, "/omnibus", "before")
+			server.On(func(n int, _ moto.Call) moto.Fault {
+				if n == 1 {
+					return first
+				}
+				return "ExpiredTokenException"
+			})
+			outcome, err := open(t, server).Send(t.Context(), step)
+			assert.Equal(t, fault.CodeAWSCredentials, faultOf(t, err))
+			assert.Equal(t, expected, outcome, "%s, after %s", step.Name, first)
+		}
+	}
+}
+
 func TestThrottlingIsWaitedOut(t *testing.T) {
 	server := moto.Start(t)
 	server.Put(t, "/omnibus", "before")

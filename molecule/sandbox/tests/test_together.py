@@ -417,8 +417,10 @@ def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restar
     assert code == 0 and lab.did() == [], said
 
 
-def test_a_second_backend_that_never_started_has_no_time_of_its_start(lab):
+def test_a_second_backend_that_never_started_goes_within_the_window(lab):
     lab.set(phase="finalized", twins=two("created", name="tower-backend-2"))
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover", seqera_crypto_rotation_not_after=OVER)
+    assert code == 0 and lab.did() == [], said
     code, said = lab.run(seqera_crypto_rotation_restart_scope="handover")
     assert code == 0 and len(lab.world["twins"]) == 1, said
 

@@ -37,7 +37,7 @@ func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 		for _, number := range claim.Clear {
 			names = append(names, custody.LockName(desired.Names.Custody, number))
 		}
-		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: &Write{Kind: Delete, Name: names[0], Names: names}, Reason: "numbers are never reused; only the last lock stays"})
+		take = append(take, Step{Action: ActClearLocks, Target: names[0], Write: &Write{Kind: Delete, Name: names[0], Names: names}, Reason: "numbers are never reused, so old locks are not needed"})
 	}
 	lock.ReleasedAt = o.Now
 	release := Step{Action: ActUnlock, Target: name, Write: update(o, desired, name, lock, custody.Attributes{}, lock.Version), Reason: "marks the lock as released; it stays as the last number"}

@@ -30,7 +30,7 @@ func TestARotationIsReversedWhereverItIsCut(t *testing.T) {
 	before := idle()
 	whole, err := Make(prepared(t).observed(t), reversal(), quick{})
 	require.NoError(t, err)
-	assert.Equal(t, []Action{ActLock, ActClearLocks, ActRecordReversed, ActPutOmnibus, ActPutPrevious, ActPutCurrent, ActRecordPrepared, ActUnlock}, actions(whole))
+	assert.Equal(t, []Action{ActLock, ActRecordReversed, ActPutOmnibus, ActPutPrevious, ActPutCurrent, ActRecordPrepared, ActUnlock}, actions(whole))
 	assert.Equal(t, PhasePrepared, whole.Phase)
 	for cut := range len(whole.Steps) + 1 {
 		s := prepared(t)

@@ -83,8 +83,10 @@ func lifecycle(t *testing.T, server *moto.Server) []answer {
 		proof := proofOf(t, answers[0], newKey, proof.Complete)
 		answers = append(answers, call(t, server, "seqera_crypto_rotation", finalize(args{"proof": proof})))
 	}
-	second := prepare(args{"rotation_id": "r2", "new_secret": nil, "new_secret_from_escrow": answers[0].Fingerprints["previous"]})
-	answers = append(answers, call(t, server, "seqera_crypto_rotation", second))
+	for _, capture := range []bool{true, false} {
+		second := prepare(args{"rotation_id": "r2", "new_secret": nil, "new_secret_from_escrow": answers[0].Fingerprints["previous"], "capture_only": capture})
+		answers = append(answers, call(t, server, "seqera_crypto_rotation", second))
+	}
 	last := answers[len(answers)-1]
 	if !last.Failed {
 		back := prepare(args{"state": "aborted", "new_secret": nil, "backups": nil, "rotation_id": "r2", "proof": proofOf(t, last, newKey, proof.Untouched)})

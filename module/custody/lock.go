@@ -22,9 +22,6 @@ type Lock struct {
 	ReleasedAt time.Time `json:"released_at,omitzero"`
 }
 
-// leftovers is how many released locks stay before one call deletes them. A rotation leaves three.
-const leftovers = 3
-
 // Claim is the decision about the lock: take it, or give way to HeldBy.
 type Claim struct {
 	Number    int    // the number to create
@@ -58,10 +55,6 @@ func Decide(locks []Lock, now time.Time) Claim {
 		claim.Reason = fmt.Sprintf("the lease of %s ended at %s", last.Holder.Who(), last.Expiry().UTC().Format(time.RFC3339))
 	default:
 		claim.HeldBy = &last
-	}
-	// A deletion counts against SSM's quota, which limits the outages of a fleet.
-	if claim.TakenFrom == nil && len(claim.Clear) < leftovers {
-		claim.Clear = nil
 	}
 	return claim
 }

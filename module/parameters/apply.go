@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +57,6 @@ func (s *Store) Send(ctx context.Context, write *rotation.Write) (custody.Outcom
 		action = "ssm:DeleteParameters"
 		err = s.remove(ctx, write)
 	}
-	var refused smithy.APIError
 	var exists *types.ParameterAlreadyExists
 	var known *fault.Fault
 	switch {
@@ -65,7 +66,7 @@ func (s *Store) Send(ctx context.Context, write *rotation.Write) (custody.Outcom
 		return custody.Done, err
 	case errors.As(err, &exists):
 		return s.isOurs(ctx, write)
-	case errors.As(err, &refused) && refused.ErrorFault() != smithy.FaultServer && !s.begun:
+	case !s.begun && !mayBeDone(err):
 		return custody.NotDone, asFault(err, action, write.Targets()...)
 	}
 	return s.found(ctx, write), asFault(err, action, write.Targets()...)
@@ -207,9 +208,23 @@ type watched struct {
 }
 
 func (w *watched) RetryDelay(attempt int, err error) (time.Duration, error) {
-	var api smithy.APIError
-	*w.begun = *w.begun || !errors.As(err, &api) || api.ErrorFault() == smithy.FaultServer
+	*w.begun = *w.begun || mayBeDone(err)
 	return w.Retryer.RetryDelay(attempt, err)
+}
+
+// mayBeDone reports whether SSM may have carried out a call that returned err. It has not if it refused the call, or if no connection
+// was made.
+func mayBeDone(err error) bool {
+	var answer interface{ HTTPStatusCode() int }
+	var refused smithy.APIError
+	var connect *net.OpError
+	switch {
+	case errors.As(err, &answer) && answer.HTTPStatusCode() >= http.StatusInternalServerError:
+		return true
+	case errors.As(err, &connect) && connect.Op == "dial":
+		return false
+	}
+	return !errors.As(err, &refused) || refused.ErrorFault() == smithy.FaultServer
 }
 
 // remove deletes the names. A missing name is no error.

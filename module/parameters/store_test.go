@@ -134,7 +134,7 @@ func TestALostAnswerIsNotMistakenForAnotherWriter(t *testing.T) {
 func TestARefusalOfARepeatedCallDoesNotMeanThatTheFirstWasNotCarriedOut(t *testing.T) {
 	server := moto.Start(t)
 	for _, step := range []*rotation.Write{put(canary), create("/new", canary), remove("/gone")} {
-		for first, expected := range map[moto.Fault]custody.Outcome{moto.LoseAnswer: custody.Unknown, moto.Throttled: custody.NotDone} {
+		for first, expected := range map[moto.Fault]custody.Outcome{moto.LoseAnswer: custody.Unknown, moto.FailAfter: custody.Unknown, moto.Throttled: custody.NotDone} {
 			server.Reset()
 			server.Put(t, "/omnibus", "before")
 			server.On(func(n int, _ moto.Call) moto.Fault {
@@ -148,6 +148,27 @@ func TestARefusalOfARepeatedCallDoesNotMeanThatTheFirstWasNotCarriedOut(t *testi
 			assert.Equal(t, expected, outcome, "%s, after %s", step.Name, first)
 		}
 	}
+}
+
+func TestACallThatFailsOnTheSideOfSSMIsLookedUp(t *testing.T) {
+	server := moto.Start(t)
+	server.On(func(_ int, call moto.Call) moto.Fault {
+		if call.Action == "DeleteParameters" {
+			return moto.FailAfter
+		}
+		return moto.None
+	})
+	outcome, err := open(t, server, Limits{FirstPause: time.Millisecond}).Send(t.Context(), remove("/gone"))
+	assert.Equal(t, fault.CodeAWS, faultOf(t, err))
+	assert.Equal(t, custody.Done, outcome)
+}
+
+func TestACallWithoutAConnectionWasNotCarriedOut(t *testing.T) {
+	server := moto.Start(t)
+	server.URL = "http://127.0.0.1:1"
+	outcome, err := open(t, server, Limits{FirstPause: time.Millisecond}).Send(t.Context(), put(canary))
+	assert.Equal(t, fault.CodeAWS, faultOf(t, err))
+	assert.Equal(t, custody.NotDone, outcome)
 }
 
 func TestThrottlingIsWaitedOut(t *testing.T) {

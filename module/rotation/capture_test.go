@@ -71,7 +71,7 @@ func TestCaptureOnly_anotherPlatform(t *testing.T) {
 	desired := toCapture()
 	desired.Platform.Dir = "/opt/tower"
 	plan := s.run(t, desired)
-	assert.Equal(t, []Action{ActLock, ActUpdateLedger, ActUnlock}, actions(plan))
+	assert.Equal(t, []Action{ActLock, ActClearLocks, ActUpdateLedger, ActUnlock}, actions(plan))
 	inventory := s.observed(t).Custody
 	entry, _ := inventory.Open()
 	assert.Equal(t, "/opt/tower", entry.Platform.Dir)

@@ -32,7 +32,9 @@ func (p Plan) underLock(o Observed, desired Desired) (Plan, error) {
 		p.Warnings = slices.Insert(p.Warnings, 0, fmt.Sprintf("The lock was taken over from %s, which had held it since %s: %s.",
 			claim.TakenFrom.Holder.Who(), claim.TakenFrom.AcquiredAt.UTC().Format(time.RFC3339), claim.Reason))
 	}
-	if len(claim.Clear) > 0 {
+	// A deletion counts against SSM's quota and would make the outages of a fleet longer, so old locks are deleted before an outage. One
+	// read and one deletion reach ten names.
+	if desired.CaptureOnly && len(claim.Clear) > 0 || len(claim.Clear) >= 9 {
 		var names []string
 		for _, number := range claim.Clear {
 			names = append(names, custody.LockName(desired.Names.Custody, number))

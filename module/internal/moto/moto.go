@@ -46,7 +46,7 @@ type Call struct {
 	Body   map[string]any
 }
 
-// Fault is what the proxy does to a call: it answers with this error code, or does one of the first three.
+// Fault is what the proxy does to a call: it answers with this error code, or does one of the first four.
 type Fault string
 
 // The faults.
@@ -54,6 +54,7 @@ const (
 	None            Fault = ""
 	CutBefore       Fault = "the connection breaks before the call is carried out"
 	LoseAnswer      Fault = "the call is carried out, but its response is lost"
+	FailAfter       Fault = "the call is carried out, and its response has status 500"
 	Denied          Fault = "AccessDeniedException"
 	NoDecrypt       Fault = Denied // from KMS
 	Throttled       Fault = "ThrottlingException"
@@ -218,7 +219,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Unlock()
 	switch fault {
-	case None, LoseAnswer:
+	case None, LoseAnswer, FailAfter:
 	case CutBefore:
 		hangUp(w)
 		return
@@ -242,6 +243,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for name, values := range answer.Header {
 		w.Header()[name] = values
+	}
+	if fault == FailAfter {
+		answer.StatusCode, content = http.StatusInternalServerError, []byte(`{"__type": "InternalFailure"}`)
+		w.Header().Del("Content-Length")
 	}
 	w.WriteHeader(answer.StatusCode)
 	_, _ = w.Write(content)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from stand_ins import PLATFORM
+from test_runs import hooks
 from test_steps import ROTATION, SECOND, START, UP, lab, two  # noqa: F401  the fixture
 
 ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
@@ -417,12 +418,14 @@ def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restar
     assert code == 0 and lab.did() == [], said
 
 
-def test_a_second_backend_that_never_started_goes_within_the_window(lab):
-    lab.set(phase="finalized", twins=two("created", name="tower-backend-2"))
-    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover", seqera_crypto_rotation_not_after=OVER)
+@pytest.mark.parametrize("scope", ["handover", "key_holders", "all"])
+@pytest.mark.parametrize("twins", [two("created", name="tower-backend-2"), two()], ids=["created", "running"])
+def test_a_second_backend_that_an_interrupted_handover_left_is_removed_without_an_outage(lab, twins, scope):
+    lab.set(phase="finalized", twins=twins)
+    code, said = lab.run(seqera_crypto_rotation_restart_scope=scope, seqera_crypto_rotation_not_after=OVER, **hooks(lab, after=True))
+    assert code == 0 and lab.did() == ["docker rm next"] and "restart:" not in said, said
+    code, said = lab.run(seqera_crypto_rotation_restart_scope=scope)
     assert code == 0 and lab.did() == [], said
-    code, said = lab.run(seqera_crypto_rotation_restart_scope="handover")
-    assert code == 0 and len(lab.world["twins"]) == 1, said
 
 
 def test_a_stop_rule_of_the_fleet_also_holds_for_a_restart_that_an_interrupted_run_left(lab):

@@ -212,13 +212,15 @@ func (w *watched) RetryDelay(attempt int, err error) (time.Duration, error) {
 	return w.Retryer.RetryDelay(attempt, err)
 }
 
-// mayBeDone reports whether SSM may have carried out a call that returned err. It has not if it refused the call, or if no connection
-// was made.
+// mayBeDone reports whether SSM may have carried out a call that returned err. It has not if it refused the call, if no connection was
+// made, or if the SDK found no credentials to sign it with.
 func mayBeDone(err error) bool {
 	var answer interface{ HTTPStatusCode() int }
 	var refused smithy.APIError
 	var connect *net.OpError
 	switch {
+	case strings.Contains(err.Error(), "get identity: "): // the SDK has no type for it
+		return false
 	case errors.As(err, &answer) && answer.HTTPStatusCode() >= http.StatusInternalServerError:
 		return true
 	case errors.As(err, &connect) && connect.Op == "dial":

@@ -52,7 +52,7 @@ func (v *VM) Preflight(ctx context.Context, rotates, handsOver bool) (out Prefli
 	verdict, err := v.suitable(ctx, found, comparison, rotates, down)
 	out.Warnings, out.Evidence = append(out.Warnings, verdict.Warnings...), append([]proof.Evidence{same}, verdict.Evidence...)
 	if handsOver && !preflight.BackendDown(comparison.Containers) {
-		problems, err := v.handover(ctx, comparison, out.Compose)
+		problems, err := v.handover(ctx, found, comparison, out.Compose)
 		if err != nil {
 			return out, err
 		}
@@ -115,7 +115,7 @@ func (v *VM) survey(ctx context.Context) (platform.Found, []preflight.Container,
 }
 
 // handover returns the reasons why no second backend can run next to the first, and sets compose.Memory.
-func (v *VM) handover(ctx context.Context, c preflight.Comparison, compose *platform.Compose) (problems []string, err error) {
+func (v *VM) handover(ctx context.Context, found platform.Found, c preflight.Comparison, compose *platform.Compose) (problems []string, err error) {
 	facts := preflight.HandoverFacts{Backends: v.about.Options.Services.Backends, Containers: c.Containers, HealthURL: v.about.Compose.BackendHealthURL, MemoryAvailable: platform.MemoryAvailable()}
 	for _, name := range facts.Backends {
 		facts.Service = c.All.Services[name]
@@ -126,6 +126,12 @@ func (v *VM) handover(ctx context.Context, c preflight.Comparison, compose *plat
 	for _, one := range c.Containers {
 		if one.Role == proof.RoleBackend && one.Running {
 			facts.MemoryUsed = v.engine.MemoryUsed(ctx, one.Name)
+		}
+	}
+	// A backend that an interrupted handover left is removed before the next one is created.
+	if _, pending := preflight.Serving(found.Containers()); facts.MemoryAvailable > 0 {
+		for _, one := range pending {
+			facts.MemoryAvailable += v.engine.MemoryUsed(ctx, one.Name)
 		}
 	}
 	problems, compose.Memory = preflight.Handover(facts)

@@ -8,7 +8,7 @@ import time
 import pytest
 from stand_ins import PLATFORM
 from test_runs import hooks
-from test_steps import ROTATION, SECOND, START, UP, lab, two  # noqa: F401  the fixture
+from test_steps import CREATED, HANDOVER, ROTATION, SECOND, START, UP, lab, two  # noqa: F401  the fixture
 
 ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
 KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
@@ -426,6 +426,26 @@ def test_a_second_backend_that_an_interrupted_handover_left_is_removed_without_a
     assert code == 0 and lab.did() == ["docker rm next"] and "restart:" not in said, said
     code, said = lab.run(seqera_crypto_rotation_restart_scope=scope)
     assert code == 0 and lab.did() == [], said
+
+
+def test_a_fleet_removes_a_second_backend_also_outside_the_window(lab):
+    lab.set(phase="finalized", twins=two())
+    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_not_after=OVER)
+    assert code == 0 and lab.did() == ["docker rm next"], said
+
+
+def test_so_does_an_abort_that_finds_nothing_to_abort(lab):
+    lab.set(phase="aborted", twins=two(), reversed=True)
+    code, said = lab.run(entry="abort")
+    assert code == 0 and lab.did() == ["docker rm next"], said
+
+
+def test_a_second_backend_stays_until_a_window_if_the_first_may_have_both_keys(lab):
+    lab.set(phase="finalized", twins=two(), ended_at="")
+    code, said = lab.run(**HANDOVER, seqera_crypto_rotation_not_after=OVER)
+    assert code == 0 and lab.did() == [], said
+    code, said = lab.run(**HANDOVER)
+    assert code == 0 and [*lab.did()[:2], lab.did()[-1]] == ["docker rm next", CREATED[0], "restarted cron"] and len(lab.world["twins"]) == 1, said
 
 
 def test_a_stop_rule_of_the_fleet_also_holds_for_a_restart_that_an_interrupted_run_left(lab):

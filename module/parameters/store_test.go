@@ -2,6 +2,7 @@ package parameters
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,23 @@ func TestACallWithoutAConnectionWasNotCarriedOut(t *testing.T) {
 	outcome, err := open(t, server, Limits{FirstPause: time.Millisecond}).Send(t.Context(), put(canary))
 	assert.Equal(t, fault.CodeAWS, faultOf(t, err))
 	assert.Equal(t, custody.NotDone, outcome)
+}
+
+func TestACallWithoutCredentialsWasNotCarriedOut(t *testing.T) {
+	server := moto.Start(t)
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		t.Setenv(name, filepath.Join(t.TempDir(), "none"))
+	}
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	store, err := Open(t.Context(), Config{Region: "us-east-1", EndpointURL: server.URL, AssumeRoleARN: "arn:aws:iam::1:role/none"}, Limits{FirstPause: time.Millisecond})
+	require.NoError(t, err)
+	outcome, err := store.Send(t.Context(), put(canary))
+	require.Error(t, err)
+	assert.Equal(t, custody.NotDone, outcome)
+	assert.Empty(t, server.Writes())
 }
 
 func TestThrottlingIsWaitedOut(t *testing.T) {

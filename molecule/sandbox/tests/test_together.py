@@ -421,7 +421,7 @@ def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restar
 @pytest.mark.parametrize("scope", ["handover", "key_holders", "all"])
 @pytest.mark.parametrize("twins", [two("created", name="tower-backend-2"), two()], ids=["created", "running"])
 def test_a_second_backend_that_an_interrupted_handover_left_is_removed_without_an_outage(lab, twins, scope):
-    lab.set(phase="finalized", twins=twins)
+    lab.set(phase="finalized", twins=twins, fails={"preflight,handover": {"msg": "There is not enough memory", "in_check": True}})
     code, said = lab.run(seqera_crypto_rotation_restart_scope=scope, seqera_crypto_rotation_not_after=OVER, **hooks(lab, after=True))
     assert code == 0 and lab.did() == ["docker rm next"] and "restart:" not in said, said
     code, said = lab.run(seqera_crypto_rotation_restart_scope=scope)

@@ -80,7 +80,7 @@ def test_five_broken_hosts_are_told_the_rest_is_rotated_and_a_second_run_finishe
     )  # fmt: skip
     assert run.code != 0
     found = {host["host"]: host for host in run.report["hosts"]}
-    broken = {DENIED: "access_denied", DATABASE: "database_unavailable", DOCKER: "", DAMAGED: "", CRON: "cron_failed"}
+    broken = {DENIED: "access_denied", DATABASE: "database_unavailable", DOCKER: "docker_unavailable", DAMAGED: "", CRON: "cron_failed"}
     assert {name: found[name]["outcome"] for name in broken} == dict.fromkeys(broken, "refused") | {CRON: "failed"}, outcomes(run)
     assert {name: found[name]["error_code"] for name in broken} == broken
     assert all(found[name]["reason"] and found[name]["next"] for name in broken)

@@ -227,7 +227,7 @@ func platformOf(t *testing.T, server *moto.Server) map[string]string {
 			found[name] = string(parameter.Type) + " " + text
 		}
 	}
-	assert.LessOrEqual(t, locks, 9, "locks are left behind")
+	assert.LessOrEqual(t, locks, 3, "locks are left behind")
 	return found
 }
 

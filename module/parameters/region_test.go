@@ -43,10 +43,10 @@ func instance(t *testing.T) (url string, asked *int) {
 	return server.URL, asked
 }
 
-// nowhere is an environment that names no region, with a metadata service.
+// nowhere is an environment that names no region and no credentials, with a metadata service.
 func nowhere(t *testing.T, metadata string) {
 	t.Helper()
-	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_EC2_METADATA_DISABLED"} {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"} {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "none"))

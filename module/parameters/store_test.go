@@ -2,7 +2,6 @@ package parameters
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -174,13 +173,7 @@ func TestACallWithoutAConnectionWasNotCarriedOut(t *testing.T) {
 
 func TestACallWithoutCredentialsWasNotCarriedOut(t *testing.T) {
 	server := moto.Start(t)
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"} {
-		t.Setenv(name, "")
-	}
-	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
-		t.Setenv(name, filepath.Join(t.TempDir(), "none"))
-	}
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	nowhere(t, "http://127.0.0.1:1")
 	store, err := Open(t.Context(), Config{Region: "us-east-1", EndpointURL: server.URL, AssumeRoleARN: "arn:aws:iam::1:role/none"}, Limits{FirstPause: time.Millisecond})
 	require.NoError(t, err)
 	outcome, err := store.Send(t.Context(), put(canary))

@@ -185,7 +185,7 @@ func TestARunCutAfterAnyStepEndsAsOneThatWasNot(t *testing.T) {
 			s.run(t, desired)
 			s.run(t, desiredFor(StateFinalized))
 			assert.Equal(t, whole.end(), s.end(), "%s cut before step %d (%s)", phase.state, cut+1, plan.Steps[cut].Action)
-			assert.LessOrEqual(t, len(s.observed(t).Custody.Locks), 9, "old locks are deleted")
+			assert.LessOrEqual(t, len(s.observed(t).Custody.Locks), 3, "old locks are deleted")
 		}
 	}
 }

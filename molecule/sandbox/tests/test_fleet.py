@@ -20,10 +20,11 @@ SETTINGS = {
 
 
 class Fleet(Platform):
-    """Platforms as hosts of one inventory. Runs use the environment of the first Platform."""
+    """Platforms as hosts of one inventory. Runs use the environment of the first Platform, but each host's compose is its own user's."""
 
     def __init__(self, members, tmp):
         super().__init__(members[0], tmp)
+        del self.environ["DOCKER_CONFIG"]
         self.members = {name: Platform(name, tmp / name) for name in members}
         self.broken = {}
 

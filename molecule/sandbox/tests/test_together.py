@@ -474,6 +474,22 @@ def test_an_abort_that_changes_only_the_ledger_starts_what_an_interrupted_run_st
     assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("aborted", UP), said
 
 
+@pytest.mark.parametrize("told", ["Done before that: record_aborted.", "It is not known whether record_aborted /x was carried out.", "Nothing was written.", ""])
+def test_an_abort_that_only_writes_to_the_ledger_and_fails_says_what_was_written(lab, told):
+    lab.set(phase="captured", fails={"aborted": {"msg": f"The disk is full. {told}"}})
+    code, said = lab.play(["abort_crypto.yml"])
+    said = " ".join(said.split())
+    assert code == 2 and told in said and ("Nothing was touched" in said) == (told == ""), said
+
+
+def test_a_start_by_preflight_that_fails_keeps_its_error_code(lab):
+    fault = {"msg": "the backend answers 503", "error_code": "platform_not_ready"}
+    lab.set(phase="captured", up=[], fails={"platform": fault, "platform,count": fault})
+    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_report_dir="reports")
+    [report] = [json.loads(path.read_text()) for path in (lab.tmp / "reports").glob("2*.json")]
+    assert code == 2 and [(one["outcome"], one["error_code"]) for one in report["hosts"]] == [("refused", "platform_not_ready")], said
+
+
 def test_a_rotation_that_ended_long_ago_does_not_ask_the_vm(lab):
     lab.set(phase="finalized", ended_at="2026-01-01T00:00:00Z", up=[])
     code, said = lab.run()

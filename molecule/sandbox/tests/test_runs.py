@@ -4,7 +4,8 @@ import json
 import pathlib
 import re
 
-from test_steps import ROTATION, UP, lab  # noqa: F401  the fixture
+import pytest
+from test_steps import ROTATION, START, UP, UPWARDS, lab  # noqa: F401  the fixture
 
 ROLE = {"include_role": {"name": "seqera_crypto_rotation"}}
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -66,6 +67,17 @@ def hooks(lab, **broken):
         path.write_text(json.dumps([{"name": name, "ansible.builtin.fail": {"msg": "no luck"}} if name in broken else note]))
         made[f"seqera_crypto_rotation_{name}_outage_tasks"] = str(path)
     return made
+
+
+def test_tasks_in_one_process_do_and_print_what_tasks_in_their_own_processes_do_and_print(lab):
+    if lab.forks:
+        pytest.skip("this run has no tasks in one process")
+    went = []
+    for lab.forks in (False, True):
+        lab.set(phase="idle", up=UP, fails={"finalized": {"msg": "the network is down", "changed": False}})
+        code, said = lab.run("-v", "--diff", **hooks(lab))
+        went.append((code, lab.did(), lab.world["up"], re.sub(r"\d+(\.\d+)?|/tmp/\S+", "N", said).splitlines()))
+    assert went[0] == went[1] and went[0][:2] == (2, [*ROTATION[: -len(UPWARDS)], *START]), went[0][1]
 
 
 def test_tasks_of_the_users_run_around_each_outage_and_a_dry_run_lists_them(lab):

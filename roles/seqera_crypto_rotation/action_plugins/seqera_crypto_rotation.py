@@ -227,8 +227,11 @@ class ActionModule(ActionBase):
 
     def _store(self, action: str, **values: str) -> str:
         """Runs a script of STORE as the user who runs the module. Returns the word that it prints, or "absent" if it prints none."""
-        said = self._low_level_execute_command(f"/bin/sh -c {shlex.quote(self._script(action, **values))}").get("stdout", "")
-        return read(said, STORED).get(STORED, "absent")
+        return read(self._run_script(self._script(action, **values)), STORED).get(STORED, "absent")
+
+    def _run_script(self, script: str) -> str:
+        """Runs a script with the task's `environment`, as Ansible runs the module. HOME may differ from that of the login. Returns what it prints."""
+        return self._low_level_execute_command(f"{self._compute_environment_string()} /bin/sh -c {shlex.quote(script)}").get("stdout", "")
 
     def _script(self, action: str, **values: str) -> str:
         return script(action, self._digest, self._task.action.rpartition(".")[2], **values)
@@ -304,7 +307,7 @@ class ActionModule(ActionBase):
     def _async_dir(self) -> str:
         """Returns the directory of background jobs as async_wrapper finds it: below $HOME, which may differ from the user database."""
         folder = self.get_shell_option("async_dir", default="~/.ansible_async")
-        if folder.startswith("~/") and (said := self._low_level_execute_command('echo "$HOME"').get("stdout", "").split()):
+        if folder.startswith("~/") and (said := self._run_script('echo "$HOME"').split()):
             return self._connection._shell.join_path(said[-1], folder[2:])
         return self._remote_expand_user(folder)
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pwd
 import re
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import threading
 import pytest
 from conftest import ROOT, Platform
 from lights import LightPlatform
-from sshd import Servers, own_user
+from sshd import Servers, forget, own_user
 from test_playbook import module, on_the_control_node
 
 HERE = pathlib.Path(__file__).parent
@@ -56,6 +57,10 @@ class Reached:
         self.platform, self.argv, self.ends = LightPlatform(FLEET, number, tmp), [], contextlib.ExitStack()
         environment = {name: value for name, value in self.platform.env.items() if name.startswith("AWS_")} | {"PATH": f"{self.platform.path}:{SYSTEM_PATH}"}
         user = None
+        # The role runs the module with the home of the compose directory's owner, who is the user of this test.
+        owner = pathlib.Path(pwd.getpwuid(os.getuid()).pw_dir)
+        forget(owner)
+        self.ends.callback(forget, owner)
         if not become:
             (tmp / "home").mkdir(exist_ok=True)
             environment["HOME"] = str(tmp / "home")

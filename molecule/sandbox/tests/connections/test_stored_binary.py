@@ -12,12 +12,10 @@ import time
 
 import pytest
 from conftest import ROOT, VENV
-from sshd import Servers, own_user
+from sshd import BINARY, SUM, Servers, forget, own_user
 from slow_link import SlowLink
 from test_connections import AS_ROOT, GREETING, NOT_ROOT, SYSTEM_PATH
 
-BINARY = ROOT / "library" / "seqera_crypto_rotation"
-SUM = hashlib.sha256(BINARY.read_bytes()).hexdigest()
 STORED = [f"{SUM}.seqera_crypto_rotation", f"{SUM}.seqera_crypto_rotation_info"]
 ASYNC_WRAPPER = 130_000  # bytes of Ansible's own module for background jobs
 LARGE = 3_000_000  # bytes of the binary on the wire, as ssh compresses it
@@ -93,12 +91,6 @@ class Vm:
         return sorted(path.name for path in self.store.iterdir())
 
 
-def forget(home):
-    """Removes this build from the home of a user who is not of the test."""
-    for path in (home / ".seqera-crypto-rotation" / "bin").glob(f"{SUM}.*"):
-        path.unlink()
-
-
 @pytest.fixture
 def vm(tmp_path):
     with contextlib.ExitStack() as ends:
@@ -148,6 +140,18 @@ def test_later_calls_send_their_arguments_alone(vm, third_user, name):
     assert [path for root in (host.home, jobs) for path in root.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()] == []
     assert list(jobs.iterdir()) == []
     assert os.path.exists("/dev/stdin"), "the module removed its standard input as if it were Ansible's file"
+
+
+def test_the_copy_is_below_the_home_that_the_task_gives_the_module(vm, tmp_path):
+    host, other = vm(rate=10**9, delay=0), tmp_path / "other"
+    other.mkdir(mode=0o755)
+    calls = [call | {"environment": {"HOME": str(other)}} for call in CALLS.values()]
+    came, output, sent, _ = host.run(*calls)
+    assert refused(came) and sent > LARGE, (came, sent, output)
+    assert sorted(path.name for path in (other / ".seqera-crypto-rotation" / "bin").iterdir()) == STORED and not host.store.exists()
+    came, output, sent, _ = host.run(*calls)
+    assert refused(came) and sent < 2 * SMALL + ASYNC_WRAPPER, (came, sent, output)
+    assert list((other / ".ansible_async").iterdir()) == [] and not (host.home / ".ansible_async").exists()
 
 
 def test_a_slow_line_costs_a_later_call_seconds(vm):

@@ -2,4 +2,7 @@
 
 package records
 
-const many = 300
+const (
+	raced = false
+	many  = 300
+)

@@ -2,4 +2,7 @@
 
 package records
 
-const many = 30 // a derivation takes ten times as long under the race detector
+const (
+	raced = true
+	many  = 30 // a derivation takes ten times as long under the race detector
+)

@@ -270,6 +270,9 @@ func testOddIDs(t *testing.T, s *server) {
 func testMemory(t *testing.T, s *server) {
 	t.Helper()
 	oneIsEnough(t, s)
+	if raced {
+		t.Skip("the race detector needs memory of its own")
+	}
 	p := fresh(t, s)
 	p.exec(t, "INSERT INTO tw_secret (id, secure, version) WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT CONCAT('o', i), REPEAT('x', 65000), 0 FROM n")
 	wire := s.wire(t)

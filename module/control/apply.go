@@ -125,6 +125,7 @@ func (f *Failure) Unwrap() error { return f.Fault }
 func WithoutWrites(err error) error { return (&Session{}).withWritten(err) }
 
 // withWritten adds to a fault what was written. Only the session knows this, so no other code may say it.
+// The role looks for these words (tasks/refused.yml).
 func (s *Session) withWritten(err error) error {
 	var f *fault.Fault
 	var known *Failure

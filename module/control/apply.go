@@ -71,6 +71,12 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 				now, _, err = s.Store.ReadPlatform(ctx, s.Desired.Names)
 				raced = err == nil && !parameters.Same(now, s.Observed.SSM)
 			}
+			if err == nil && !raced {
+				// Another run may have opened its rotation after this run had read the ledger.
+				var now custody.Inventory
+				now, err = s.Store.ReadInventory(ctx, s.Desired.Names.Custody)
+				raced = err == nil && !now.SameRotations(s.Observed.Custody)
+			}
 		case step.Action == rotation.ActUnlock:
 			outcome, err = held.Release(ctx)
 			s.record(step, outcome)

@@ -109,6 +109,29 @@ func TestApply_recreatedMeanwhile(t *testing.T) {
 	assert.True(t, out.Changed)
 }
 
+// The pages of a listing are read one after the other, and a read may be stale. So a run may know the lock that another run released, and
+// not the rotation which that run opened.
+func TestApply_anotherRotationOpenedMeanwhile(t *testing.T) {
+	server := platformIn()
+	server.Hook = func(c fakessm.Call) fakessm.Fault {
+		if c.Write && strings.Contains(c.Names[0], "/lock/") && server.Parameter(prefix+"/ledger/other").Version == 0 {
+			server.Put(prefix+"/ledger/other", custody.Encode(custody.Entry{App: "tower-template", RotationID: "other", Stage: custody.StageOpen, OpenedAt: time.Now()}).Reveal())
+		}
+		return fakessm.Fault{}
+	}
+	_, f := ask(t.Context(), t, server, prepare(nil))
+	require.NotNil(t, f)
+	assert.Equal(t, fault.CodeRotationOpen, f.Code)
+	assert.Equal(t, "Done before that: take_lock, release_lock.", f.Written)
+	ledger := 0
+	for name := range server.All() {
+		if strings.Contains(name, "/ledger/") {
+			ledger++
+		}
+	}
+	assert.Equal(t, 1, ledger, "two open rotations block each other")
+}
+
 // At every call a run may be refused, interrupted, or lose its answer: what it says of itself is true each time.
 func TestApply_saysWhatWasWritten(t *testing.T) {
 	whole := platformIn()

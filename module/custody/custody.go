@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -176,11 +177,16 @@ func (s *Inventory) Made(rotationID string) (EscrowedKey, bool) {
 	return first(s.Escrow, func(k EscrowedKey) bool { return k.Held && k.RotationID == rotationID && k.Origin != OriginCaptured })
 }
 
-// Unopened returns a key that an interrupted run made and put into escrow, and whose rotation has no ledger entry yet.
-func (s *Inventory) Unopened() (EscrowedKey, bool) {
+// resumable is how long a later run uses the key that an interrupted run made. The age of a key counts from its escrow, so an older one
+// would soon be due again.
+const resumable = 24 * time.Hour
+
+// Unopened returns a key that an interrupted run made and put into escrow within the last day, and whose rotation has no ledger entry
+// yet.
+func (s *Inventory) Unopened(now time.Time) (EscrowedKey, bool) {
 	return first(s.Escrow, func(k EscrowedKey) bool {
 		_, opened := s.Entry(k.RotationID)
-		return k.Held && k.Origin == OriginMade && !opened
+		return k.Held && k.Origin == OriginMade && !opened && now.Sub(k.CapturedAt) < resumable
 	})
 }
 
@@ -192,6 +198,24 @@ func (s *Inventory) Entry(rotationID string) (Entry, bool) {
 // Open returns the ledger entry of the rotation that is not over; there is at most one.
 func (s *Inventory) Open() (Entry, bool) {
 	return first(s.Ledger, func(e Entry) bool { return !e.Stage.Over() })
+}
+
+// SameRotations reports whether two inventories have the same versions of the same ledger entries, escrowed keys and references to
+// backups.
+func (s *Inventory) SameRotations(other Inventory) bool {
+	return maps.Equal(s.versions(), other.versions())
+}
+
+func (s *Inventory) versions() map[string]int64 {
+	seen := map[string]int64{}
+	for _, entry := range s.Ledger {
+		seen["ledger/"+entry.RotationID] = entry.Version
+	}
+	for _, key := range s.Escrow {
+		name := "escrow/" + string(key.Fingerprint)
+		seen[name], seen[name+"/backups"] = key.Version, int64(len(key.BackupRefs))
+	}
+	return seen
 }
 
 // Leads reports whether the rotations in the ledger, without the aborted ones, lead from one key to another.

@@ -64,7 +64,17 @@ func TestNoMessageHoldsASecret(t *testing.T) {
 			})
 		}
 	}
-	_, err := ParseRotation(prepared(map[string]any{"database": map[string]any{"host": "", "password": canary, "passwrd": canary}}), nil)
+	// A key instead of what was asked for. The canary is shorter than a key.
+	key := strings.Repeat("Key5", 10)
+	for _, option := range []string{"new_secret_from_escrow", "state", "max_age_days", "config_prefix", key} {
+		_, err := ParseRotation(prepared(map[string]any{option: key}), nil)
+		require.Error(t, err, option)
+		assert.NotContains(t, err.Error(), "Key5", option)
+	}
+	_, err := ParseInfo(map[string]any{"app_name": "app", "key_from_escrow": key}, nil)
+	require.Error(t, err)
+	assert.NotContains(t, err.Error(), "Key5")
+	_, err = ParseRotation(prepared(map[string]any{"database": map[string]any{"host": "", "password": canary, "passwrd": canary}}), nil)
 	require.Error(t, err)
 	assert.NotContains(t, err.Error(), canary)
 	assert.Positive(t, seen, "the messages name the options")

@@ -102,9 +102,12 @@ func (o Option) show(raw any) string {
 	return quote(text)
 }
 
-// quote quotes at most 40 characters of a wrong value.
+// quote quotes at most 40 characters of a wrong value. It hides what could be a key: somebody may give a key instead of its fingerprint.
 func quote(text string) string {
 	const most = 40
+	text = regexp.MustCompile(`[A-Za-z0-9]{25,}`).ReplaceAllStringFunc(text, func(key string) string {
+		return fmt.Sprintf("[%d letters and digits]", len(key))
+	})
 	if runes := []rune(text); len(runes) > most {
 		text = string(runes[:most]) + "…"
 	}

@@ -162,8 +162,9 @@ func (s *Store) send(ctx context.Context, write *rotation.Write, overwrite bool)
 	return answer.Version, nil
 }
 
-// unchanged checks that the parameter to delete still has the observed version: nobody can get a deleted value back. A read may be
-// stale, so it is repeated up to four times.
+// unchanged checks that the parameter to delete still has the observed version and value: nobody can get a deleted value back. A
+// parameter that was deleted and created again may have its earlier version number. A read may be stale, so it is repeated up to four
+// times.
 func (s *Store) unchanged(ctx context.Context, write *rotation.Write) error {
 	expected := max(write.After, s.written[write.Name])
 	for try := 0; write.After > 0; try++ {
@@ -172,8 +173,12 @@ func (s *Store) unchanged(ctx context.Context, write *rotation.Write) error {
 			return err
 		}
 		there := seen[write.Name]
-		if !there.Exists || there.Version == expected {
+		if !there.Exists || there.Version == expected && there.Value.Equal(write.Was) {
 			return nil
+		}
+		if try == 4 && there.Version == expected {
+			return fault.New(fault.CodeVersionGap, "Find out who wrote it (CloudTrail, DeleteParameter and PutParameter), and run again.",
+				"Somebody deleted %s and created it again with another value. It was not deleted.", write.Name)
 		}
 		if try == 4 || there.Version > expected {
 			return fault.New(fault.CodeVersionGap, "See who wrote it (aws ssm get-parameter-history), and run again.",

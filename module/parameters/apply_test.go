@@ -117,20 +117,30 @@ func TestApply_deletedMeanwhile(t *testing.T) {
 func TestApply_deletesOnlyTheObservedVersion(t *testing.T) {
 	store, server := fake()
 	server.Put("/p", "observed")
-	remove := &rotation.Write{Kind: rotation.Delete, Name: "/p", Names: []string{"/p"}, After: 1}
+	remove := &rotation.Write{Kind: rotation.Delete, Name: "/p", Names: []string{"/p"}, Was: secret.New("observed"), After: 1}
 	server.Put("/p", "of somebody else")
 	outcome, err := store.Apply(t.Context(), remove)
 	assert.Equal(t, custody.NotDone, outcome)
 	assert.Equal(t, fault.CodeVersionGap, fault.CodeOf(err))
 	assert.Equal(t, "of somebody else", server.All()["/p"])
 
-	remove.After, server.Calls = 2, nil
+	remove.After, remove.Was, server.Calls = 2, secret.New("of somebody else"), nil
 	server.Hook = func(c fakessm.Call) fakessm.Fault {
 		return fakessm.Fault{Stale: !c.Write && len(server.Calls) < 3}
 	}
 	_, err = store.Apply(t.Context(), remove)
 	require.NoError(t, err, "a stale read is repeated")
 	assert.NotContains(t, server.All(), "/p")
+
+	server.Hook = nil
+	server.Put("/p", "observed")
+	server.Delete("/p")
+	server.Put("/p", "a key that is in no escrow")
+	remove.After, remove.Was = 1, secret.New("observed")
+	outcome, err = store.Apply(t.Context(), remove)
+	assert.Equal(t, custody.NotDone, outcome)
+	assert.ErrorContains(t, err, "created it again", "it has the same version")
+	assert.Equal(t, "a key that is in no escrow", server.All()["/p"])
 }
 
 func TestSame_comparesValues(t *testing.T) {

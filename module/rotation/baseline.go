@@ -27,6 +27,7 @@ func recordBaseline(o Observed, desired Desired, v view, entry custody.Entry) (P
 		Baseline: entry.Baseline, Platform: entry.Platform,
 		Msg: fmt.Sprintf("Recorded the baseline of rotation %s that was taken after the old backend had stopped.", entry.RotationID),
 	}
-	plan.Steps = []Step{ledgerPut(o, desired, entry, ActUpdateLedger, "the earlier baseline was taken while a backend was writing")}
+	retired, _ := o.Custody.Find(entry.Previous)
+	plan.Steps = append(linkStep(o, desired, entry.RotationID, retired), ledgerPut(o, desired, entry, ActUpdateLedger, "the earlier baseline was taken while a backend was writing"))
 	return plan, nil
 }

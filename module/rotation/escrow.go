@@ -181,9 +181,9 @@ func deleteStale(o Observed, current key) []Step {
 	}}
 }
 
-// remove returns the write that deletes a parameter in the observed version.
+// remove returns the write that deletes a parameter in the observed version and with the observed value, which is in escrow.
 func remove(p Parameter) *Write {
-	return &Write{Kind: Delete, Name: p.Name, Names: []string{p.Name}, After: p.Version}
+	return &Write{Kind: Delete, Name: p.Name, Names: []string{p.Name}, Was: p.Value, After: p.Version}
 }
 
 // agreement returns the evidence whether the standalone parameters match a prepared omnibus.
@@ -199,6 +199,7 @@ func agreement(o Observed, desired Desired, current, previous key) []proof.Evide
 const (
 	standardLimit = 4096 // maximum bytes in the value of a Standard parameter
 	advancedLimit = 8192 // maximum bytes in the value of an Advanced parameter
+	ledgerEnd     = 300  // bytes that the end of a rotation adds to its ledger entry: the digest of the proof, and times
 )
 
 // chooseTiers checks every value against the limit of its tier. It raises a tier only if the operator allows it. Its error is a fault.
@@ -209,6 +210,9 @@ func chooseTiers(steps []Step, desired Desired) error {
 			continue
 		}
 		size := write.Value.Len()
+		if slices.Contains([]Action{ActOpenLedger, ActUpdateLedger, ActRecordPrepared}, step.Action) {
+			size += ledgerEnd
+		}
 		if size <= standardLimit || (write.Tier == "Advanced" && size <= advancedLimit) {
 			continue
 		}

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -95,7 +96,12 @@ func TestARunThatNamesNoRotationGoesOnWithTheKeyThatACutOffRunMade(t *testing.T)
 
 	again := byAge
 	again.MadeID, again.MadeKey = "second", secret.New("another new key of forty characters 1234")
-	plan := s.run(t, again)
+	late := s.observed(t)
+	late.Now = noon.Add(25 * time.Hour)
+	plan, err := Make(late, again, quick{})
+	require.NoError(t, err)
+	assert.Equal(t, "second", plan.RotationID, "the age of the first key counts from its escrow, so it would soon be due again")
+	plan = s.run(t, again)
 	assert.Equal(t, "first", plan.RotationID)
 	assert.Equal(t, newKeyed, s.get(names().Current).Value.Reveal(), "and not another key")
 	assert.Empty(t, s.holding("another new key"))

@@ -185,8 +185,9 @@ type Write struct {
 	Name  string
 	Names []string // only for Delete
 	Value secret.Secret
-	Type  string // always SecureString today
-	After int64  // the observed version; a Put must create version After+1. 0 if the name did not exist, or is deleted in any version
+	Was   secret.Secret // only for Delete: the observed value, unless the name is deleted in any version
+	Type  string        // always SecureString today
+	After int64         // the observed version; a Put must create version After+1. 0 if the name did not exist, or is deleted in any version
 
 	custody.Attributes // as observed; the tier may be raised (allow_advanced_tier)
 }

@@ -131,6 +131,11 @@ func TestStandaloneDeleteIsOneDeletion(t *testing.T) {
 	require.NoError(t, err)
 	assert.False(t, again.Writes())
 	assert.False(t, again.Evidence[0].OK, "the standalone parameters do not agree until terraform ran")
+	back := desiredFor(StateAborted)
+	back.Proof = nil
+	_, err = Make(s.observed(t), back, quick{})
+	assert.Equal(t, fault.CodeStandaloneMissing, fault.CodeOf(err))
+	assert.ErrorContains(t, err, "Run terraform apply")
 	s.put(names().Current, newKeyed)
 	s.put(names().Previous, oldKey)
 	s.put(names().Switch, "true")

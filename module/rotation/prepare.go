@@ -189,7 +189,7 @@ func startPrepare(o Observed, desired Desired, v view) (Plan, error) {
 // interrupted run made.
 func resumedOrNamed(o Observed, desired Desired) custody.Entry {
 	entry := desired.namedEntry()
-	if cut, ok := o.Custody.Unopened(); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
+	if cut, ok := o.Custody.Unopened(o.Now); ok && desired.RotationID == "" && desired.NewKey.IsEmpty() && desired.FromEscrow == "" {
 		entry.RotationID = cut.RotationID
 	}
 	return entry

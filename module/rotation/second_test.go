@@ -122,6 +122,19 @@ func TestSecondRun_backupsNamedLater(t *testing.T) {
 	}
 }
 
+func TestSecondRun_aLaterBackupIsTiedAlsoWithALaterBaseline(t *testing.T) {
+	s, desired := idle(), desiredFor(StatePrepared)
+	desired.Baseline = &custody.Baseline{Path: "/b", Digest: strings.Repeat("1", 64), Total: 3, Provisional: true}
+	s.run(t, desired)
+	desired.Baseline = &custody.Baseline{Path: "/b", Digest: strings.Repeat("2", 64), Total: 3}
+	desired.Backups = []string{"snap-1", "snap-2"}
+	plan := s.run(t, desired)
+	assert.Subset(t, actions(plan), []Action{ActTieBackups, ActUpdateLedger})
+	again, err := Make(s.observed(t), desired, quick{})
+	require.NoError(t, err)
+	assert.False(t, again.Writes())
+}
+
 func TestSecondRun_chunkSize(t *testing.T) {
 	size, other := 100, 200
 	desired := desiredFor(StatePrepared)

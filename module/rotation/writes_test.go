@@ -46,6 +46,14 @@ func TestFit_advancedLimit(t *testing.T) {
 	}
 }
 
+// A rotation that begins must be able to end: a refusal in the second outage would be too late.
+func TestFit_theLedgerKeepsSpaceForTheEnd(t *testing.T) {
+	for action, code := range map[Action]fault.Code{ActOpenLedger: fault.CodeTooLarge, ActRecordPrepared: fault.CodeTooLarge, ActRecordProof: ""} {
+		step := Step{Action: action, Write: &Write{Kind: Put, Name: "/x", Value: secret.New(strings.Repeat("x", standardLimit-ledgerEnd+1))}}
+		assert.Equal(t, code, fault.CodeOf(chooseTiers([]Step{step}, Desired{})), action)
+	}
+}
+
 // A run that died before it could release the lock leaves nothing to write. The next rotation takes the lock over.
 func TestALockOfADeadRunHoldsUpNobody(t *testing.T) {
 	s := idle()

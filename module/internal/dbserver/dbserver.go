@@ -123,8 +123,10 @@ func mariadb(t *testing.T, s *Server) []string {
 	if os.Getuid() == 0 {
 		user = "--user=root"
 	}
-	run(t, install, "--no-defaults", "--datadir="+s.dir, "--auth-root-authentication-method=normal", "--skip-test-db", user)
-	return []string{program, "--no-defaults", "--datadir=" + s.dir, "--socket=" + filepath.Join(s.dir, "s"), user, "--general-log-file=" + s.Log()}
+	// A server that starts deletes the temporary tables of every other server with the same tmpdir.
+	where := []string{"--no-defaults", "--datadir=" + filepath.Join(s.dir, "data"), "--tmpdir=" + s.dir}
+	run(t, install, append(slices.Clone(where), "--auth-root-authentication-method=normal", "--skip-test-db", user)...)
+	return append(append([]string{program}, where...), "--socket="+filepath.Join(s.dir, "s"), user, "--general-log-file="+s.Log())
 }
 
 // mysqld prepares MySQL, which make deps unpacks into .tools/mysql, and returns the command that runs it.

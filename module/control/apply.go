@@ -17,7 +17,7 @@ import (
 
 const lockTries = 3
 
-// apply carries out the plan if it contains writes. If the parameters changed before this run got the lock, it plans again.
+// apply carries out the plan if it contains writes. If what the plan read changed before this run got the lock, it plans again.
 func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan, error) {
 	for try := 0; plan.Writes(); try++ {
 		raced, err := s.attempt(ctx, &plan)
@@ -26,7 +26,7 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 		}
 		if try == lockTries {
 			return plan, cmp.Or(err, error(fault.New(fault.CodeVersionGap, "See who changes them (aws ssm get-parameter-history), such as a running terraform apply. Then run again.",
-				"Somebody changed the Platform's parameters each of the %d times that this run took the lock.", lockTries+1)))
+				"Somebody changed the Platform's parameters, the ledger or the escrow each of the %d times that this run took the lock.", lockTries+1)))
 		}
 		if plan, err = s.decide(ctx); err != nil {
 			return plan, err
@@ -35,8 +35,8 @@ func (s *Session) apply(ctx context.Context, plan rotation.Plan) (rotation.Plan,
 	return plan, nil
 }
 
-// attempt carries out the steps in order. raced means that another run took the lock at the same time, or that the parameters changed
-// before this run got it.
+// attempt carries out the steps in order. raced means that another run took the lock at the same time, or that what the plan read
+// changed before this run got it.
 func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool, err error) {
 	var held *lease.Lease
 	defer func() {
@@ -67,15 +67,7 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 			lock := custody.Lock{Holder: s.Observed.Caller, RotationID: plan.RotationID, State: string(s.Desired.State)}
 			held, outcome, err = lease.Take(ctx, s.Store, s.Now, s.Desired.Names.Custody, step.Write.Name, step.Write.KeyID, lock, s.Observed.Custody.Locks)
 			if s.record(step, outcome); err == nil {
-				var now rotation.Parameters
-				now, _, err = s.Store.ReadPlatform(ctx, s.Desired.Names)
-				raced = err == nil && !parameters.Same(now, s.Observed.SSM)
-			}
-			if err == nil && !raced {
-				// Another run may have opened its rotation after this run had read the ledger.
-				var now custody.Inventory
-				now, err = s.Store.ReadInventory(ctx, s.Desired.Names.Custody)
-				raced = err == nil && !now.SameRotations(s.Observed.Custody)
+				raced, err = s.outdated(ctx)
 			}
 		case step.Action == rotation.ActUnlock:
 			outcome, err = held.Release(ctx)
@@ -93,6 +85,17 @@ func (s *Session) attempt(ctx context.Context, plan *rotation.Plan) (raced bool,
 		plan.Current = plan.Made
 	}
 	return false, nil
+}
+
+// outdated reports whether the Platform's parameters, the ledger or the escrow changed since the plan read them. Another run may have
+// opened its rotation since then.
+func (s *Session) outdated(ctx context.Context) (bool, error) {
+	now, _, err := s.Store.ReadPlatform(ctx, s.Desired.Names)
+	if err != nil || !parameters.Same(now, s.Observed.SSM) {
+		return err == nil, err
+	}
+	documents, err := s.Store.ReadInventory(ctx, s.Desired.Names.Custody)
+	return err == nil && !documents.SameRotations(s.Observed.Custody), err
 }
 
 func (s *Session) write(ctx context.Context, held *lease.Lease, write *rotation.Write) (custody.Outcome, error) {

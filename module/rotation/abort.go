@@ -71,11 +71,11 @@ func goBack(o Observed, desired Desired, v view, entry custody.Entry, safe bool)
 		return Plan{}, fault.New(fault.CodeCustodyDamaged, "Find out who deleted it (CloudTrail, DeleteParameter). Restore it before you do anything else.",
 			"The old key %s of rotation %s is not in escrow.", entry.Previous, entry.RotationID)
 	}
-	if !safe && desired.Proof == nil && !o.SSM.Current.Exists {
-		return Plan{}, fault.New(fault.CodeStandaloneMissing, "Run terraform apply, which creates it again from the omnibus. Then abort again.",
-			"There is no SSM parameter %s. Without it, nothing can show that no record is under the new key %s.", o.SSM.Current.Name, entry.Current)
-	}
 	if !safe {
+		if desired.Proof == nil && !o.SSM.Current.Exists {
+			return Plan{}, fault.New(fault.CodeStandaloneMissing, "Run terraform apply, which creates it again from the omnibus. Then abort again.",
+				"There is no SSM parameter %s. Without it, nothing can show that no record is under the new key %s.", o.SSM.Current.Name, entry.Current)
+		}
 		if err := desired.Proof.ValidateUntouched(o.Now, desired.App, entry, v.prints, old.Key); err != nil {
 			return Plan{}, err
 		}

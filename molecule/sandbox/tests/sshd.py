@@ -3,7 +3,6 @@
 import contextlib
 import getpass
 import glob
-import hashlib
 import os
 import pathlib
 import secrets
@@ -13,10 +12,6 @@ import subprocess
 import tempfile
 import time
 
-from conftest import ROOT
-
-BINARY = ROOT / "library" / "seqera_crypto_rotation"
-SUM = hashlib.sha256(BINARY.read_bytes()).hexdigest()
 SFTP = next((path for path in ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server") if os.path.exists(path)), "internal-sftp")
 SERVER = """ListenAddress 127.0.0.1:{port}
 HostKey {dir}/host
@@ -148,9 +143,3 @@ def own_user(environment, greeting="", name=None):
 
 def processes_of(name):
     return subprocess.run(["ps", "-o", "pid=", "-u", name], capture_output=True, text=True, check=False).stdout.split()
-
-
-def forget(home):
-    """Removes this build from the home of a user who is not of the test."""
-    for path in (home / ".seqera-crypto-rotation" / "bin").glob(f"{SUM}.*"):
-        path.unlink()

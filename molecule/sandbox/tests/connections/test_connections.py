@@ -1,6 +1,7 @@
 """Common connections, with a real sshd on this machine: results, refusals, lines of progress and whole rotations work."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -12,10 +13,12 @@ import threading
 import pytest
 from conftest import ROOT, Platform
 from lights import LightPlatform
-from sshd import Servers, forget, own_user
+from sshd import Servers, own_user
 from test_playbook import module, on_the_control_node
 
 HERE = pathlib.Path(__file__).parent
+BINARY = ROOT / "library" / "seqera_crypto_rotation"
+SUM = hashlib.sha256(BINARY.read_bytes()).hexdigest()
 FLEET = f"connections-{os.getpid()}"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BANNER = "Authorised use only.\n{this is no JSON}\n"
@@ -38,6 +41,12 @@ WHOLE = {
 }
 AS_ROOT = os.getuid() == 0 and "yes" in (os.environ.get("MAY_ADD_USER"), "yes" if os.environ.get("CI") == "true" else "")
 NOT_ROOT = "adds a user and a mount to this machine for a minute: run it as root with MAY_ADD_USER=yes (or CI=true)"
+
+
+def forget(home):
+    """Removes this build from the home of a user who is not of the test."""
+    for path in (home / ".seqera-crypto-rotation" / "bin").glob(f"{SUM}.*"):
+        path.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import time
 
 import pytest
 from conftest import ROOT, VENV
-from sshd import BINARY, SUM, Servers, forget, own_user
+from sshd import Servers, own_user
 from slow_link import SlowLink
-from test_connections import AS_ROOT, GREETING, NOT_ROOT, SYSTEM_PATH
+from test_connections import AS_ROOT, BINARY, GREETING, NOT_ROOT, SUM, SYSTEM_PATH, forget
 
 STORED = [f"{SUM}.seqera_crypto_rotation", f"{SUM}.seqera_crypto_rotation_info"]
 ASYNC_WRAPPER = 130_000  # bytes of Ansible's own module for background jobs

@@ -138,13 +138,7 @@ func (l *gatherer) gather(ctx context.Context, checkMode bool, tool string) erro
 	if l.out.Explained, why = proof.ProveExplained(l.vm.Observed, l.vm.Keys.Previous, asked, l.Fingerprinter); why != "" {
 		l.out.Evidence = append(l.out.Evidence, proof.Evidence{Check: "explained", Detail: "a rotation started by hand cannot be taken over: " + why})
 	}
-	if err := l.takeBaseline(plan, checkMode); err != nil {
-		return err
-	}
-	if containers := l.vm.Observed.Platform; l.out.Baseline != nil {
-		l.out.Baseline.Provisional = quiet(plan.Phase) && containers != nil && containers.Writer() != ""
-	}
-	return nil
+	return l.takeBaseline(plan, checkMode)
 }
 
 // lookAtVM looks at the VM. If that fails, for example because the Platform is down, the result has the parameters all the same: they
@@ -180,9 +174,10 @@ func quiet(phase rotation.Phase) bool {
 // takeBaseline takes the baseline. While a rotation runs, it writes the file only for a run that names a rotation, such as one that
 // reverses it: another run could replace a file that the ledger names.
 func (l *gatherer) takeBaseline(plan rotation.Plan, checkMode bool) (err error) {
-	dir, out := l.asked.BaselineDir, &l.out
+	dir, out, containers := l.asked.BaselineDir, &l.out, l.vm.Observed.Platform
+	taking := records.Taking{App: l.asked.AppName, At: l.Observed.Now, Provisional: quiet(plan.Phase) && containers != nil && containers.Writer() != ""}
 	if dir == "" || checkMode || !quiet(plan.Phase) && l.asked.RotationID == "" {
-		out.Baseline, err = l.vm.Scanner.Baseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, io.Discard)
+		out.Baseline, err = l.vm.Scanner.Baseline(taking, l.Fingerprinter, io.Discard)
 		return err
 	}
 	// One file per key, so that a baseline under the next key does not replace the one from before the rotation.
@@ -191,7 +186,7 @@ func (l *gatherer) takeBaseline(plan rotation.Plan, checkMode bool) (err error) 
 		path = filepath.Join(dir, fmt.Sprintf("%s-%s-later.baseline.gz", l.asked.AppName, plan.Current))
 	}
 	var unkept error
-	out.Baseline, unkept, err = l.vm.Scanner.WriteBaseline(l.asked.AppName, l.Fingerprinter, l.Observed.Now, path)
+	out.Baseline, unkept, err = l.vm.Scanner.WriteBaseline(taking, l.Fingerprinter, path)
 	if unkept != nil {
 		text := fmt.Sprintf("The baseline could not be written to %s (%v).", path, unkept)
 		if out.Baseline != nil && out.Baseline.Total > records.Inline {

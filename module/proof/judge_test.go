@@ -236,6 +236,8 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		{name: "an orphan that nobody rewrote is not proved", records: &Records{Exact: true, Total: 3, Current: 2, Orphaned: 1, Before: &Before{Total: 3}}, started: true, pending: fault.CodeWaitTimeout},
 		{name: "nor while others are left", records: &Records{Exact: true, Total: 3, Current: 1, Previous: 1, Orphaned: 1}, started: true, pending: fault.CodeWaitTimeout},
 		{name: "without a baseline waiting for an orphan is in vain", records: &Records{Exact: true, Total: 3, Current: 2, Orphaned: 1}, code: fault.CodeBaselineMissing},
+		{name: "a baseline from while a backend was writing proves none rewritten", records: &Records{Exact: true, Total: 3, Current: 2, Orphaned: 1, Rewritten: 1, Before: &Before{Total: 3, Provisional: true}}, code: fault.CodeBaselineMissing},
+		{name: "and is enough where none has to be", records: &Records{Exact: true, Total: 3, Current: 3, Before: &Before{Total: 3, Provisional: true}}, started: true},
 		{name: "an unreadable record while others are left waits", records: &Records{Exact: true, Total: 3, Current: 1, Previous: 1, Unreadable: 1}, started: true, pending: fault.CodeWaitTimeout},
 		{name: "only an unreadable record is left", records: &Records{Exact: true, Total: 3, Current: 2, Unreadable: 1, Unread: []Unread{{ID: "x"}}}, code: fault.CodeRecordsUnreadable},
 		{name: "backend started before the parameters changed", backend: func(s *Service) { s.StartedAt = at(-1) }, code: fault.CodePlatformOrder},

@@ -152,6 +152,8 @@ type Before struct {
 	Total   int       `json:"total"`
 	Created int       `json:"created"`
 	Removed int       `json:"removed"`
+
+	Provisional bool `json:"provisional,omitempty"` // a backend was still writing with the old key, so the baseline proves no record rewritten
 }
 
 // Unread is an unreadable record, compared with the baseline.

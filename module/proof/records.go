@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
@@ -33,6 +34,8 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 	switch {
 	case left == 0 && !r.Exact:
 		v.Unconfirmed = true
+	case left == 0 && r.Rewritten > 0 && r.Before != nil && r.Before.Provisional:
+		return "", duringWrites(r.Before.TakenAt, r.Rewritten)
 	case left == 0:
 		proof.Database, proof.Total, proof.Proved, proof.Rewritten, proof.Orphaned, proof.Deleted = r.Database, r.Total, r.Current, r.Rewritten, r.Orphaned, r.Deleted
 		proof.Exceptions, proof.Before, proof.NotLookedAt = exceptions, r.Before, r.Notes
@@ -49,6 +52,12 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 	v.pend(fault.New(fault.CodeWaitTimeout, "Read cron's log, then run this again. If cron is still working, set a longer wait_timeout.",
 		"The rotation is not complete: %s.", counted(*r, len(exceptions))), keys)
 	return "", nil
+}
+
+// duringWrites is the fault of a baseline that proves no record rewritten.
+func duringWrites(takenAt time.Time, changed int) *fault.Fault {
+	return fault.New(fault.CodeBaselineMissing, "Pass a baseline that was taken while no backend ran. If there is none, "+attest,
+		"A backend was still writing with the old key when the baseline of %s was taken. So the %d records without a credential that changed since then may be under the old key."+keysStay, stamp(takenAt), changed)
 }
 
 func but(rewritten, exceptions int) string {
@@ -79,7 +88,10 @@ func sift(r Records, accept []string) (exceptions []Exception, blocked []Unread)
 	return exceptions, blocked
 }
 
-const keysStay = " Both keys stay in place."
+const (
+	keysStay = " Both keys stay in place."
+	attest   = "check the Encryption tab of the Admin panel. If the tab shows Success or Orphaned for each of these records, run this again with verify: [attested] and attested_by."
+)
 
 func unreadableRecords(r Records, blocked []Unread, accept []string) *fault.Fault {
 	var before, since []string
@@ -116,7 +128,7 @@ func withoutBaseline(r Records, lost string) *fault.Fault {
 	if lost == "" {
 		lost = "No baseline was given."
 	}
-	return fault.New(fault.CodeBaselineMissing, "Pass the baseline that was taken before the rotation. If it is lost, check the Encryption tab of the Admin panel. If the tab shows Success or Orphaned for each of these records, run this again with verify: [attested] and attested_by.",
+	return fault.New(fault.CodeBaselineMissing, "Pass the baseline that was taken before the rotation. If it is lost, "+attest,
 		"%s", fmt.Sprintf("%d of %d records have no credential, so nobody can open them, and it is not known what they were before the rotation: %s. %s", r.Orphaned, r.Total, listed(r.NotRewritten), lost)+keysStay)
 }
 

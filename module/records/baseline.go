@@ -47,13 +47,13 @@ type Baseline struct {
 	Previous   int                `json:"previous"`
 	Unreadable int                `json:"unreadable"`
 	Orphaned   int                `json:"orphaned"`
+	// Provisional: a backend was still writing with this key. It proves no record rewritten.
+	Provisional bool `json:"provisional,omitempty"`
 
 	Path    string   `json:"path,omitempty"` // the file on the VM
 	Digest  string   `json:"digest,omitempty"`
 	MAC     string   `json:"mac,omitempty"`
 	Records []string `json:"records,omitempty"` // the lines, if there are at most Inline
-
-	Provisional bool `json:"provisional,omitempty"` // a backend was still writing with this key
 
 	rows  []known
 	links []link
@@ -67,15 +67,22 @@ type known struct {
 	class  class
 }
 
+// Taking is what a baseline says about itself besides the records.
+type Taking struct {
+	App         string
+	At          time.Time
+	Provisional bool
+}
+
 // Baseline returns a baseline of the last scan, which must have succeeded, and writes its text to w.
-func (s *Scanner) Baseline(app string, prints proof.Fingerprinter, takenAt time.Time, w io.Writer) (*Baseline, error) {
+func (s *Scanner) Baseline(of Taking, prints proof.Fingerprinter, w io.Writer) (*Baseline, error) {
 	counted, err := s.count(false)
 	if err != nil {
 		return nil, err
 	}
 	b := &Baseline{
-		Format: baselineFormat, App: app, Database: counted.Database, TakenAt: takenAt.UTC().Truncate(time.Second), Key: prints.Of(s.keys.Current), Total: counted.Total,
-		Current: counted.Current, Previous: counted.Previous, Unreadable: counted.Unreadable, Orphaned: counted.Orphaned,
+		Format: baselineFormat, App: of.App, Database: counted.Database, TakenAt: of.At.UTC().Truncate(time.Second), Key: prints.Of(s.keys.Current), Total: counted.Total,
+		Current: counted.Current, Previous: counted.Previous, Unreadable: counted.Unreadable, Orphaned: counted.Orphaned, Provisional: of.Provisional,
 	}
 	sum := sha256.New()
 	both := io.MultiWriter(sum, w)

@@ -59,7 +59,7 @@ func remembered(keys Keys, baseline *Baseline, records map[string]was) *Scanner 
 // before is the baseline of records under the old key.
 func before(t *testing.T, records map[string]was) *Baseline {
 	t.Helper()
-	b, err := remembered(Keys{Current: keys().Previous}, nil, records).Baseline("app", quick{}, noon(), io.Discard)
+	b, err := remembered(Keys{Current: keys().Previous}, nil, records).Baseline(Taking{App: "app", At: noon()}, quick{}, io.Discard)
 	require.NoError(t, err)
 	return b
 }
@@ -106,10 +106,10 @@ func TestWhatChangedSinceTheBaselineIsAccountedFor(t *testing.T) {
 
 func TestOnTheWayBackARecordOfNobodyCountsThatNeverLeft(t *testing.T) {
 	old, next := Keys{Current: keys().Previous}, Keys{Current: keys().Current, Previous: keys().Previous}
-	began, err := remembered(old, nil, map[string]was{"left": {orphaned, 0, "1"}, "never left": {orphaned, 0, "1"}, "mine": {current, 0, "1"}}).Baseline("app", quick{}, noon(), io.Discard)
+	began, err := remembered(old, nil, map[string]was{"left": {orphaned, 0, "1"}, "never left": {orphaned, 0, "1"}, "mine": {current, 0, "1"}}).Baseline(Taking{App: "app", At: noon()}, quick{}, io.Discard)
 	require.NoError(t, err)
 	halfWay := map[string]was{"left": {orphaned, 1, "2"}, "never left": {orphaned, 0, "1"}, "mine": {current, 1, "2"}, "new": {orphaned, 0, "1"}}
-	turn, err := remembered(next, recalled(t, handedOn(t, began)), halfWay).Baseline("app", quick{}, noon(), io.Discard)
+	turn, err := remembered(next, recalled(t, handedOn(t, began)), halfWay).Baseline(Taking{App: "app", At: noon()}, quick{}, io.Discard)
 	require.NoError(t, err)
 	back := Keys{Current: keys().Previous, Previous: keys().Current}
 	b := loaded(t, handedOn(t, turn), back)
@@ -177,7 +177,7 @@ func TestABaselineIsWhatTheContractHandsOn(t *testing.T) {
 	var text bytes.Buffer
 	again, err := remembered(Keys{Current: keys().Previous}, nil, map[string]was{
 		"id with blanks": {previous, 12, "1"}, "AAECAwQFBgcICQoLDA0ODw==": {unreadable, 0, ""}, "y": {orphaned, 0, ""},
-	}).Baseline("app", quick{}, noon(), &text)
+	}).Baseline(Taking{App: "app", At: noon()}, quick{}, &text)
 	require.NoError(t, err)
 	assert.Equal(t, b, again)
 	assert.Equal(t, `{"format":1,"app_name":"app","database":"db:3306/tower","taken_at":"2026-01-02T12:00:00Z","key":"OLD","total":3,"current":0,"previous":1,"unreadable":1,"orphaned":1}
@@ -194,7 +194,7 @@ func TestABaselineInAFileIsTheSame(t *testing.T) {
 		then["record "+strconv.Itoa(i)] = was{orphaned, int64(i), strconv.Itoa(i)}
 	}
 	path := filepath.Join(t.TempDir(), "made", "app.baseline.gz")
-	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).WriteBaseline("app", quick{}, noon(), path)
+	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).WriteBaseline(Taking{App: "app", At: noon()}, quick{}, path)
 	require.NoError(t, err)
 	require.NoError(t, unkept)
 	assert.Empty(t, b.Records, "too many to be passed")
@@ -211,6 +211,25 @@ func TestABaselineInAFileIsTheSame(t *testing.T) {
 	assert.Len(t, left, 1, "nothing but the file itself is left")
 }
 
+func TestABaselineFromWhileABackendWasWritingSaysSoInEveryForm(t *testing.T) {
+	then := map[string]was{"a": {orphaned, 0, "1"}}
+	path := filepath.Join(t.TempDir(), "app.baseline.gz")
+	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).WriteBaseline(Taking{App: "app", At: noon(), Provisional: true}, quick{}, path)
+	require.NoError(t, err)
+	require.NoError(t, unkept)
+	for _, document := range []map[string]any{handedOn(t, b), {"path": path}} {
+		got, err := remembered(keys(), recalled(t, document), then).count(true)
+		require.NoError(t, err)
+		assert.True(t, got.Before.Provisional)
+	}
+	document := handedOn(t, b)
+	delete(document, "provisional")
+	delete(document, "path")
+	_, lost, err := LoadBaseline(document, "app", keys(), quick{})
+	require.NoError(t, err)
+	assert.Contains(t, lost, "changed after it was taken")
+}
+
 // Every form in which a part of this tool hands a baseline on, against every part that takes one.
 func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 	few, many := map[string]was{"a": {orphaned, 0, "1"}}, map[string]was{}
@@ -219,7 +238,7 @@ func TestABaselineIsTakenInEveryFormInWhichItIsHandedOn(t *testing.T) {
 	}
 	dir := t.TempDir()
 	kept := func(name string, records map[string]was) map[string]any {
-		b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, records).WriteBaseline("app", quick{}, noon(), filepath.Join(dir, name))
+		b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, records).WriteBaseline(Taking{App: "app", At: noon()}, quick{}, filepath.Join(dir, name))
 		require.NoError(t, err)
 		require.NoError(t, unkept)
 		return handedOn(t, b)
@@ -330,7 +349,7 @@ func TestAFullDiskTakesNoBaselineAway(t *testing.T) {
 		}
 		path := filepath.Join(t.TempDir(), "app.baseline.gz")
 		scanner := remembered(Keys{Current: keys().Previous}, nil, then)
-		good, unkept, err := scanner.WriteBaseline("app", quick{}, noon(), path)
+		good, unkept, err := scanner.WriteBaseline(Taking{App: "app", At: noon()}, quick{}, path)
 		require.NoError(t, err)
 		require.NoError(t, unkept)
 		size, err := os.Stat(path)
@@ -339,7 +358,7 @@ func TestAFullDiskTakesNoBaselineAway(t *testing.T) {
 			var usual syscall.Rlimit
 			require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &usual))
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(room), Max: usual.Max}))
-			b, unkept, err := scanner.WriteBaseline("app", quick{}, noon(), path)
+			b, unkept, err := scanner.WriteBaseline(Taking{App: "app", At: noon()}, quick{}, path)
 			require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &usual))
 			require.NoError(t, err, "a warning, no failure")
 			require.ErrorContains(t, unkept, "too large")
@@ -355,7 +374,7 @@ func TestAFullDiskTakesNoBaselineAway(t *testing.T) {
 }
 
 func TestABaselineThatCannotBeKeptIsHandedOnAllTheSame(t *testing.T) {
-	b, unkept, err := remembered(keys(), nil, map[string]was{"a": {orphaned, 0, ""}}).WriteBaseline("app", quick{}, noon(), "/dev/null/x/app")
+	b, unkept, err := remembered(keys(), nil, map[string]was{"a": {orphaned, 0, ""}}).WriteBaseline(Taking{App: "app", At: noon()}, quick{}, "/dev/null/x/app")
 	require.NoError(t, err)
 	require.Error(t, unkept)
 	assert.Empty(t, b.Path)
@@ -366,7 +385,7 @@ func TestABaselineThatIsLostOrWasChangedIsNoticedAndNotUsed(t *testing.T) {
 	then := map[string]was{"a": {orphaned, 0, "1"}, "b": {current, 3, "1"}}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "b.gz")
-	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).WriteBaseline("app", quick{}, noon(), path)
+	b, unkept, err := remembered(Keys{Current: keys().Previous}, nil, then).WriteBaseline(Taking{App: "app", At: noon()}, quick{}, path)
 	require.NoError(t, err)
 	require.NoError(t, unkept)
 	packed, err := os.ReadFile(path)
@@ -381,9 +400,9 @@ func TestABaselineThatIsLostOrWasChangedIsNoticedAndNotUsed(t *testing.T) {
 		change(document)
 		return document
 	}
-	other, err := remembered(Keys{Current: secret.New("another key")}, nil, then).Baseline("app", quick{}, noon(), io.Discard)
+	other, err := remembered(Keys{Current: secret.New("another key")}, nil, then).Baseline(Taking{App: "app", At: noon()}, quick{}, io.Discard)
 	require.NoError(t, err)
-	elsewhere, err := remembered(Keys{Current: keys().Previous}, nil, then).Baseline("elsewhere", quick{}, noon(), io.Discard)
+	elsewhere, err := remembered(Keys{Current: keys().Previous}, nil, then).Baseline(Taking{App: "elsewhere", At: noon()}, quick{}, io.Discard)
 	require.NoError(t, err)
 	for name, test := range map[string]struct {
 		document map[string]any
@@ -452,7 +471,7 @@ func TestABaselineSparesDerivationsAndNeverMakesARecordCurrentInAProof(t *testin
 	scanner := NewScanner(inMemory(all), Keys{Current: keys().Previous}, Options{})
 	_, err := scanner.Scan(t.Context())
 	require.NoError(t, err)
-	b, err := scanner.Baseline("app", quick{}, noon(), io.Discard)
+	b, err := scanner.Baseline(Taking{App: "app", At: noon()}, quick{}, io.Discard)
 	require.NoError(t, err)
 
 	rotating := NewScanner(inMemory(all), keys(), Options{Baseline: recalled(t, handedOn(t, b))})

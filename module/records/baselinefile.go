@@ -27,16 +27,16 @@ const lastLine = "mac " // start of the last line in a baseline's file; the MAC 
 
 // WriteBaseline returns a baseline of the last scan and writes it to a gzip file (mode 0600), which atomically replaces an earlier
 // one. If the file cannot be written, unkept is the reason, and the returned baseline is still valid.
-func (s *Scanner) WriteBaseline(app string, prints proof.Fingerprinter, takenAt time.Time, path string) (b *Baseline, unkept error, err error) {
+func (s *Scanner) WriteBaseline(of Taking, prints proof.Fingerprinter, path string) (b *Baseline, unkept error, err error) {
 	file, unkept := createTemp(path)
 	if unkept != nil {
-		b, err = s.Baseline(app, prints, takenAt, io.Discard)
+		b, err = s.Baseline(of, prints, io.Discard)
 		return b, unkept, err
 	}
 	defer func() { _ = os.Remove(file.Name()); _ = file.Close() }()
 	packed := gzip.NewWriter(file)
 	lines := &tolerant{to: packed}
-	if b, err = s.Baseline(app, prints, takenAt, lines); err != nil {
+	if b, err = s.Baseline(of, prints, lines); err != nil {
 		return nil, nil, err
 	}
 	_, _ = fmt.Fprintf(lines, "%s%s\n", lastLine, b.MAC)
@@ -203,13 +203,14 @@ func parse(document map[string]any) (*Baseline, error) {
 		*field, _ = document[name].(string)
 	}
 	b.TakenAt, _ = time.Parse(time.RFC3339, taken)
+	b.Provisional = strings.EqualFold(fmt.Sprint(document["provisional"]), "true") // a template may have turned it into a string
 	lines, isList := document["records"].([]any)
 	inline := len(lines) > 0 || !isList && document["records"] != nil
 	notNumber := b.numbers(document, inline)
 	_, told := document["taken_at"]
 	switch {
 	case !inline && b.Path != "":
-		return &Baseline{Path: b.Path, Digest: b.Digest, Total: b.Total, TakenAt: b.TakenAt}, nil
+		return &Baseline{Path: b.Path, Digest: b.Digest, Total: b.Total, TakenAt: b.TakenAt, Provisional: b.Provisional}, nil
 	case notNumber != "":
 		return nil, invalid(notNumber + " is not a number")
 	case told && b.TakenAt.IsZero():
@@ -258,6 +259,5 @@ func Named(document map[string]any) (*custody.Baseline, error) {
 	if err != nil || b.Digest == "" {
 		return nil, err // only a path: the VM reads the file
 	}
-	provisional, _ := document["provisional"].(bool)
-	return &custody.Baseline{Path: b.Path, Digest: b.Digest, Total: b.Total, TakenAt: b.TakenAt, Provisional: provisional}, nil
+	return &custody.Baseline{Path: b.Path, Digest: b.Digest, Total: b.Total, TakenAt: b.TakenAt, Provisional: b.Provisional}, nil
 }

@@ -229,7 +229,7 @@ func (s *Scanner) count(exact bool) (proof.Records, error) {
 		return proof.Records{}, err
 	}
 	if b.taken() {
-		r.Before = &proof.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: b.Total, Created: created, Removed: b.Total - known}
+		r.Before = &proof.Before{Digest: b.Digest, TakenAt: b.TakenAt, Total: b.Total, Created: created, Removed: b.Total - known, Provisional: b.Provisional}
 	}
 	slices.Sort(r.UnreadableIDs)
 	slices.Sort(r.NotRewritten)

@@ -202,7 +202,7 @@ func testEmpty(t *testing.T, s *server) {
 	require.NoError(t, err)
 	assert.Zero(t, got.Total)
 	assert.NotContains(t, string(text), "null", "lists are lists")
-	baseline, err := NewScanner(p.open(t), keys(), Options{}).Baseline("app", quick{}, noon(), io.Discard)
+	baseline, err := NewScanner(p.open(t), keys(), Options{}).Baseline(Taking{App: "app", At: noon()}, quick{}, io.Discard)
 	require.NoError(t, err)
 	assert.Empty(t, baseline.Records)
 }

@@ -20,6 +20,13 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SANDBOX = ROOT / "molecule" / "sandbox" / "sandbox"
 VENV = pathlib.Path(os.environ.get("ANSIBLE_VENV", ROOT / ".venv")) / "bin"  # the venv whose ansible-playbook is tested
+# one_process.py is for the ansible-core of .venv. `make test-sandbox-all` and `make test-matrix` run every task in a process of its own.
+FORKS = "ANSIBLE_VENV" in os.environ or os.environ.get("SANDBOX_TESTS") == "all"
+
+
+def program(forks):
+    """ansible-playbook as users run it, or with all tasks in one process."""
+    return [VENV / "ansible-playbook"] if forks else [VENV / "python", pathlib.Path(__file__).parent / "one_process.py"]
 
 
 @dataclass
@@ -42,6 +49,7 @@ class Run:
 class Platform:
     """A running sandbox."""
 
+    forks = FORKS  # whether each task of run() has a process of its own
     report_dir = ""  # Writing a report takes ten modules, so only the tests that read it set "reports".
 
     def __init__(self, name, tmp):
@@ -165,10 +173,10 @@ class Platform:
         path.write_text(json.dumps({"seqera_platforms": {"hosts": {self.name: variables | more}}}))
         return path
 
-    def start(self, *argv, playbook="rotate-crypto.yml", **variables):
+    def start(self, *argv, playbook="rotate-crypto.yml", forks=True, **variables):
         """Starts the playbook; the output goes to a file."""
         log = self.tmp / f"run-{time.monotonic_ns()}.txt"
-        command = [VENV / "ansible-playbook", "-i", self.inventory(**variables), ROOT / "playbooks" / playbook, *argv]
+        command = [*program(forks), "-i", self.inventory(**variables), ROOT / "playbooks" / playbook, *argv]
         environ = self.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOG_PATH": str(self.tmp / "ansible.log")}
         with log.open("w") as out:
             process = subprocess.Popen(command, env=environ, cwd=self.tmp, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
@@ -178,7 +186,7 @@ class Platform:
         """Runs the playbook from a directory outside the clone, and records the command lines and environments of all processes."""
         known = self.reports()
         with Eyes() as eyes:
-            process, log = self.start(*argv, playbook=playbook, **variables)
+            process, log = self.start(*argv, playbook=playbook, forks=self.forks, **variables)
             code = process.wait(timeout=limit)
         output = log.read_text()
         self.seen += [output, eyes.text()]

@@ -11,6 +11,7 @@ from conftest import Platform
 class LightPlatform(Platform):
     """One installation of a light fleet."""
 
+    forks = True
     report_dir = "reports"
 
     def __init__(self, fleet, number, tmp):

@@ -1,5 +1,3 @@
-#!/usr/bin/python
-# WANT_JSON
 """One stand-in for all modules that the role calls about a Platform. It records the call, fails if the test says so, answers, and keeps
 the resulting state of the world in a file."""
 
@@ -296,9 +294,8 @@ def save(world, path):
         file.truncate()
 
 
-def main(kind, path):
-    with open(sys.argv[1]) as file:
-        given = json.load(file)
+def main(kind, path, given):
+    given = json.loads(given)
     asked, check = {key: value for key, value in given.items() if key[0] != "_"}, given.get("_ansible_check_mode", False)
     # A second Platform has its own world file, named after its app or its directory.
     own = f"{path}.{asked.get('app_name') or os.path.basename(asked.get('project_src', ''))}"

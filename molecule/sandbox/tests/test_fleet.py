@@ -22,6 +22,8 @@ SETTINGS = {
 class Fleet(Platform):
     """Platforms as hosts of one inventory. Runs use the environment of the first Platform, but each host's compose is its own user's."""
 
+    forks = True
+
     def __init__(self, members, tmp):
         super().__init__(members[0], tmp)
         del self.environ["DOCKER_CONFIG"]

@@ -37,6 +37,7 @@ def on_the_control_node(platform, state, **more):
 
 @pytest.mark.sandbox("--records", "15", "--deleted", "3")
 def test_the_whole_story_and_not_a_key_in_it(platform):
+    platform.forks = True  # as users run it
     omnibus, current = platform.env["SANDBOX_OMNIBUS"], f"{platform.env['SANDBOX_CONFIG_PREFIX']}/tower/crypto/secretKey"
     before, started, records = platform.parameters(), platform.started(), platform.check()
     assert records["current"] == records["total"] > 15

@@ -9,10 +9,9 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import ROOT, VENV
+from conftest import FORKS, ROOT, VENV, program
 
 ROLES = ROOT / "roles"
-CODE = (ROOT / "molecule" / "sandbox" / "tests" / "stand_ins.py").read_text()
 SERVICES = {
     "db": {"depends_on": []},
     "migrate": {"depends_on": ["db"]},
@@ -27,8 +26,7 @@ UP = ["backend", "cron", "db", "frontend"]
 class Lab:
     """The real role, with stand-ins for the modules."""
 
-    # one_process.py is for the ansible-core of .venv. `make test-sandbox-all` and `make test-matrix` run every task in a process of its own.
-    forks = "ANSIBLE_VENV" in os.environ or os.environ.get("SANDBOX_TESTS") == "all"
+    forks = FORKS
 
     def __init__(self, tmp):
         self.tmp, self.path = tmp, tmp / "world.json"
@@ -38,6 +36,7 @@ class Lab:
         for room in ("tasks", "defaults", "vars", "files", "meta", "action_plugins"):
             (tmp / "roles" / "seqera_crypto_rotation" / room).symlink_to(ROLES / "seqera_crypto_rotation" / room)
         (tmp / "roles" / "seqera_crypto_fleet").symlink_to(ROLES / "seqera_crypto_fleet")
+        shutil.copy(ROOT / "molecule" / "sandbox" / "tests" / "stand_ins.py", tmp)
         # The playbooks are copied, because next to the clone's library/ they would find the built modules.
         shutil.copytree(ROOT / "playbooks", tmp / "playbooks", ignore=shutil.ignore_patterns("roles"))
         self.stand_in(tmp / "roles" / "seqera_crypto_rotation" / "library", seqera_crypto_rotation="control", seqera_crypto_rotation_info="info")
@@ -48,11 +47,14 @@ class Lab:
         self.set(phase="idle", up=UP, records=20, services=SERVICES, fails={})
 
     def stand_in(self, where, **modules):
+        """Writes programs that call stand_ins.py. Ansible puts a module's arguments into its text."""
         where.mkdir(parents=True)
         for name, kind in modules.items():
             path = where / ("docker" if kind == "docker" else f"{name}.py")
-            call = f"docker(sys.argv[1:], {str(self.path)!r})" if kind == "docker" else f"main({kind}, {str(self.path)!r})"
-            path.write_text(f"{CODE.replace('/usr/bin/python', str(VENV / 'python'))}\n\n{call}\n")
+            call = f"docker(sys.argv[1:], {str(self.path)!r})"
+            if kind != "docker":
+                call = f"main(stand_ins.{kind}, {str(self.path)!r}, r'''<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>''')"
+            path.write_text(f"#!{VENV}/python\nimport sys\n\nsys.path.insert(0, {str(self.tmp)!r})\nimport stand_ins\n\nstand_ins.{call}\n")
             path.chmod(0o755)
 
     def set(self, **world):
@@ -81,17 +83,14 @@ class Lab:
         groups = {"seqera_platforms": {"hosts": dict.fromkeys(listed, {})}}
         (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": listed, "vars": everywhere, "children": groups}}))
         (self.tmp / "play.json").write_text(json.dumps([self.told(one) for one in plays]))
-        home = {"PATH": f"{self.tmp}/bin:{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections")}
+        home = {"PATH": f"{self.tmp}/bin:{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections"), "ANSIBLE_PIPELINING": "true"}
         shows = {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}  # the second as in ansible.cfg
         environ = home | shows | {"ANSIBLE_ROLES_PATH": str(self.tmp / "roles")} | (environ or {})
-        command = [*self.program(listed), "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
+        # The workers of several hosts run at the same time, so they are processes. Those of one host need not be.
+        command = [*program(self.forks or len(listed) > 1), "-i", self.tmp / "hosts.json", *argv, self.tmp / "play.json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=self.tmp)
         assert "wrong" not in self.world, self.world["wrong"]
         return done.returncode, done.stdout + done.stderr
-
-    def program(self, hosts):
-        """ansible-playbook. With several hosts its workers run at the same time, so they are processes. With one host they need not be."""
-        return [VENV / "ansible-playbook"] if self.forks or len(hosts) > 1 else [VENV / "python", pathlib.Path(__file__).parent / "one_process.py"]
 
     def told(self, play):
         """A play; or, for the name of a playbook, an import of its path."""

@@ -1,6 +1,6 @@
 """ansible-playbook 2.19 that runs every task in the main process instead of in a forked one, and compiles each template once.
 
-Half of the CPU of a run with stand-ins is forks and repeated compilation (docs/decisions/0012-tests-of-the-steps-fork-no-workers.md).
+Half of the CPU of a run with stand-ins is forks and repeated compilation (docs/decisions/0012-most-tests-fork-no-workers.md).
 """
 
 import sys

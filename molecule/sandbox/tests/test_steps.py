@@ -83,7 +83,12 @@ class Lab:
         groups = {"seqera_platforms": {"hosts": dict.fromkeys(listed, {})}}
         (self.tmp / "hosts.json").write_text(json.dumps({"all": {"hosts": listed, "vars": everywhere, "children": groups}}))
         (self.tmp / "play.json").write_text(json.dumps([self.told(one) for one in plays]))
-        home = {"PATH": f"{self.tmp}/bin:{VENV}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.tmp), "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections"), "ANSIBLE_PIPELINING": "true"}
+        home = {
+            "PATH": f"{self.tmp}/bin:{VENV}:/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(self.tmp),
+            "ANSIBLE_COLLECTIONS_PATH": str(self.tmp / "collections"),
+            "ANSIBLE_PIPELINING": "true",
+        }
         shows = {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}  # the second as in ansible.cfg
         environ = home | shows | {"ANSIBLE_ROLES_PATH": str(self.tmp / "roles")} | (environ or {})
         # The workers of several hosts run at the same time, so they are processes. Those of one host need not be.

@@ -11,22 +11,28 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/ansible"
 	"github.com/seqera-tools/crypto-rotation/module/control"
 	"github.com/seqera-tools/crypto-rotation/module/info"
+	"github.com/seqera-tools/crypto-rotation/module/secret"
 	"github.com/seqera-tools/crypto-rotation/module/vm"
 )
 
-func main() {
+func main() { os.Exit(run(secret.Rounds)) }
+
+// run returns the exit status. Only tests use fewer rounds for a fingerprint.
+func run(rounds int) int {
 	if handled, code := flags(os.Args, os.Stdout); handled {
-		os.Exit(code)
+		return code
 	}
 	// A core dump would contain the keys. Best effort: an error changes nothing here.
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
 	// A scan of many records keeps little of what it allocates. Collecting early halves the peak memory (make bench-records).
 	debug.SetGCPercent(25)
-	os.Exit(ansible.Run(context.Background(), os.Args, os.Stdout, handle))
+	return ansible.Run(context.Background(), os.Args, os.Stdout, func(ctx context.Context, request ansible.Request) (any, error) {
+		return handle(ctx, request, rounds)
+	})
 }
 
 // handle runs the side of the module that the request asks for.
-func handle(ctx context.Context, request ansible.Request) (any, error) {
+func handle(ctx context.Context, request ansible.Request, rounds int) (any, error) {
 	side := control.Run
 	switch {
 	case request.Module == "seqera_crypto_rotation_info":
@@ -34,6 +40,6 @@ func handle(ctx context.Context, request ansible.Request) (any, error) {
 	case request.Params["state"] == "rotating":
 		side = vm.Run
 	}
-	out, err := side(ctx, request, os.LookupEnv, version)
+	out, err := side(ctx, request, os.LookupEnv, version, rounds)
 	return out, control.WithoutWrites(err)
 }

@@ -105,7 +105,7 @@ func proofOf(t *testing.T, prepared answer, signer string, kind proof.Kind) map[
 		Format: proof.Format, Kind: kind, App: "tower-template", RotationID: prepared.RotationID, Previous: secret.Fingerprint(prepared.Fingerprints["previous"]),
 		Current: secret.Fingerprint(prepared.Fingerprints["current"]), Verify: []proof.Verify{proof.VerifyDatabase}, Stopped: kind == proof.Untouched, Total: 3, Proved: 3, MadeAt: time.Now().UTC(),
 	}
-	proof.Sign(secret.NewFingerprinter("tower-template", secret.Rounds), secret.New(signer))
+	proof.Sign(secret.NewFingerprinter("tower-template", quick), secret.New(signer))
 	text, err := json.Marshal(proof)
 	require.NoError(t, err)
 	var document map[string]any

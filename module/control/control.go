@@ -19,8 +19,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/secret"
 )
 
-// Run brings one installation to the desired state.
-func Run(ctx context.Context, request ansible.Request, env options.Env, version string) (any, error) {
+// Run brings one installation to the desired state. rounds is for fingerprints (secret.NewFingerprinter).
+func Run(ctx context.Context, request ansible.Request, env options.Env, version string, rounds int) (any, error) {
 	asked, err := options.ParseRotation(request.Params, env)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, version 
 	if err != nil {
 		return nil, err
 	}
-	s, err := New(asked, store, secret.NewFingerprinter(asked.AppName, secret.Rounds))
+	s, err := New(asked, store, secret.NewFingerprinter(asked.AppName, rounds))
 	if err != nil {
 		return nil, err
 	}

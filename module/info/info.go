@@ -55,8 +55,8 @@ type gatherer struct {
 	out   Result
 }
 
-// Run gathers what the options ask for. The only thing that it may write is the file of a baseline.
-func Run(ctx context.Context, request ansible.Request, env options.Env, tool string) (any, error) {
+// Run gathers what the options ask for. The only thing that it may write is the file of a baseline. rounds is for fingerprints.
+func Run(ctx context.Context, request ansible.Request, env options.Env, tool string, rounds int) (any, error) {
 	began := time.Now()
 	asked, err := options.ParseInfo(request.Params, env)
 	if err != nil {
@@ -70,7 +70,7 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 	if err != nil {
 		return nil, err
 	}
-	prints := secret.NewFingerprinter(asked.AppName, secret.Rounds)
+	prints := secret.NewFingerprinter(asked.AppName, rounds)
 	session, err := control.New(options.Rotation{Installation: asked.Installation, Due: asked.Due, Places: asked.Places}, store, prints)
 	if err != nil {
 		return nil, err

@@ -21,8 +21,9 @@ import (
 // readSSMEvery is how often SSM is read if no container changes. All Platforms in the account share SSM's quota.
 const readSSMEvery = time.Minute
 
-// Run proves that a rotation is complete. It observes and judges repeatedly, as long as waiting can help.
-func Run(ctx context.Context, request ansible.Request, env options.Env, tool string) (any, error) {
+// Run proves that a rotation is complete. It observes and judges repeatedly, as long as waiting can help. rounds is for
+// fingerprints.
+func Run(ctx context.Context, request ansible.Request, env options.Env, tool string, rounds int) (any, error) {
 	asked, err := options.ParseRotation(request.Params, env)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func Run(ctx context.Context, request ansible.Request, env options.Env, tool str
 	w := &watch{
 		VM: New(About{
 			App: asked.AppName, ConfigPrefix: asked.ConfigPrefix, Names: proof.NamesBelow(asked.ConfigPrefix),
-			Reader: store, Fingerprinter: secret.NewFingerprinter(asked.AppName, secret.Rounds), Now: time.Now, Options: asked.VM,
+			Reader: store, Fingerprinter: secret.NewFingerprinter(asked.AppName, rounds), Now: time.Now, Options: asked.VM,
 		}),
 		asked: proof.Asked{
 			App: asked.AppName, RotationID: asked.RotationID, Accept: asked.AcceptUnreadable, AttestedBy: asked.AttestedBy, Tool: tool,

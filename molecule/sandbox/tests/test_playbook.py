@@ -69,6 +69,8 @@ def test_the_whole_story_and_not_a_key_in_it(platform):
     after = platform.parameters()
     old, new = before[current][0], after[current][0]
     assert old != new and len(new) == 40
+    slow = hashlib.pbkdf2_hmac("sha256", new.encode(), f"seqera-crypto-rotation/fingerprint/v1/{platform.env['SANDBOX_APP_NAME']}".encode(), 200_000)
+    assert entry["current"] == slow[:8].hex(), "the number of rounds makes it expensive to guess a key"
     assert same_but_the_key(before[omnibus][0], after[omnibus][0], old, new), "the omnibus must be the same byte for byte, except for the key"
     assert [n for n in after if "secret-rotation" in n] == [], "parameters of the rotation are left"
     untouched = {n: v for n, v in before.items() if n not in (omnibus, current)}

@@ -1,9 +1,14 @@
 """Backups that RDS has or can make. These tests use only moto and no Platform."""
 
+import http.server
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
+import urllib.error
+import urllib.request
 
 import boto3
 import pytest
@@ -77,3 +82,67 @@ def test_a_rotation_with_a_snapshot_starts_everything_as_one_without(account, tm
     code, said = lab.play(["rotate_crypto.yml"], environ=account.environ, seqera_crypto_rotation_backups=[f"{ARN}:cluster-snapshot:s1"])
     assert code == 0, said
     assert lab.did() == ROTATION, said
+
+
+def test_another_instance_than_the_database_of_the_platform_is_refused(account):
+    for name in ("a", "b"):
+        account.rds.create_db_instance(DBInstanceIdentifier=name, DBInstanceClass="db.t3.small", Engine="mysql", AllocatedStorage=10)
+    [own] = account.rds.describe_db_instances(DBInstanceIdentifier="a")["DBInstances"]
+    address = own["Endpoint"]["Address"]
+    assert ".rds.amazonaws.com" in address
+    for host, instance, ok in ((address, "a", True), (address, "b", False), (address.upper(), "a", True), ("db.example.org", "b", True), ("10.0.0.7", "b", True)):
+        fine, said = account.check(backup="rds_snapshot", rds_instance=instance, _seen={"records": {"database": f"{host}:3306/tower"}})
+        assert fine == ok and (ok or f"but the database of the Platform is at {address}" in said), said
+
+
+def test_a_role_is_assumed_although_the_environment_has_a_profile(account):
+    account.rds.create_db_instance(DBInstanceIdentifier="alone", DBInstanceClass="db.t3.small", Engine="mysql", AllocatedStorage=10)
+    (account.tmp / "config").write_text(f"[profile theirs]\naws_access_key_id = {moto.CREDENTIAL}\naws_secret_access_key = {moto.CREDENTIAL}\n")
+    account.environ = {"AWS_ENDPOINT_URL": account.url, "AWS_CONFIG_FILE": str(account.tmp / "config"), "AWS_PROFILE": "theirs"}
+    fine, said = account.check(backup="rds_snapshot", rds_instance="alone", aws={"region": moto.REGION, "assume_role_arn": "arn:aws:iam::123456789012:role/rotation"})
+    assert fine, said
+
+
+@pytest.mark.parametrize("becomes", ["available", "failed"])
+def test_a_snapshot_is_waited_for_and_tied_when_it_is_available(account, tmp_path_factory, becomes):
+    account.rds.create_db_instance(DBInstanceIdentifier="alone", DBInstanceClass="db.t3.small", Engine="mysql", AllocatedStorage=10)
+    looks = []
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        """moto, whose snapshots are being created for the first three looks."""
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                response = urllib.request.urlopen(urllib.request.Request(account.url, body, dict(self.headers)))
+            except urllib.error.HTTPError as error:
+                response = error
+            with response:
+                said, headers = response.read(), response.headers
+            if b"Action=DescribeDBSnapshots" in body or b"Action=CreateDBSnapshot" in body:
+                looks.append(body)
+                status = b"creating" if len(looks) < 4 else becomes.encode()
+                said = re.sub(rb"<Status>\w+</Status>", b"<Status>" + status + b"</Status>", said)
+            self.send_response(response.status)
+            self.send_header("Content-Type", headers["Content-Type"])
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
+        threading.Thread(target=slow.serve_forever, daemon=True).start()
+        lab = Lab(tmp_path_factory.mktemp("lab"))
+        given = {"seqera_crypto_rotation_backup": "rds_snapshot", "seqera_crypto_rotation_backups": [], "seqera_crypto_rotation_rds_instance": "alone"}
+        environ = account.environ | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{slow.server_port}"}
+        code, said = lab.play(["rotate_crypto.yml"], environ=environ, seqera_crypto_rotation_aws={"region": moto.REGION}, **given)
+        slow.shutdown()
+    assert len(looks) >= 4
+    [snapshot] = account.rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    if becomes == "failed":
+        assert code == 2 and lab.did() == [] and f"RDS has not made the snapshot {snapshot['DBSnapshotArn']}: its status is failed" in " ".join(said.split()), said
+        return
+    assert code == 0 and lab.did() == ROTATION, said
+    assert lab.world["ledger"]["backups"] == [snapshot["DBSnapshotArn"]]

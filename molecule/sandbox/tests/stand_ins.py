@@ -137,7 +137,8 @@ def info(world, asked, _check):
         total = world.get("records_after", world["records"]) if "count" in gather else world["records"]
         new = total if phase not in ("prepared", "aborting", world.get("restored_in")) or world.get("rewritten") else 0
         lost = world.get("lost", [])
-        out["records"] = {"total": total, "current": new, "unreadable": len(lost), "orphaned": 0, "unreadable_ids": lost[:100], "database": "db:3306/tower"}
+        out["records"] = {"total": total, "current": new, "unreadable": len(lost), "orphaned": 0, "unreadable_ids": lost[:100]}
+        out["records"]["database"] = world.get("database", "db:3306/tower")
     if "records" in gather:
         new = out["records"]["current"]
         out["baseline"] = {"path": "/b", "digest": "d", "total": world["records"], "taken_at": "t"}

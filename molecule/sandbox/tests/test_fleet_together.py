@@ -175,6 +175,42 @@ def test_a_drill_without_a_docker_engine_leaves_no_copy_of_the_dump(lab):
     assert code == 2 and "no engine" in said and "Look up the owner of the compose directory" not in said, "dump and image are given, so the VM is not needed"
 
 
+def test_a_dump_of_a_platform_that_uses_rds_is_refused(lab):
+    lab.set(database="tower.abc.eu-west-1.rds.amazonaws.com:3306/tower")
+    code, said = lab.play(["rotate_crypto.yml"], **v(backup="mysqldump", backups=[]))
+    assert code == 2 and lab.did() == [] and "is at tower.abc.eu-west-1.rds.amazonaws.com" in " ".join(said.split()), said
+
+
+@pytest.mark.parametrize("extra", ["seqera_crypto_rotation_backup=mysqldump", '{"seqera_crypto_rotation_backups": ["x"]}'])
+def test_a_restore_ties_no_backup_that_an_extra_variable_names_to_the_key_in_use(lab, extra):
+    lab.set(restored_in="idle", escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "cccc"}])
+    code, said = lab.play(["restore_crypto.yml"], "-e", "seqera_crypto_restore_backup=dump-1", "-e", extra)
+    assert code == 2 and lab.did() == [] and "A restore makes and names no backup" in said, said
+
+
+def test_an_abort_refuses_a_window_without_quotes_before_it_does_anything(lab):
+    lab.set(phase="prepared", up=["db"])
+    (lab.tmp / "vars.yml").write_text("seqera_crypto_rotation_not_after: 2099-12-01T05:00:00+01:00\n")
+    code, said = lab.play(["abort_crypto.yml"], "-e", f"@{lab.tmp}/vars.yml")
+    assert code == 2 and lab.did() == [] and "in quotes" in said, said
+
+
+def test_a_misspelt_variable_is_in_the_table(lab):
+    lab.play(["crypto_status.yml"], **reports(lab), **v(max_age_dayz=90))
+    assert table(lab)["vm"]["verdict"] == "unknown" and "has no variable seqera_crypto_rotation_max_age_dayz" in table(lab)["vm"]["error"], table(lab)["vm"]
+
+
+def test_a_look_at_some_hosts_leaves_the_metrics_of_all_and_node_exporter_can_read_them(lab):
+    path, other = lab.second("two")
+    both = {"hosts": {"vm": {}, "b": other}} | reports(lab)
+    lab.play(["crypto_status.yml"], **both)
+    metrics = lab.tmp / "reports" / "status.prom"
+    assert 'host="b"' in metrics.read_text() and (metrics.parent.stat().st_mode & 0o777, metrics.stat().st_mode & 0o777) == (0o755, 0o644)
+    before = metrics.read_text()
+    code, said = lab.play(["crypto_status.yml"], "--limit", "vm", **both)
+    assert code == 0 and metrics.read_text() == before and list(table(lab)) == ["vm"], said
+
+
 def test_a_report_directory_in_the_home_directory(lab):
     code, said = lab.play(["crypto_status.yml"], **v(report_dir="~/reports"))
     assert code == 0 and not (lab.tmp / "~").exists(), "the report is in a directory that is called ~"

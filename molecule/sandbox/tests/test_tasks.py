@@ -11,7 +11,7 @@ HERE = {
     "validate_argument_spec",
 }  # fmt: skip
 # These files are included by the named file, in a block that sets the user.
-UNDER = {"backup_check_rds.yml": "rds.yml", "backup_rds_snapshot.yml": "rds.yml"}
+UNDER = {"backup_check_rds.yml": "rds.yml", "backup_rds_snapshot.yml": "rds.yml", "backup_rds_wait.yml": "rds.yml"}
 
 
 def tasks(path):

@@ -107,7 +107,7 @@ def test_each_broken_host_is_told_the_others_are_rotated_and_the_next_run_finish
     assert {name: outcome for name, (outcome, _) in found.items()} == dict.fromkeys(refused, "refused") | {"well": "done", "cron": "failed"}, found
     assert (found["denied"][1], found["database"][1], found["cron"][1]) == ("access_denied", "database_unavailable", "cron_failed")
     by_host = {host["host"].removeprefix("fleet-"): host for host in run.report["hosts"]}
-    assert "docker compose cannot be used" in by_host["docker"]["reason"] and "2 of " in by_host["damaged"]["reason"]
+    assert "is not available" in by_host["docker"]["reason"] and "2 of " in by_host["damaged"]["reason"]
     assert all(by_host[name]["reason"] and by_host[name]["next"] for name in (*refused, "cron"))
     assert run.output.count("TASK [seqera_crypto_fleet : Show the report]") == 1, "one report for the run"
     after = fleet.seen_of_all()[0]

@@ -22,7 +22,8 @@ def run(platform, command, inventory):
     where, environ = ROOT, platform.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     if argv[0].startswith("ansible"):
         argv = [str(VENV / argv[0])] + [inventory if word == "inventory" else word for word in argv[1:]]
-        options = f" health_url={platform.env['SANDBOX_HEALTH_URL']} docker_host={platform.env['DOCKER_HOST']}"
+        # Other tests may have Platforms on this Engine.
+        options = f" health_url={platform.env['SANDBOX_HEALTH_URL']} docker_host={platform.env['DOCKER_HOST']} compose_project={platform.env['SANDBOX_PROJECT']}"
         argv = [word + options if word.startswith("app_name=") else word for word in argv]
     elif argv[0] == "docker":
         where = platform.env["SANDBOX_DIR"]

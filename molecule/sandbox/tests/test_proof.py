@@ -67,7 +67,7 @@ def test_two_thousand_records_some_lost_some_new_some_gone_add_up(platform):
     victims = platform.sql("SELECT id, user_id, HEX(salt) FROM tw_credentials WHERE deleted = 0 ORDER BY id LIMIT 2 OFFSET 900")
 
     process, log = platform.start(seqera_crypto_rotation_accept_unreadable=lost, seqera_crypto_rotation__progress_interval=3, seqera_crypto_rotation_wait_timeout=400)
-    until(lambda: "With docker compose, start cron" in log.read_text() or process.poll() is not None)
+    until(lambda: "With docker compose, start cron" in log.read_text() or process.poll() is not None, seconds=400)
     until(lambda: rewritten(platform) > 100 or process.poll() is not None)
     assert process.poll() is None, log.read_text()
     for number in range(3):

@@ -79,7 +79,9 @@ def test_backups_that_can_be_seen_are_looked_at_and_rds_makes_one(platform):
     refused("was written 72", "at most 3600 s", seqera_crypto_rotation_backups=[str(dump)], seqera_crypto_rotation_backup_max_age=3600)
     refused("gone is not known to RDS", seqera_crypto_rotation_backups=[gone])
     refused("must name the DB instance", seqera_crypto_rotation_backup="rds_snapshot")
-    refused("nobody (seqera_crypto_rotation_rds_instance) is not known to RDS", seqera_crypto_rotation_backup="rds_snapshot", seqera_crypto_rotation_rds_instance="nobody")
+    refused(
+        "nobody (seqera_crypto_rotation_rds_instance) is not known to RDS", seqera_crypto_rotation_backup="rds_snapshot", seqera_crypto_rotation_rds_instance="nobody"
+    )
 
     done = platform.run(
         seqera_crypto_rotation_region="us-east-1", seqera_crypto_rotation_backup="rds_snapshot", seqera_crypto_rotation_rds_instance="tower",

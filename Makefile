@@ -77,7 +77,7 @@ release: collection ## put the files of a release page into build/release; KEY=<
 # test-cuts requires only Go, so it can run at the same time as deps.
 REST := test-race test-molecule-short lint lint-collection test-docs test-unit test-plugin test-module test-pages
 
-test: ## run the tests that CI runs, in about 25 minutes
+test: ## run the tests that CI runs, in 20 to 25 minutes
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-sandbox deps test-cuts $(REST)
 
 ifeq ($(MAKELEVEL),0)

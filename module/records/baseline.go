@@ -67,7 +67,7 @@ type known struct {
 	class  class
 }
 
-// Taking is what a baseline says about itself besides the records.
+// Taking says of which installation a baseline is, when it was taken, and whether it is provisional.
 type Taking struct {
 	App         string
 	At          time.Time

@@ -31,6 +31,9 @@ racing = ./module ./module/control $(shell go list -f '{{.ImportPath}} {{.Import
 # After `make deps`, everything that a test may need is installed. With this, a test that misses something fails and is not skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
+# Images set these. Python would compile Ansible's sources in each run, and read a module from its standard input byte by byte.
+unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
+
 .PHONY: FORCE $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
 
 ##@ Use

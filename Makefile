@@ -45,6 +45,12 @@ deps: ## install what the other targets need: .venv, linters, Docker Engine, com
 	@hack/deps
 	@hack/tools/install
 
+compose: # only builds docker compose, which deps installs
+	@hack/deps compose-binary
+
+tools:
+	@hack/tools/install
+
 demo: deps build ## rotate a stand-in Platform: a dry run, the rotation, and a second run (KEEP=1 leaves it up)
 	@hack/demo
 
@@ -77,11 +83,11 @@ release: collection ## put the files of a release page into build/release; KEY=<
 ##@ Develop: test
 
 # Two at a time, in a make of its own; each target's output is shown when it ends. test-sandbox is first because it takes longest.
-# test-cuts requires only Go, so it can run at the same time as deps.
+# compose, tools and test-cuts require only Go, so they can run at the same time as deps, which mostly downloads.
 REST := test-race test-molecule-short lint lint-collection test-docs test-unit test-plugin test-module test-pages
 
 test: ## run the tests that CI runs, in 20 to 25 minutes
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-sandbox deps test-cuts $(REST)
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-sandbox compose tools test-cuts $(REST)
 
 ifeq ($(MAKELEVEL),0)
 .NOTPARALLEL:

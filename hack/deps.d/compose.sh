@@ -13,11 +13,17 @@ deps_compose() {
     ln -sf "${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose" "$plugin"
   else
     built=$(compose_kept molecule/sandbox/compose)
-    [ -x "$built" ] || build_compose molecule/sandbox/compose "$built"
+    build_compose molecule/sandbox/compose "$built"
     ln -sf "$built" "$plugin"
   fi
   compose_works "$root/.tools/docker" || fail "docker compose does not work as a plugin" "docker compose version"
   say "docker compose $(DOCKER_CONFIG=$root/.tools/docker docker compose version --short) is ready"
+}
+
+# Only builds it, so that `make test` can do this while other stages download.
+deps_compose_binary() {
+  compose_works "$root/.tools/docker" || compose_works "${DOCKER_CONFIG:-$HOME/.docker}" \
+    || build_compose molecule/sandbox/compose "$(compose_kept molecule/sandbox/compose)"
 }
 
 compose_works() { DOCKER_CONFIG=$1 docker compose version --short 2>/dev/null | grep -qE '^v?([2-9]|[1-9][0-9])\.'; }
@@ -26,18 +32,25 @@ compose_works() { DOCKER_CONFIG=$1 docker compose version --short 2>/dev/null | 
 compose_version() { sed -n 's,.*github.com/docker/compose/v[0-9]* \(v[^ ]*\).*,\1,p' "$1/go.mod"; }
 compose_kept() { echo "$cache/docker-compose-$(compose_version "$1")-$(hash_of "$(cat "$1/go.mod")" "$(go version)")"; }
 
-# build_compose DIRECTORY BINARY
+# build_compose DIRECTORY BINARY: builds the binary unless it is there
 build_compose() {
-  local directory=$1 built=$2 version module pid
+  local directory=$1 built=$2 version module pid lock
+  mkdir -p "$cache"
+  exec {lock}>"$built.lock"
+  ! have flock || flock "$lock"
+  if [ -x "$built" ]; then
+    exec {lock}>&-
+    return
+  fi
   version=$(compose_version "$directory")
   module=github.com/docker/compose/${version%%.*}
   say "building docker compose $version from its Go module (4 minutes with an empty Go cache, once per machine)"
-  mkdir -p "$cache"
   (cd "$directory" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $module/internal.Version=$version" -o "$built.part" "$module/cmd") &
   pid=$!
   progress "$pid" "still building docker compose"
   wait "$pid" || fail "docker compose $version did not build" "cd $directory && go build $module/cmd"
   mv "$built.part" "$built"
+  exec {lock}>&-
 }
 
 # progress PID TEXT: prints a line every 20 seconds while PID runs.

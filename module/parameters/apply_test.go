@@ -205,7 +205,7 @@ func TestOpen_anEndpointThatNeverAnswers(t *testing.T) {
 	defer close(hang)
 	store, err := Open(t.Context(), Config{
 		Region: "us-east-1", AccessKey: secret.New("a"), SecretKey: secret.New("b"), EndpointURL: server.URL, ValidateCerts: true,
-	}, Limits{AnswerTimeout: 50 * time.Millisecond})
+	}, Limits{AnswerTimeout: 500 * time.Millisecond})
 	require.NoError(t, err)
 	_, err = store.Read(t.Context(), "/x")
 	assert.Equal(t, fault.CodeAWS, fault.CodeOf(err))

@@ -26,7 +26,8 @@ type Compose struct {
 	Version        string                    `json:"version"`
 	Mounts         map[string][]string       `json:"mounts"` // by service: source:target, sorted; the source is a path or the name of a volume
 	Services       map[string]ComposeService `json:"services"`
-	KeepsAddresses []string                  `json:"keeps_addresses"`  // services that may keep the address of a backend, so restart them after it
+	KeepsAddresses []string                  `json:"keeps_addresses"`  // services that may keep the address of a backend, so restart them after it, in this order
+	SecondBackends []string                  `json:"second_backends"`  // backend containers that an interrupted handover created and that do not serve
 	Memory         string                    `json:"memory,omitempty"` // the assumption about the memory of a second backend, for a handover
 	preflight.Order
 }

@@ -229,7 +229,7 @@ func TestWhatTheProjectsEnvFileNamesIsThePlatform(t *testing.T) {
 	every.Files, every.EnvFiles, every.Profiles = one.Files, one.EnvFiles, []string{"*"}
 	all, err := every.Config(t.Context())
 	require.NoError(t, err)
-	c.Files, c.EnvFiles, c.Profiles = one.Files, one.EnvFiles, preflight.Profiles(all, found.Containers())
+	c.Files, c.EnvFiles, c.Profiles = one.Files, one.EnvFiles, preflight.Profiles(all, found.Containers(), nil)
 	assert.Equal(t, []string{"more"}, c.Profiles)
 	assert.Empty(t, c.differences(t))
 

@@ -26,6 +26,7 @@ type Service struct {
 	DependsOn    []string
 	Once         bool // a one-shot service: WaitedFor, or it has no restart policy
 	WaitedFor    bool // another service waits until it has completed
+	ReverseProxy bool // it has the installer's label seqera: reverseproxy
 	Replicas     int
 	AlwaysPulls  bool
 	Inherits     bool     // volumes_from: it also has the mounts of other containers
@@ -58,6 +59,7 @@ type rawService struct {
 	Environment map[string]*secret.Secret             `json:"environment"`
 	Scale       *int                                  `json:"scale"`
 	Networks    map[string]json.RawMessage            `json:"networks"`
+	Labels      json.RawMessage                       `json:"labels"`
 	ExtraHosts  json.RawMessage                       `json:"extra_hosts"` // a list, of host=address or, before compose 2.24.1, host:address
 	DependsOn   map[string]struct{ Condition string } `json:"depends_on"`
 	Deploy      struct{ Replicas *int }
@@ -124,6 +126,8 @@ func (s rawService) service(name string, of raw) Service {
 		}
 	}
 	made.Networks, made.Fixed = s.endpoints(of)
+	var labels map[string]string
+	made.ReverseProxy = json.Unmarshal(s.Labels, &labels) == nil && labels["seqera"] == "reverseproxy"
 	if json.Unmarshal(s.ExtraHosts, &made.ExtraHosts) != nil {
 		made.ExtraHosts = nil
 	}

@@ -13,12 +13,13 @@ import (
 // Comparison is the input of Differences: what compose would start, and what is running.
 type Comparison struct {
 	Project    string
-	Dir        string // where compose is run
-	Home       string // home directory of the user who runs compose
-	Compose    string // version of Docker Compose
-	All        Config // all services, whatever their profiles
-	Enabled    Config // the services that a plain up starts
-	Containers []Container
+	Dir        string            // where compose is run
+	Home       string            // home directory of the user who runs compose
+	Compose    string            // version of Docker Compose
+	All        Config            // all services, whatever their profiles
+	Enabled    Config            // the services that a plain up starts
+	Containers []Container       // without those in Second
+	Second     []Container       // backends that an interrupted handover created, and that do not serve
 	Foreign    []Container       // backends and crons of other projects, from the same directory or images
 	Images     map[string]string // image ID by reference; empty if the image is not on this VM
 	Events     []Event
@@ -230,8 +231,9 @@ func (c Comparison) orphans() []string {
 	return names
 }
 
-// Profiles returns the active profiles, sorted. A profile is active if each of its services has a container.
-func Profiles(all Config, containers []Container) []string {
+// Profiles returns the active profiles, sorted. A profile is active if each of its services has a container. If the Platform is down,
+// an interrupted run may have removed containers, so those that were active before count too.
+func Profiles(all Config, containers []Container, before []string) []string {
 	var has, lacks []string
 	for name, service := range all.Services {
 		there := slices.ContainsFunc(containers, func(one Container) bool { return one.Service == name })
@@ -243,13 +245,16 @@ func Profiles(all Config, containers []Container) []string {
 			}
 		}
 	}
+	has = slices.DeleteFunc(has, func(p string) bool { return slices.Contains(lacks, p) })
+	if Down(containers) {
+		has = append(has, before...)
+	}
 	slices.Sort(has)
-	return slices.DeleteFunc(slices.Compact(has), func(p string) bool { return slices.Contains(lacks, p) })
+	return slices.Compact(has)
 }
 
-// Followers returns the services, sorted, that depend on a backend and do not hold keys. Such a service may keep the backend's address
-// until it is restarted, as nginx does.
-func Followers(config Config, holders, backends []string) []string {
+// followers returns the services, sorted, that depend on one of the backends, directly or not, and are not holders.
+func followers(config Config, holders, backends []string) []string {
 	follows := map[string]bool{}
 	for changed := true; changed; {
 		changed = false

@@ -238,7 +238,7 @@ func TestTheInstallersFurtherServicesAreNoDifference(t *testing.T) {
 	}
 	got, warnings := Differences(c)
 	assert.Empty(t, append(got, warnings...))
-	assert.Equal(t, []string{"frontend"}, Followers(c.Enabled, []string{"backend", "cron", "migrate"}, []string{"backend"}), "Studios, Groundswell and Wave keep running")
+	assert.Equal(t, []string{"frontend", "reverseproxy"}, c.KeepsAddresses([]string{"backend", "cron", "migrate"}, []string{"backend"}), "Studios, Groundswell and Wave keep running")
 
 	c.container(t, "wave-lite-reverse-proxy").Running = false
 	c.container(t, "wave-lite-reverse-proxy").ExitCode = 1
@@ -286,16 +286,15 @@ func TestAPullAtEachStartIsAWarning(t *testing.T) {
 func TestProfilesAreToldByWhatRuns(t *testing.T) {
 	all := config(t)
 	running := same(t).Containers
-	assert.Empty(t, Profiles(all, running))
+	assert.Empty(t, Profiles(all, running, nil))
 	with := append(slices.Clone(running), Container{Service: "proxy", Running: true})
-	assert.Equal(t, []string{"tls"}, Profiles(all, with))
+	assert.Equal(t, []string{"tls"}, Profiles(all, with, nil))
 	all.Services["more"] = Service{Profiles: []string{"tls"}}
-	assert.Empty(t, Profiles(all, with), "a profile that would start more is not the one that runs")
-}
-
-func TestWhatDependsOnABackendKeepsItsAddress(t *testing.T) {
-	got := Followers(config(t), []string{"backend", "cron", "migrate"}, []string{"backend"})
-	assert.Equal(t, []string{"frontend", "proxy"}, got)
+	assert.Empty(t, Profiles(all, with, nil), "a profile that would start more is not the one that runs")
+	assert.Empty(t, Profiles(all, running, []string{"tls"}), "somebody ended it")
+	down := slices.DeleteFunc(slices.Clone(running), func(one Container) bool { return one.Role.HoldsKeys() })
+	assert.Equal(t, []string{"tls"}, Profiles(all, down, []string{"tls"}), "an interrupted run removed its containers")
+	assert.Equal(t, []string{"other"}, Profiles(all, nil, []string{"other"}))
 }
 
 func TestComposesJSONIsReadAsItsVersionsWriteIt(t *testing.T) {

@@ -3,6 +3,7 @@ package vm
 import (
 	"cmp"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,18 +41,14 @@ func (v *VM) compose(ctx context.Context, found *platform.Found, others *[]prefl
 			return none, composer, err
 		}
 	}
-	containers, _ := preflight.Serving(found.Containers())
-	switch {
-	case len(v.about.Compose.ComposeProfiles) > 0:
-		composer.Profiles = v.about.Compose.ComposeProfiles
-	case len(containers) == 0:
-		composer.Profiles = before.Profiles
-	default:
-		composer.Profiles = preflight.Profiles(all, containers)
+	containers, second := preflight.Serving(found.Containers())
+	composer.Profiles = v.about.Compose.ComposeProfiles
+	if len(composer.Profiles) == 0 {
+		composer.Profiles = preflight.Profiles(all, containers, before.Profiles)
 	}
 	home, _ := os.UserHomeDir() // "" if it is not known
 	comparison := preflight.Comparison{
-		Project: composer.Project, Dir: composer.Dir, Home: home, Compose: version, All: all, Containers: containers,
+		Project: composer.Project, Dir: composer.Dir, Home: home, Compose: version, All: all, Containers: containers, Second: second,
 		Foreign: alike(*others, composer.Dir, all, v.about.Options.Services), Database: found.DatabaseContainer(),
 	}
 	composer.Secrets = append(composer.Secrets, all.Secrets()...)
@@ -140,17 +137,21 @@ func below(dir string, paths []string) []string {
 func toRun(c preflight.Comparison, how platform.Composer, services options.Services) *platform.Compose {
 	made := &platform.Compose{
 		Project: how.Project, Dir: how.Dir, Files: how.Files, EnvFiles: how.EnvFiles, Profiles: list(how.Profiles), Version: c.Compose,
-		Mounts: preflight.Mounts(c.Containers), Services: map[string]platform.ComposeService{},
-		KeepsAddresses: list(preflight.Followers(c.Enabled, slices.Concat(services.Backends, services.Cron, services.Migrate), services.Backends)),
+		Mounts: map[string][]string{}, Services: map[string]platform.ComposeService{}, SecondBackends: []string{},
+		KeepsAddresses: c.KeepsAddresses(slices.Concat(services.Backends, services.Cron, services.Migrate), services.Backends),
 		Order:          c.Order(services.Migrate, services.Backends, services.Cron),
+	}
+	if c.Before != nil && preflight.Down(c.Containers) { // an interrupted run has removed the containers of some services
+		maps.Copy(made.Mounts, c.Before.Mounts)
+	}
+	maps.Copy(made.Mounts, preflight.Mounts(c.Containers))
+	for _, one := range c.Second {
+		made.SecondBackends = append(made.SecondBackends, one.Name)
 	}
 	for name, service := range c.All.Services {
 		_, enabled := c.Enabled.Services[name]
 		one := platform.ComposeService{DependsOn: list(service.DependsOn), Enabled: enabled && service.Replicas > 0, Running: slices.Contains(made.Running, name), Image: service.Image}
 		made.Services[name] = one
-	}
-	if len(c.Containers) == 0 && c.Before != nil {
-		made.Mounts = c.Before.Mounts
 	}
 	return made
 }

@@ -8,6 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seqera-tools/crypto-rotation/module/fault"
+	"github.com/seqera-tools/crypto-rotation/module/options"
+	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
+	"github.com/seqera-tools/crypto-rotation/module/proof"
 )
 
 func TestRefused_isOneFaultWithEverythingInIt(t *testing.T) {
@@ -39,4 +43,26 @@ func TestRefused_isOneFaultWithEverythingInIt(t *testing.T) {
 	}
 	assert.NoError(t, refused(nil, nil, nil))
 	assert.Equal(t, cause, refused(nil, nil, cause), "the failure of a check alone is told as it is")
+}
+
+func TestToRun_keepsTheMountsOfWhatAnInterruptedRunRemoved(t *testing.T) {
+	before := &preflight.Before{Mounts: map[string][]string{"db": {"/old:/var/lib/mysql"}, "backend": {"/tower.yml:/tower.yml"}}}
+	db := preflight.Container{Service: "db", Running: true, Mounts: []preflight.Mount{{Source: "/data", Target: "/var/lib/mysql"}}}
+	backend, cron := preflight.Container{Service: "backend", Role: proof.RoleBackend, Running: true}, preflight.Container{Service: "cron", Role: proof.RoleCron, Running: true}
+	next := preflight.Container{Name: "tower-backend-next"}
+	for name, test := range map[string]struct {
+		containers []preflight.Container
+		want       map[string][]string
+	}{
+		"only the database is left": {[]preflight.Container{db}, map[string][]string{"db": {"/data:/var/lib/mysql"}, "backend": {"/tower.yml:/tower.yml"}}},
+		"nothing is left":           {nil, before.Mounts},
+		"it runs":                   {[]preflight.Container{db, backend, cron}, map[string][]string{"db": {"/data:/var/lib/mysql"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := toRun(preflight.Comparison{Before: before, Containers: test.containers, Second: []preflight.Container{next}}, platform.Composer{}, options.Services{})
+			assert.Equal(t, test.want, made.Mounts)
+			assert.Equal(t, []string{"tower-backend-next"}, made.SecondBackends)
+		})
+	}
+	assert.Equal(t, map[string][]string{"db": {"/old:/var/lib/mysql"}, "backend": {"/tower.yml:/tower.yml"}}, before.Mounts)
 }

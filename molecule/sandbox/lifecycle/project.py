@@ -106,7 +106,9 @@ class Sandbox:
         self.owner.write(self.config / "tower.env", rendered.tower_env)
         self.owner.write(self.config / "tower.yml", rendered.tower_yml)
         for name in rendered.mounted():
-            self.owner.write(self.compose_dir / name, "")
+            # The installer's custom_default.conf.tpl begins with this.
+            text = "upstream frontend {\n  server frontend:8000;\n}\n" if name.endswith("/custom_default.conf") else ""
+            self.owner.write(self.compose_dir / name, text)
         config = json.loads(self.compose("config", "--format", "json").stdout)
         user, password = layout.login(config)
         self.owner.write(self.config / "tower.env", f"{rendered.tower_env.rstrip()}\nTOWER_DB_USER={user}\nTOWER_DB_PASSWORD={password}\n")

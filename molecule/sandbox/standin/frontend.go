@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"regexp"
 	"time"
 )
 
@@ -32,6 +34,29 @@ func runFrontend(ctx context.Context, conf config, logger *log.Logger) error {
 		}
 	}()
 	return serve(ctx, ":8000", proxy)
+}
+
+// upstreamIn is the server that nginx's configuration names first.
+func upstreamIn(file string) (host, port string, found bool) {
+	text, _ := os.ReadFile(file) //nolint:gosec // a fixed path
+	named := regexp.MustCompile(`(?m)^\s*server\s+([\w.-]+):(\d+);`).FindSubmatch(text)
+	if named == nil {
+		return "", "", false
+	}
+	return string(named[1]), string(named[2]), true
+}
+
+// runReverseProxy is the installer's nginx before the frontend, without its TLS.
+func runReverseProxy(ctx context.Context, host, port string, listen []string) error {
+	proxy, err := proxyTo(ctx, host, port, net.DefaultResolver.LookupHost)
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, len(listen))
+	for _, own := range listen {
+		go func() { failed <- serve(ctx, ":"+own, proxy) }()
+	}
+	return <-failed
 }
 
 // proxyTo is a proxy to the addresses that the host has now. Where none of them answers: 502.

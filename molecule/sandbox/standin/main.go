@@ -57,6 +57,9 @@ func run(ctx context.Context, role string, args []string, logger *log.Logger) er
 	case "frontend":
 		return runFrontend(ctx, conf, logger)
 	case "listen":
+		if host, port, found := upstreamIn("/etc/nginx/conf.d/default.conf"); found {
+			return runReverseProxy(ctx, host, port, conf.Listen)
+		}
 		return runListen(ctx, conf.Listen, logger)
 	case "seed":
 		return runSeed(ctx, conf, args[1:], logger)

@@ -28,6 +28,8 @@ def steps(names, done):
 def rotating(world):
     if world["phase"] != "prepared" or not {"backend", "cron"} <= set(world["up"]):
         return {"failed": True, "msg": "not yet", "error_code": "platform_not_found"}
+    if not ready(world):
+        return {"failed": True, "msg": "the Platform is not ready", "error_code": "platform_not_ready"}
     return {"phase": "rotated", "msg": "proved", "proof": {"total": world["records"], "verify": ["database"]}}
 
 
@@ -131,6 +133,9 @@ def info(world, asked, _check):
     if "preflight" in gather:
         services = {name: {"running": name in world["up"], "enabled": True, "image": "x"} | one for name, one in world["services"].items()}
         out["compose"] = PLATFORM | {"dir": asked["compose_dir"], "services": services} | order(services, asked["services"])
+        out["compose"]["keeps_addresses"] = world.get("keeps_addresses", PLATFORM["keeps_addresses"])
+        twins = world.get("twins", [])
+        out["compose"]["second_backends"] = [one["name"] for one in twins if len(twins) > 1 and (one["state"] == "created" or one["name"].endswith("-next"))]
     if "records" in gather and "backend" not in world.get("made", world["up"]):
         return {"failed": True, "msg": "no backend container whose environment names the database", "error_code": "database_unknown"}
     if {"count", "records"} & set(gather):

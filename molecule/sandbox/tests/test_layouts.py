@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import time
+import urllib.request
 
 import pytest
 from conftest import ROOT
@@ -75,6 +76,19 @@ def test_rendered(platform, kind):
     assert (pathlib.Path(platform.env["SANDBOX_DIR"]) / "docker-compose.yml").read_text() == (RENDERED / kind / "docker-compose.yml").read_text()
     with logged_in(platform, "owner"):
         rotates(platform)
+
+
+@long
+@pytest.mark.skipif(not (RENDERED / "everything").is_dir(), reason=f"{RENDERED / 'everything'} is not there")
+@pytest.mark.sandbox("--records", "10", "--rendered", str(RENDERED / "everything"))
+@pytest.mark.parametrize("scope", ["key_holders", "handover"])
+def test_behind_the_reverse_proxy(platform, scope):
+    """Users come through the installer's nginx, which keeps the frontend's address. The health URL does not."""
+    with logged_in(platform, "owner"):
+        run = platform.run(seqera_crypto_rotation_restart_scope=scope)
+    assert run.code == 0, run.output
+    with urllib.request.urlopen("http://127.0.0.1:80/health", timeout=10) as answer:
+        assert answer.status == 200
 
 
 def failed_after_start(platform, **variables):

@@ -3,12 +3,13 @@
 import json
 import pathlib
 import re
+import shutil
 import time
 
 import pytest
 from stand_ins import PLATFORM
 from test_runs import hooks
-from test_steps import CREATED, HANDOVER, ROTATION, SECOND, START, UP, lab, two  # noqa: F401  the fixture
+from test_steps import CREATED, CRON_AGAIN, HANDOVER, ROTATION, SECOND, START, UP, lab, two  # noqa: F401  the fixture
 
 ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
 KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
@@ -408,6 +409,78 @@ def test_cron_starts_also_if_its_container_is_gone(lab):
     assert code == 0 and lab.world["up"] == UP, said
 
 
+def test_cron_is_stopped_also_if_it_came_up_after_preflight(lab):
+    lab.set(up=["backend", "db", "frontend"], phase="prepared")
+    code, said = lab.run(**KEY_HOLDERS)
+    did = lab.did()
+    assert code == 0 and "stopped cron" in did[: did.index("prepared")], said
+
+
+@pytest.mark.parametrize("scope", [KEY_HOLDERS, HANDOVER], ids=["key_holders", "handover"])
+def test_a_frontend_that_an_interrupted_run_left_down_is_started(lab, scope):
+    lab.set(phase="prepared", up=["backend", "cron", "db"], ledger={"backups": ["b"]}, platform={"project": "tower"})
+    code, said = lab.run(**scope)
+    assert code == 0 and lab.world["up"] == UP, said
+
+
+@pytest.mark.parametrize("scope", [{}, KEY_HOLDERS, HANDOVER], ids=["all", "key_holders", "handover"])
+def test_a_cron_without_a_container_is_created_after_an_interrupted_run(lab, scope):
+    up = ["backend", "db", "frontend"]
+    lab.set(phase="finalized", up=up, made=up, ended_at=hour_ago())
+    code, said = lab.run(**scope)
+    assert code == 0 and lab.world["up"] == UP, said
+
+
+def test_a_missing_cron_is_an_error_at_the_end(lab):
+    lab.set(phase="finalized", up=["backend", "db", "frontend"], ended_at=hour_ago())
+    rest = lab.tmp / "roles" / "seqera_crypto_rotation" / "tasks"
+    tasks = rest.resolve()
+    rest.unlink()
+    shutil.copytree(tasks, rest)
+    (rest / "start.yml").write_text("---\n- name: Start nothing\n  ansible.builtin.meta: noop\n")
+    code, said = lab.run()
+    assert code == 2 and "Backends and cron are running, missing." in " ".join(said.split()), said
+
+
+def test_a_cron_that_an_interrupted_run_left_with_both_keys_is_restarted(lab):
+    lab.set(phase="finalized", up=["cron", "db", "frontend"], ended_at=hour_ago(), twins=two(old="exited"))
+    code, said = lab.run(**HANDOVER)
+    did = lab.did()
+    assert code == 0 and did.index("stopped cron") < did.index("present cron") and lab.world["up"] == UP, said
+
+
+def test_the_window_does_not_keep_down_a_frontend_that_an_interrupted_run_stopped(lab):
+    lab.set(phase="prepared", up=["backend", "cron", "db"], ledger={"backups": ["b"]}, platform={"project": "tower"})
+    code, said = lab.run(seqera_crypto_rotation_not_after=OVER)
+    assert "The window is over" not in said and lab.world["up"] == UP, said
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("scope", [KEY_HOLDERS, HANDOVER], ids=["key_holders", "handover"])
+def test_each_service_that_keeps_an_address_restarts_after_the_one_before_it(lab, scope):
+    services = lab.world["services"] | {"proxy": {"depends_on": []}}
+    lab.set(up=[*UP, "proxy"], services=services, keeps_addresses=["frontend", "proxy"])
+    code, said = lab.run(**scope)
+    assert code == 0, said
+    did = " ".join(lab.did())
+    assert did.count("restarted frontend restarted proxy") == 2 or did.count("docker restart frontend proxy") == 2, did
+
+
+def test_a_second_backend_of_an_interrupted_handover_goes_before_key_holders_restart(lab):
+    lab.set(phase="prepared", twins=two("created", name="tower-backend-2"))
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 0 and "docker rm next" in lab.did()[:3] and [one["id"] for one in lab.world["twins"]] == ["old"], said
+
+
+def test_a_different_platform_that_the_restart_after_a_failure_brings_up_is_stopped(lab):
+    differs = {"msg": "This is not the Platform that ran before", "error_code": "platform_differs"}
+    lab.set(fails={"prepared": {"msg": "expired", "changed": False}, "platform,count": differs, "platform": differs})
+    code, said = lab.run()
+    flat = " ".join(said.split())
+    assert code == 2 and "Starting it again failed:" in flat and "Backend and cron were stopped again" in flat, said
+    assert not {"backend", "cron"} & {*lab.world["up"]}
+
+
 @pytest.mark.parametrize("scope", [{}, KEY_HOLDERS], ids=["all", "key_holders"])
 def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restarted(lab, scope):
     lab.set(phase="finalized", ended_at=hour_ago(), started_at={"backend": "2026-11-30T22:59:00.7Z", "cron": "2026-11-30T22:59:30.1Z"})
@@ -415,7 +488,7 @@ def test_backend_and_cron_that_an_interrupted_run_left_with_both_keys_are_restar
         code, said = lab.run(**scope, **later)
         assert code == 0 and lab.did() == [], said
     code, said = lab.run(**scope)
-    assert code == 0 and lab.did() == ["restarted backend", "restarted frontend", "restarted cron"], said
+    assert code == 0 and lab.did() == ["restarted backend", "restarted frontend", *CRON_AGAIN], said
     code, said = lab.run(**scope)
     assert code == 0 and lab.did() == [], said
 
@@ -447,7 +520,7 @@ def test_a_second_backend_stays_until_a_window_if_the_first_may_have_both_keys(l
     code, said = lab.run(**HANDOVER, seqera_crypto_rotation_not_after=OVER)
     assert code == 0 and lab.did() == [], said
     code, said = lab.run(**HANDOVER)
-    assert code == 0 and [*lab.did()[:2], lab.did()[-1]] == ["docker rm next", CREATED[0], "restarted cron"] and len(lab.world["twins"]) == 1, said
+    assert code == 0 and [*lab.did()[:2], *lab.did()[-2:]] == ["docker rm next", CREATED[0], *CRON_AGAIN] and len(lab.world["twins"]) == 1, said
 
 
 def test_a_stop_rule_of_the_fleet_also_holds_for_a_restart_that_an_interrupted_run_left(lab):

@@ -31,7 +31,7 @@ racing = ./module ./module/control $(shell go list -f '{{.ImportPath}} {{.Import
 # After `make deps`, everything that a test may need is installed. With this, a test that misses something fails and is not skipped.
 REAL := REAL_PARTS=required ANSIBLE_PYTHON=$(CURDIR)/.venv/bin/python PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-# Images set these. Python would compile Ansible's sources in each run, and read a module from its standard input byte by byte.
+# Container images often set these. Python would then compile Ansible's sources in each run, and read a pipelined module byte by byte.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
 .PHONY: FORCE $(shell awk -F: '/^[a-z-]+:/ { print $$1 }' Makefile)
@@ -86,7 +86,7 @@ release: collection ## put the files of a release page into build/release; KEY=<
 # compose, tools and test-cuts require only Go, so they can run at the same time as deps, which mostly downloads.
 REST := test-race test-molecule-short lint lint-collection test-docs test-unit test-plugin test-module test-pages
 
-test: ## run the tests that CI runs, in 20 to 25 minutes
+test: ## run the tests that CI runs, in about 20 minutes, or 30 the first time
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-sandbox compose tools test-cuts $(REST)
 
 ifeq ($(MAKELEVEL),0)

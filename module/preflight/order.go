@@ -50,7 +50,7 @@ func (c Comparison) Order(migrate, backends, cron []string) Order {
 	}
 	follows, database := followers(c.All, holders, holders), c.database()
 	for _, name := range slices.Sorted(maps.Keys(c.All.Services)) {
-		runs := slices.ContainsFunc(c.Containers, func(each Container) bool { return each.Service == name && each.Running })
+		runs := c.runs(name)
 		if runs {
 			made.Running = append(made.Running, name)
 		}

@@ -17,6 +17,10 @@ PLATFORMS := linux_amd64 linux_arm64 darwin_arm64 darwin_amd64
 # Inlining costs 0.77 MB, so it is off. It stays on where it saves time (the key derivation) and where it saves space: the linker
 # drops OpenTelemetry's thousand variables only if no call sets them (docs/decisions/0005-binary-size.md).
 SMALLER := -gcflags=all=-l $(foreach kept,crypto/... internal/... hash/... runtime/... slices github.com/seqera-tools/... go.opentelemetry.io/...,-gcflags=$(kept)=)
+# Tests and linters use the release's flags: they see the same code, and it is compiled only once.
+FLAGS := -trimpath -buildvcs=false -tags=nethttpomithttp2 $(SMALLER)
+export GOFLAGS := $(filter-out $(FLAGS),$(GOFLAGS)) $(FLAGS)
+export CGO_ENABLED := 0
 BINARY := library/seqera_crypto_rotation
 DIST := build/dist
 COLLECTION := build/seqera_tools-crypto_rotation-$(RELEASE).tar.gz
@@ -56,8 +60,7 @@ demo: deps build ## rotate a stand-in Platform: a dry run, the rotation, and a s
 
 # compile FILE: builds one binary. The build's place and time do not change it.
 define compile
-CGO_ENABLED=0 $(VISIBLY) "build $(1) $(VERSION)" go build -trimpath -buildvcs=false -tags nethttpomithttp2 $(SMALLER) \
-  -ldflags "-s -w -funcalign=16 -X main.version=$(VERSION)" -o $(1) ./module; \
+$(VISIBLY) "build $(1) $(VERSION)" go build -ldflags "-s -w -funcalign=16 -X main.version=$(VERSION)" -o $(1) ./module; \
 size=$$(wc -c <$(1)); echo "   $(1): $$((size)) of at most $(LIMIT) bytes"; \
 [ "$$size" -le $(LIMIT) ] || { rm -f $(1); echo "$(1) is too big. Look for a new dependency (docs/decisions/0005-binary-size.md)." >&2; exit 1; }
 endef
@@ -108,7 +111,7 @@ test-plugin: ## run ansible-test units on the action plugin, in seconds
 # The race detector is off in Go's crypto packages: a fingerprint's 200,000 rounds would take six times as long. TestInterleave_ is
 # skipped: it uses one goroutine and would be ten times slower; `make test-cuts` runs it.
 test-race: ## test the packages with goroutines under the race detector, with SSM in memory
-	@if [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null; then \
+	@export CGO_ENABLED=1 GOFLAGS=; if command -v "$$(go env CC)" >/dev/null; then \
 	  $(filter-out REAL_PARTS=required,$(REAL)) $(VISIBLY) "tests under the race detector" go test -race '-gcflags=crypto/...=-race=false' -count=1 -timeout 30m -skip '^TestInterleave_' $(racing); \
 	else \
 	  echo "== tests under the race detector: SKIPPED, they require a C compiler (apt-get install gcc libc6-dev)"; \
@@ -224,7 +227,7 @@ recording: deps build ## record make demo again: docs/demo.cast and docs/demo.sv
 ##@ Develop: measure
 
 bench-records: deps ## measure speed, memory and polls of the scan, compared with OpenSSL and bare SQL
-	@BENCH_RECORDS=1 $(REAL) go test -count=1 -timeout 30m -v $(SMALLER) -run '^TestHow' ./module/records | grep -v '^=== RUN'
+	@BENCH_RECORDS=1 $(REAL) go test -count=1 -timeout 30m -v -run '^TestHow' ./module/records | grep -v '^=== RUN'
 
 bench: deps build ## measure speed and size, compared with stock modules
 	@hack/bench

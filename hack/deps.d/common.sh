@@ -36,3 +36,16 @@ apt_install() {
   [ $ours = no ] || rm -f $policy
   [ $status = 0 ] || fail "apt-get could not install $*" "apt-get update && apt-get install -y $*"
 }
+
+is_ubuntu() { grep -qi '^ID=ubuntu' /etc/os-release 2>/dev/null; }
+
+# The Debian or Ubuntu release of this machine.
+own_suite() {
+  local VERSION_CODENAME=bookworm
+  # shellcheck source=/dev/null
+  [ ! -r /etc/os-release ] || . /etc/os-release
+  echo "$VERSION_CODENAME"
+}
+
+# The mirror of this release, or nothing. A mirror of Debian also has Debian's other releases.
+own_mirror() { apt-get --print-uris update | sed -n "s,^'\(.*\)/dists/$(own_suite)/InRelease'.*,\1,p" | awk 'NR == 1'; }

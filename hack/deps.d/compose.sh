@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# docker compose v2 in the sandbox's own DOCKER_CONFIG, .tools/docker. If the machine has none, it is built from its Go module.
+# docker compose v2 in the sandbox's own DOCKER_CONFIG, .tools/docker. If the machine has none, it comes from Debian's unstable release,
+# or it is built from its Go module.
 
 deps_compose() {
   local plugin=$root/.tools/docker/cli-plugins/docker-compose built
@@ -32,7 +33,7 @@ compose_works() { DOCKER_CONFIG=$1 docker compose version --short 2>/dev/null | 
 compose_version() { sed -n 's,.*github.com/docker/compose/v[0-9]* \(v[^ ]*\).*,\1,p' "$1/go.mod"; }
 compose_kept() { echo "$cache/docker-compose-$(compose_version "$1")-$(hash_of "$(cat "$1/go.mod")" "$(go version)")"; }
 
-# build_compose DIRECTORY BINARY: builds the binary unless it is there
+# build_compose DIRECTORY BINARY: downloads or builds the binary unless it is there
 build_compose() {
   local directory=$1 built=$2 version module pid lock
   mkdir -p "$cache"
@@ -43,15 +44,38 @@ build_compose() {
     return
   fi
   version=$(compose_version "$directory")
+  if debian_compose "${version#v}" "$built"; then
+    exec {lock}>&-
+    return
+  fi
   module=github.com/docker/compose/${version%%.*}
   say "building docker compose $version from its Go module (4 minutes with an empty Go cache, once per machine)"
-  (cd "$directory" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $module/internal.Version=$version" -o "$built.part" "$module/cmd") &
+  (cd "$directory" && GOFLAGS='' CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $module/internal.Version=$version" -o "$built.part" "$module/cmd") &
   pid=$!
   progress "$pid" "still building docker compose"
   wait "$pid" || fail "docker compose $version did not build" "cd $directory && go build $module/cmd"
   mv "$built.part" "$built"
   exec {lock}>&-
 }
+
+# debian_compose VERSION BINARY: gets the binary from Debian's unstable release, if this is Debian and the release has that version. apt
+# checks the signature, and leaves this machine's packages and lists as they are.
+debian_compose() (
+  keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+  [ -r $keyring ] && have apt-get || exit 1
+  say "getting docker compose $1 from Debian's packages"
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  cd "$work"
+  mkdir -p lists/partial archives/partial
+  printf '%s\n' 'Types: deb' "URIs: $(own_mirror)" 'Suites: sid' 'Components: main' "Signed-By: $keyring" >sid.sources
+  elsewhere=(-o Dir::Etc::SourceList="$work/sid.sources" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists"
+    -o Dir::Cache="$work" -o Acquire::Languages=none -o APT::Sandbox::User="$(id -un)")
+  apt-get -qq "${elsewhere[@]}" update && apt-get -qq "${elsewhere[@]}" download "docker-compose=$1-*" || exit 1
+  dpkg-deb -x docker-compose_*.deb .
+  usr/libexec/docker/cli-plugins/docker-compose version --short >/dev/null || exit 1 # it may need a newer C library
+  cp usr/libexec/docker/cli-plugins/docker-compose "$2.part" && mv "$2.part" "$2"
+)
 
 # progress PID TEXT: prints a line every 20 seconds while PID runs.
 progress() {

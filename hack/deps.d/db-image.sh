@@ -52,8 +52,6 @@ db_image_tarball() {
     "$(uname -m)" "$(db_kind)" "$(db_suite)").tar.gz"
 }
 
-is_ubuntu() { grep -qi '^ID=ubuntu' /etc/os-release 2>/dev/null; }
-
 # The Debian or Ubuntu release that has the packages. Debian has MySQL only in unstable.
 db_suite() {
   if [ -n "${SANDBOX_DB_SUITE:-}" ]; then
@@ -65,23 +63,10 @@ db_suite() {
   fi
 }
 
-own_suite() {
-  local VERSION_CODENAME=bookworm
-  # shellcheck source=/dev/null
-  [ ! -r /etc/os-release ] || . /etc/os-release
-  echo "$VERSION_CODENAME"
-}
-
-# The image uses this machine's apt mirror and proxy; neither is written anywhere. The mirror of this release also has unstable.
-db_mirror() {
-  apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | awk -v s="$(own_suite)" '$2 == s { print $1; exit }'
-}
-
 make_db_image() (
   tarball=$1 kind=$(db_kind) suite=$(db_suite) started=$SECONDS
-  [ -n "$(db_mirror)" ] || apt-get update
-  mirror=$(db_mirror)
-  [ -n "$mirror" ] || fail "apt knows no mirror of $(own_suite)" "apt-get update"
+  mirror=$(own_mirror)
+  [ -n "$mirror" ] || fail "apt knows no mirror of $(own_suite)" "cat /etc/apt/sources.list /etc/apt/sources.list.d/*"
   eval "$(apt-config shell proxy Acquire::http::Proxy)"
   [ -z "${proxy:-}" ] || export http_proxy=$proxy
   components=main

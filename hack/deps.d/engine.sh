@@ -6,11 +6,10 @@ engine_root() {
   local version=$1 suite=$2 mirror found
   engine_root=$cache/engine-$version-$(hash_of "$suite" "$(uname -m)" "$(declare -f engine_root)")
   [ ! -x "$engine_root/usr/sbin/dockerd" ] || return 0
-  is_root && have apt-get || fail "Docker Engine $version is made with debootstrap, which requires root on Debian"
+  is_root && have apt-get && ! is_ubuntu || fail "Docker Engine $version is made with debootstrap, which requires root on Debian"
   have debootstrap || apt_install "Docker Engine $version" debootstrap
-  mirror=$(debian_mirror)
-  [ -n "$mirror" ] || { apt-get update && mirror=$(debian_mirror); }
-  [ -n "$mirror" ] || fail "apt knows no mirror of Debian" "apt-get update"
+  mirror=$(own_mirror)
+  [ -n "$mirror" ] || fail "apt knows no mirror of Debian" "cat /etc/apt/sources.list /etc/apt/sources.list.d/*"
   say "making Docker Engine $version from $suite packages (two minutes, once per machine)"
   rm -rf "$engine_root.part"
   mkdir -p "$cache"
@@ -26,14 +25,4 @@ engine_root() {
   esac
   (cd "$engine_root.part" && rm -rf boot var/cache/apt var/lib/apt usr/share/doc usr/share/man usr/share/locale)
   mv "$engine_root.part" "$engine_root"
-}
-
-# This machine's own mirror, which also has Debian's other releases.
-debian_mirror() {
-  (
-    # shellcheck source=/dev/null
-    . /etc/os-release
-    [ "${ID:-}" = debian ] || exit 0
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | awk -v s="$VERSION_CODENAME" '$2 == s { print $1; exit }'
-  )
 }

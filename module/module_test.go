@@ -257,6 +257,16 @@ func TestARunWithNothingToDoNeedsTwoReads(t *testing.T) {
 	assert.Empty(t, server.Writes())
 }
 
+// The run that is interrupted in its outage may have been asked for by hand, and the next one, by a schedule, only says how old a key may be.
+func TestAnOpenRotationGoesOnHoweverYoungTheKeyIs(t *testing.T) {
+	server := installation(t)
+	require.False(t, call(t, server, "seqera_crypto_rotation", prepare(args{"capture_only": true})).Failed)
+	a := call(t, server, "seqera_crypto_rotation", prepare(args{"new_secret": nil, "rotation_id": nil, "max_age_days": "90"}))
+	require.False(t, a.Failed, a.Msg)
+	assert.Equal(t, "prepared", a.Phase, a.Msg)
+	assert.Equal(t, "r1", a.RotationID)
+}
+
 func TestFinalizedIsRefusedWithoutAProof(t *testing.T) {
 	server := installation(t)
 	require.False(t, call(t, server, "seqera_crypto_rotation", prepare(nil)).Failed)

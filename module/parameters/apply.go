@@ -224,7 +224,7 @@ func mayBeDone(err error) bool {
 	var refused smithy.APIError
 	var connect *net.OpError
 	switch {
-	case strings.Contains(err.Error(), "get identity: "): // the SDK has no type for it
+	case withoutCredentials(err):
 		return false
 	case errors.As(err, &answer) && answer.HTTPStatusCode() >= http.StatusInternalServerError:
 		return true
@@ -233,6 +233,11 @@ func mayBeDone(err error) bool {
 	}
 	return !errors.As(err, &refused) || refused.ErrorFault() == smithy.FaultServer
 }
+
+// noCredentials precedes the cause in the SDK's error if there are no credentials to sign a call with. The SDK has no type for it.
+const noCredentials = "get identity: "
+
+func withoutCredentials(err error) bool { return strings.Contains(err.Error(), noCredentials) }
 
 // remove deletes the names. A missing name is no error.
 func (s *Store) remove(ctx context.Context, write *rotation.Write) error {
@@ -299,14 +304,15 @@ func asFault(err error, action string, names ...string) *fault.Fault {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fault.New(fault.CodeInterrupted, "Run again: the run continues where it stopped.", "%s on %s was interrupted.", action, on).From(err)
+	case withoutCredentials(err):
+		_, cause, _ := strings.Cut(err.Error(), noCredentials)
+		return fault.New(fault.CodeAWSCredentials, "Set profile, or access_key and secret_key, or use an instance role. With assume_role_arn, check the role's trust policy. With SSO, log in again (aws sso login). See docs/permissions.md.",
+			"There are no AWS credentials for %s: %s.", action, strings.TrimSuffix(cause, ".")).From(err)
 	case errors.As(err, &api):
 		return serviceFault(api.ErrorCode(), action, on).From(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and how busy SSM is in this account. Then run again: the run continues where it stopped."+firewall,
 			"SSM did not carry out %s on %s in time.", action, on).From(err)
-	case strings.Contains(err.Error(), "credentials"):
-		return fault.New(fault.CodeAWSCredentials, "Set profile, or access_key and secret_key, or use an instance role; see docs/permissions.md.",
-			"No AWS credentials were found.").From(err)
 	}
 	return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and run again."+firewall, "SSM could not be reached for %s on %s.", action, on).From(err)
 }

@@ -175,6 +175,7 @@ func TestOpen_endpointIsForSSMAlone(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			there = append(there, name)
 			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte("<ErrorResponse><Error><Code>AccessDenied</Code><Message>not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>"))
 		}))
 		t.Cleanup(server.Close)
 		return server.URL
@@ -185,7 +186,10 @@ func TestOpen_endpointIsForSSMAlone(t *testing.T) {
 	})
 	require.NoError(t, err)
 	_, err = store.Read(t.Context(), "/x")
-	require.Error(t, err)
+	var f *fault.Fault
+	require.ErrorAs(t, err, &f)
+	assert.Equal(t, fault.CodeAWSCredentials, f.Code, "SSM was not called")
+	assert.ErrorContains(t, err, "api error AccessDenied: not authorized to perform: sts:AssumeRole. ")
 	assert.Equal(t, []string{"sts"}, there)
 	assert.Empty(t, store.Caller(t.Context()))
 }

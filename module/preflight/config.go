@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,10 +135,7 @@ func (s rawService) service(name string, of raw) Service {
 	for i, entry := range made.ExtraHosts {
 		made.ExtraHosts[i] = strings.Replace(entry, "=", ":", 1)
 	}
-	made.Mounts = s.mounts(of)
-	for _, file := range slices.Concat(s.Secrets, s.Configs) {
-		made.Own = append(made.Own, target(file))
-	}
+	made.Mounts, made.Own = s.mounts(of), s.own()
 	for _, p := range s.Ports {
 		published := strings.Trim(string(p.Published), `"`)
 		if strings.Contains(published, "-") || published == "" || published == "0" || published == "null" {
@@ -163,27 +161,41 @@ func (s rawService) endpoints(of raw) (networks []string, fixed bool) {
 func (s rawService) mounts(of raw) []Mount {
 	var mounts []Mount
 	for _, v := range s.Volumes {
+		source := plain(v.Source)
 		switch v.Type {
 		case "tmpfs":
 			continue
+		case "bind":
+			source = path.Clean(source) // as the Engine does
 		case "volume":
 			if v.Source == "" {
 				continue // anonymous
 			}
-			if named := of.Volumes[v.Source].Name; named != "" {
-				v.Source = named
-			}
+			source = plain(cmp.Or(of.Volumes[v.Source].Name, v.Source))
 		}
-		mounts = append(mounts, Mount{Source: plain(v.Source), Target: strings.TrimRight(plain(v.Target), "/")})
+		mounts = append(mounts, Mount{Source: source, Target: strings.TrimRight(plain(v.Target), "/")})
 	}
 	return mounts
 }
 
-func target(file rawFile) string {
-	if strings.HasPrefix(file.Target, "/") {
-		return file.Target
+// own returns the targets of the files that compose adds.
+func (s rawService) own() (targets []string) {
+	for _, file := range s.Secrets {
+		targets = append(targets, file.under("/run/secrets"))
 	}
-	return "/run/secrets/" + file.Source
+	for _, file := range s.Configs {
+		targets = append(targets, file.under("/"))
+	}
+	return targets
+}
+
+// under returns where compose mounts a secret or a config. Its directory is the default.
+func (f rawFile) under(directory string) string {
+	target := plain(cmp.Or(f.Target, f.Source))
+	if path.IsAbs(target) {
+		return path.Clean(target)
+	}
+	return path.Join(directory, target)
 }
 
 // Port formats a published port, in the same form for compose and the Engine.

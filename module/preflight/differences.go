@@ -46,7 +46,7 @@ func Differences(c Comparison) (differences, warnings []string) {
 	add(c.elsewhere()...)
 	add(c.secondPlatform()...)
 	if c.Before != nil {
-		add(Moved(*c.Before, c.Project, planned(c.Enabled))...)
+		add(c.moved()...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.All.Services)) {
 		add(c.service(name)...)

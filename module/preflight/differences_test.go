@@ -177,6 +177,23 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 			c.Containers, c.Events = nil, nil
 			c.Before = &Before{"ec2-user", map[string][]string{"db": {"/home/ec2-user/.tower/db/mysql:/var/lib/mysql"}}}
 		}, want: []string{"Service db has different mounts than before (/root/.tower/db/mysql:/var/lib/mysql instead of /home/ec2-user/.tower/db/mysql:/var/lib/mysql)."}},
+		{name: "secrets, configs and the mounts of volumes_from that an earlier run saw", edits: []string{
+			`"tmpfs", "target": "/tmp"}],`, `"tmpfs", "target": "/tmp"}], "secrets": [{"source": "s", "target": "pass"}], "configs": [{"source": "c"}],`,
+			`"x/frontend:v26.1.3",`, `"x/frontend:v26.1.3", "volumes_from": ["backend"],`,
+		}, edit: func(t *testing.T, c *Comparison) {
+			t.Helper()
+			backend, frontend := c.container(t, "backend"), c.container(t, "frontend")
+			backend.Mounts = append(slices.Clone(backend.Mounts), Mount{Source: "/home/ec2-user/s", Target: "/run/secrets/pass"}, Mount{Source: "/home/ec2-user/c", Target: "/c"})
+			frontend.Mounts = backend.Mounts
+			c.Before = &Before{c.Project, Mounts(c.Containers)}
+		}},
+		{name: "another file of the same service has moved since then", edits: []string{
+			`"tmpfs", "target": "/tmp"}],`, `"tmpfs", "target": "/tmp"}], "secrets": [{"source": "s"}],`, `"/home/ec2-user/target/tower.yml"`, `"/opt/tower.yml"`,
+		}, edit: func(_ *testing.T, c *Comparison) {
+			c.Containers, c.Events = nil, nil
+			c.Before = &Before{c.Project, map[string][]string{"backend": {"/home/ec2-user/s:/run/secrets/s", "/home/ec2-user/target/tower.yml:/tower.yml"}}}
+		}, want: []string{"Service backend has different mounts than before (/opt/tower.yml:/tower.yml instead of /home/ec2-user/target/tower.yml:/tower.yml)."}},
+		{name: "a source with more slashes than the Engine says", edits: []string{`"/home/ec2-user/target/tower.yml"`, `"/home/ec2-user//target/tower.yml/"`}},
 		{name: "the project has another name than before", edit: func(_ *testing.T, c *Comparison) { c.Before = &Before{Project: "seqera"} }, want: []string{"The Platform's project was seqera and is now ec2-user."}},
 		{
 			name: "the database has no mount at all", edit: func(t *testing.T, c *Comparison) {

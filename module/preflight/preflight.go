@@ -182,14 +182,23 @@ func Moved(before Before, project string, mounts map[string][]string) []string {
 	return found
 }
 
-func planned(config Config) map[string][]string {
-	mounts := map[string][]string{}
-	for name, service := range config.Services {
+// moved compares the mounts that a start would give each service with those it had before. The containers also had mounts that the
+// configuration does not list: secrets, configs and the mounts of volumes_from.
+func (c Comparison) moved() []string {
+	before, mounts := Before{Project: c.Before.Project, Mounts: map[string][]string{}}, map[string][]string{}
+	for name, service := range c.Enabled.Services {
+		had, known := c.Before.Mounts[name]
+		if !known || service.Inherits {
+			continue
+		}
+		before.Mounts[name] = slices.DeleteFunc(slices.Clone(had), func(mount string) bool {
+			return slices.ContainsFunc(service.Own, func(target string) bool { return strings.HasSuffix(mount, ":"+target) })
+		})
 		mounts[name] = []string{}
 		for _, m := range service.Mounts {
 			mounts[name] = append(mounts[name], m.String())
 		}
 		slices.Sort(mounts[name])
 	}
-	return mounts
+	return Moved(before, c.Project, mounts)
 }

@@ -255,7 +255,13 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		{name: "cron started before the backends were ready", readyAt: at(4), code: fault.CodePlatformOrder},
 		{name: "cron started after the backends were ready", readyAt: at(2), records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
 		{name: "cron fell over", cron: func(s *Service) { s.State, s.ExitCode, s.FinishedAt = "exited", 1, at(4) }, code: fault.CodeCronFailed},
-		{name: "cron restarts", cron: func(s *Service) { s.RestartCount = 2 }, code: fault.CodeCronFailed},
+		{name: "cron restarts again and again", cron: func(s *Service) { s.StartedAt, s.RestartCount = noon.Add(-30*time.Second), 2 }, code: fault.CodeCronFailed},
+		{name: "cron waits for its third start", cron: func(s *Service) { s.State, s.RestartCount = "restarting", 2 }, code: fault.CodeCronFailed},
+		{name: "cron waits for its second start", cron: func(s *Service) { s.State, s.RestartCount, s.ExitCode, s.FinishedAt = "restarting", 1, 1, at(4) }, pending: fault.CodePlatformNotReady},
+		{name: "cron was restarted once", cron: func(s *Service) { s.RestartCount = 1 }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
+		{name: "cron was restarted twice, and runs", cron: func(s *Service) { s.RestartCount = 2 }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
+		{name: "a record is left, and cron is stopped", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, records: &Records{Exact: true, Total: 2, Current: 1, Previous: 1}, pending: fault.CodePlatformNotReady},
+		{name: "a record is left, and cron is paused", cron: func(s *Service) { s.State = "paused" }, records: &Records{Exact: true, Total: 2, Current: 1, Previous: 1}, pending: fault.CodePlatformNotReady},
 		{name: "cron that ended well is no failure", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
 	}
 	for _, test := range tests {

@@ -56,7 +56,8 @@ func (o Observed) backendsStarted(Asked) (string, *fault.Fault, error) {
 	return fmt.Sprintf("%d running, started after the parameters changed, ready at %s", len(backends), o.Platform.Readiness.URL), nil, nil
 }
 
-// cronStarted checks that cron started after the backends were ready, is running and has not failed.
+// cronStarted checks that cron started after the backends were ready, and has not failed. Docker may have restarted it once: it
+// re-encrypts again.
 func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 	crons := o.Platform.Of(RoleCron)
 	if len(crons) == 0 {
@@ -65,12 +66,13 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 	}
 	backendStart := latest(slices.DeleteFunc(o.Platform.Of(RoleBackend), func(s Service) bool { return s.RestartCount > 0 }))
 	for _, cron := range crons {
-		failed := cron.State != "running" && cron.State != "created" && !cron.FinishedAt.IsZero() && cron.ExitCode != 0
-		if failed || cron.RestartCount > 0 || cron.State == "restarting" {
+		failed := cron.State != "running" && cron.State != "restarting" && cron.State != "created" && !cron.FinishedAt.IsZero() && cron.ExitCode != 0
+		starting := cron.State == "restarting" || o.Now.Sub(cron.StartedAt) < time.Minute
+		if failed || cron.RestartCount > 1 && starting {
 			return "", nil, fault.New(fault.CodeCronFailed, "Read its log (docker logs "+cron.Container+"), fix the cause, start cron and run this again. It continues where it stopped.",
 				"Cron container %s does not stay up: state %s, exit code %d, restarted %d times. Both keys are still in place. Re-encrypted records stay re-encrypted, and the others open with the previous key.", cron.Container, cron.State, cron.ExitCode, cron.RestartCount)
 		}
-		if cron.State == "created" || cron.StartedAt.IsZero() {
+		if cron.State == "created" || cron.State == "restarting" || cron.StartedAt.IsZero() {
 			detail := fmt.Sprintf("cron container %s has not started yet", cron.Container)
 			return detail, notYet(detail), nil
 		}
@@ -89,6 +91,16 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 		return "started after the backends; it is not known when the backends were ready (backends_ready_at)", nil, nil
 	}
 	return "started after the backends were ready at " + stamp(asked.BackendsReadyAt), nil, nil
+}
+
+// idleCron says which cron does not run, so that nothing is re-encrypted, or returns "".
+func (o Observed) idleCron() string {
+	for _, cron := range o.Platform.Of(RoleCron) {
+		if cron.State != "running" {
+			return fmt.Sprintf("cron container %s is %s, so nothing re-encrypts the remaining records", cron.Container, cron.State)
+		}
+	}
+	return ""
 }
 
 func (o Observed) cronTooEarly(cron Service, backendStart, readyAt time.Time) *fault.Fault {

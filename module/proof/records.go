@@ -49,6 +49,11 @@ func (v *Verdict) provedByRecords(o Observed, asked Asked, proof *Proof) (string
 	if r.Unreadable+r.Orphaned+r.Unseen > 0 {
 		keys = "Both keys are still in place."
 	}
+	if idle := o.idleCron(); idle != "" {
+		v.Started = false // so that the next run starts it
+		v.pend(notYet(idle), keys)
+		return "", nil
+	}
 	v.pend(fault.New(fault.CodeWaitTimeout, "Read cron's log, then run this again. If cron is still working, set a longer wait_timeout.",
 		"The rotation is not complete: %s.", counted(*r, len(exceptions))), keys)
 	return "", nil

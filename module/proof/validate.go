@@ -14,11 +14,11 @@ import (
 // clocksApart is how far the VM's clock may be ahead of the control node's.
 const clocksApart = 5 * time.Minute
 
-// MaxAge is how old a proof may be when the previous key is removed. The second outage may be hours later.
+// MaxAge is how old a proof may be. The second outage may be hours after it, and a backup may take hours.
 const MaxAge = 24 * time.Hour
 
-// lookMaxAge is how old an Untouched or Explained proof may be.
-const lookMaxAge = 15 * time.Minute
+// untouchedMaxAge is how old an Untouched proof may be: it is over as soon as a backend starts.
+const untouchedMaxAge = 15 * time.Minute
 
 // ValidateComplete checks that the proof is complete, belongs to this rotation and is at most a day old. p may be nil. Its errors are
 // faults.
@@ -131,7 +131,7 @@ func (p *Proof) ValidateUntouched(now time.Time, app string, entry custody.Entry
 	if other := p.otherBaseline(entry); other != "" {
 		return refuse(fault.CodeProofMismatch, other)
 	}
-	return p.validateAge(now, lookMaxAge, refuse)
+	return p.validateAge(now, untouchedMaxAge, refuse)
 }
 
 // ProveExplained returns a proof that every record opens with one of the two keys, so that a rotation that was started by hand can be
@@ -174,7 +174,7 @@ func (p *Proof) ValidateExplained(now time.Time, app string, current, previous s
 	case p.Total < 1:
 		return refuse(fault.CodeProofIncomplete, fmt.Sprintf("The proof covers no records: the database %s had none.", p.Database))
 	}
-	return p.validateAge(now, lookMaxAge, refuse)
+	return p.validateAge(now, MaxAge, refuse)
 }
 
 // ProveUntouched returns a proof that no record is under the new key, or the reason why there is none. If there is no previous key that

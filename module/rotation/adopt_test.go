@@ -107,7 +107,7 @@ func TestARotationThatTheRecordsDoNotExplainIsNotTakenOver(t *testing.T) {
 		"of other keys":       {another(func(p *proof.Proof) { p.Previous = printOf(thirdKey) }, newKeyed), nil, fault.CodeProofMismatch, "were opened with keys"},
 		"of another":          {another(func(p *proof.Proof) { p.App = "other" }, newKeyed), nil, fault.CodeProofMismatch, `"other"`},
 		"signed with the old": {another(func(*proof.Proof) {}, oldKey), nil, fault.CodeProofMismatch, "mac"},
-		"old":                 {another(func(p *proof.Proof) { p.MadeAt = noon.Add(-time.Hour) }, newKeyed), nil, fault.CodeProofTooOld, "That is more than"},
+		"old":                 {another(func(p *proof.Proof) { p.MadeAt = noon.Add(-25 * time.Hour) }, newKeyed), nil, fault.CodeProofTooOld, "That is more than"},
 		"another new_secret":  {func(d *Desired) { d.NewKey = secret.New(thirdKey) }, nil, fault.CodeRotationOpen, "goes to key " + string(printOf(newKeyed))},
 		"no previous key there": {func(*Desired) {}, func() store {
 			s := byHand(names().Previous)

@@ -202,6 +202,22 @@ const (
 	ledgerEnd     = 300  // bytes that the end of a rotation adds to its ledger entry: the digest of the proof, and times
 )
 
+// ledgerLater reports whether a step writes a ledger entry, and how many bytes the rest of the rotation adds to it. If that is too much, a
+// run must find out before its outage.
+func ledgerLater(action Action, names Names) (ledger bool, bytes int) {
+	if action == ActRecordPrepared {
+		return true, ledgerEnd
+	}
+	if action != ActOpenLedger && action != ActUpdateLedger {
+		return false, 0
+	}
+	bytes = ledgerEnd + len(`"prepared_at":"2026-01-01T00:00:00.000000000Z","versions":{},`)
+	for _, name := range []string{names.Omnibus, names.Current, names.Previous, names.Switch, names.ChunkSize} {
+		bytes += len(name) + len(`"":100000,`)
+	}
+	return true, bytes
+}
+
 // chooseTiers checks every value against the limit of its tier. It raises a tier only if the operator allows it. Its error is a fault.
 func chooseTiers(steps []Step, desired Desired) error {
 	for _, step := range steps {
@@ -209,10 +225,8 @@ func chooseTiers(steps []Step, desired Desired) error {
 		if write == nil || write.Kind == Delete {
 			continue
 		}
-		size := write.Value.Len()
-		if slices.Contains([]Action{ActOpenLedger, ActUpdateLedger, ActRecordPrepared}, step.Action) {
-			size += ledgerEnd
-		}
+		ledger, later := ledgerLater(step.Action, desired.Names)
+		size := write.Value.Len() + later
 		if size <= standardLimit || (write.Tier == "Advanced" && size <= advancedLimit) {
 			continue
 		}
@@ -223,7 +237,11 @@ func chooseTiers(steps []Step, desired Desired) error {
 			continue
 		}
 		limit := standardLimit
-		next := "Shorten the descriptions in it, or set allow_advanced_tier: true (Advanced parameters are billed and cannot be downgraded)."
+		next := "Shorten the descriptions in it"
+		if ledger {
+			next = "Name fewer backups"
+		}
+		next += ", or set allow_advanced_tier: true (Advanced parameters are billed and cannot be downgraded)."
 		if write.Tier == "Advanced" || desired.AllowAdvanced {
 			limit, next = advancedLimit, "Shorten it: there is no larger tier."
 		}

@@ -277,6 +277,13 @@ func TestWhatIsAskedForIsAskedForOnlyWhenTheAnswerDependsOnIt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, PhaseIdle, plan.Phase)
 
+	// A key in escrow may be retired by an open rotation, and that one goes on, whatever the key's age.
+	o.Custody.Escrow = []custody.EscrowedKey{{App: "app", Held: true, Fingerprint: quick{}.Of(o.SSM.Current.Value), Key: o.SSM.Current.Value, Origin: custody.OriginCaptured}}
+	plan, err = Make(o, desired, quick{})
+	require.NoError(t, err)
+	assert.Equal(t, NeedInventory, plan.Needs)
+	o.Custody = custody.Inventory{}
+
 	plan, err = Make(o, desiredFor(StatePrepared), quick{})
 	require.NoError(t, err)
 	assert.Equal(t, NeedInventory, plan.Needs)

@@ -230,6 +230,10 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 	if _, opened := o.Custody.Open(); opened {
 		return Plan{}, nil
 	}
+	// A key that may be retired by an open rotation is in escrow.
+	if held && !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}, nil
+	}
 	since, how := born(o, v)
 	if age := int(o.Now.Sub(since) / (24 * time.Hour)); age < *desired.MaxAgeDays {
 		plan := nothing(PhaseIdle, desired.RotationID, o.SSM.Current.Name,

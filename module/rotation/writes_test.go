@@ -54,6 +54,19 @@ func TestFit_theLedgerKeepsSpaceForTheEnd(t *testing.T) {
 	}
 }
 
+// What a run with capture_only writes before the outage must leave space for the writes in the outage.
+func TestFit_theOpenedLedgerKeepsSpaceForThePreparedOne(t *testing.T) {
+	s := idle()
+	desired := desiredFor(StatePrepared)
+	s.runUntil(t, desired, ActOpenLedger)
+	name := custody.LedgerName(desired.Names.Custody, desired.RotationID)
+	opened := s[name].Value.Len()
+	s.runUntil(t, desired, ActRecordPrepared)
+	added := s[name].Value.Len() - opened
+	_, later := ledgerLater(ActOpenLedger, desired.Names)
+	assert.LessOrEqual(t, added+ledgerEnd, later)
+}
+
 // A run that died before it could release the lock leaves nothing to write. The next rotation takes the lock over.
 func TestALockOfADeadRunHoldsUpNobody(t *testing.T) {
 	s := idle()

@@ -53,7 +53,20 @@ func (v *VM) Look(ctx context.Context, gather []string) error {
 		return err
 	}
 	v.Observed.Records = &counted
-	return nil
+	return v.lookAgain(ctx)
+}
+
+// lookAgain dates the observation at the end of the scan, which may take long. If nothing wrote at its beginning, a backend that has
+// started since then may have written.
+func (v *VM) lookAgain(ctx context.Context) error {
+	v.Observed.Now = v.about.Now()
+	if v.Observed.Platform == nil || v.Observed.Platform.Writer() != "" {
+		return nil
+	}
+	readiness := v.Observed.Platform.Readiness
+	_, err := v.containers(ctx, false)
+	v.Observed.Platform.Readiness = readiness
+	return err
 }
 
 func (v *VM) count(ctx context.Context, found platform.Found) error {

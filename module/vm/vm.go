@@ -5,6 +5,8 @@ package vm
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +40,8 @@ type VM struct {
 	engine   *platform.Engine
 	database *records.DB
 	login    map[string]proof.Parameter // the database login from SSM; nil until it is needed
-	secrets  []secret.Secret            // masked in the logs of containers
+	secrets  []secret.Secret            // the database's password, masked in the logs of containers
+	values   []secret.Secret            // all values of the containers' environments, masked as well
 }
 
 // About says what to observe, and how.
@@ -70,7 +73,10 @@ func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, e
 	if asksHealth {
 		found.Platform.Readiness = platform.Ready(ctx, v.about.Options.HealthURL, v.about.Now)
 	}
-	v.Observed.Platform = &found.Platform
+	v.Observed.Platform, v.values = &found.Platform, nil
+	for _, c := range found.Containers() {
+		v.values = slices.AppendSeq(v.values, maps.Values(c.Environment))
+	}
 	return found, nil
 }
 
@@ -155,7 +161,12 @@ func (v *VM) lastLines(ctx context.Context) string {
 			said = append(said, strings.ReplaceAll(strings.TrimSpace(tail), "\n", " | "))
 		}
 	}
-	return secret.Scrub(strings.Join(said, " | "), append([]secret.Secret{v.Keys.Current, v.Keys.Previous}, v.secrets...)...)
+	return v.masked(strings.Join(said, " | "))
+}
+
+func (v *VM) masked(text string) string {
+	text = secret.Scrub(text, append([]secret.Secret{v.Keys.Current, v.Keys.Previous}, v.secrets...)...)
+	return secret.ScrubValues(text, "", v.values...)
 }
 
 // withLog adds the last lines of cron's log to a cron_failed fault.

@@ -15,7 +15,7 @@ HOSTS = {"docs.seqera.io", "keepachangelog.com", "semver.org"}
 FOREIGN = set(
     """awx_user_name become_user community.docker depends_on docker_compose_v2_run flag_overwrite_ssm_keys flag_vm_copy_files_to_instance skip_name_resolve http_proxy for_each group_by
     group_vars host_pinned inventory_dir include_role max_execution_time max_statement_time no_log remote_tmp run_once service_completed_successfully set_stats
-    ssm_key ssm_parameter tw_credentials tw_secret user_id tower_dev aws_ssm_parameter any_errors_fatal delegate_to module_defaults action_groups""".split()
+    ssm_key ssm_parameter tw_credentials tw_secret user_id tower_dev aws_ssm_parameter any_errors_fatal delegate_to module_defaults action_groups ssh_config""".split()
 )
 UNIT = r"(?:ms|s|seconds?|minutes?|hours?|kB|KB|MB|MiB|GB|bytes?|%|times|records?|derivations?|reads?|writes?|puts?|calls?|of \d+)"
 FIGURE = re.compile(rf"(?<![\w./-])\d[\d,.]* ?{UNIT}(?![\w-])|\bratio \d")

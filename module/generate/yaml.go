@@ -87,10 +87,10 @@ func argumentSpecs(entries []entry) string {
 		specs = append(specs, pair{e.Name, dict{{"short_description", e.Short}, {"description", e.Description}, {"options", e.variables()}}})
 	}
 	made := header + dump(dict{{"argument_specs", specs}})
-	if main := entries[0]; main.Name == "main" {
+	if entries[0].Name == "main" {
 		// A fleet uses the entry point due, which takes the same variables as main.
 		made = strings.Replace(made, "    options:", "    options: &main", 1) +
-			"  due:\n    short_description: " + strings.Replace(main.Short, "Rotates", "Asks whether to rotate", 1) +
+			"  due:\n    short_description: Checks whether a rotation is due" +
 			"\n    description: Reads SSM and, with adopt, the records. Writes nothing.\n    options: *main\n"
 	}
 	return made

@@ -80,8 +80,8 @@ type Rotation struct {
 	//
 	// V(write): the module writes them.
 	//
-	// V(delete): the module deletes the standalone current key, and you create it again with C(terraform apply). Use it, as the
-	// page describes, if Terraform owns these parameters.
+	// V(delete): the module deletes the standalone current key, and you create it again with C(terraform apply), as the page
+	// describes. V(write) works with Terraform too.
 	Standalone string `json:"standalone" jsonschema:"enum=write,enum=delete,default=write"`
 
 	Places

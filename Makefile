@@ -19,7 +19,7 @@ PLATFORMS := linux_amd64 linux_arm64 darwin_arm64 darwin_amd64
 SMALLER := -gcflags=all=-l $(foreach kept,crypto/... internal/... hash/... runtime/... slices github.com/seqera-tools/... go.opentelemetry.io/...,-gcflags=$(kept)=)
 # Tests and linters use the release's flags: they see the same code, and it is compiled only once.
 FLAGS := -trimpath -buildvcs=false -tags=nethttpomithttp2 $(SMALLER)
-export GOFLAGS := $(filter-out $(FLAGS),$(GOFLAGS)) $(FLAGS)
+override export GOFLAGS := $(filter-out $(FLAGS),$(GOFLAGS)) $(FLAGS)
 export CGO_ENABLED := 0
 BINARY := library/seqera_crypto_rotation
 DIST := build/dist

@@ -47,5 +47,6 @@ own_suite() {
   echo "$VERSION_CODENAME"
 }
 
-# The mirror of this release, or nothing. A mirror of Debian also has Debian's other releases.
-own_mirror() { apt-get --print-uris update | sed -n "s,^'\(.*\)/dists/$(own_suite)/InRelease'.*,\1,p" | awk 'NR == 1'; }
+# The mirror of this release, or nothing. A mirror of Debian also has Debian's other releases. apt prints its sources in reverse order,
+# and Debian's own come before others.
+own_mirror() { apt-get --print-uris update | sed -n "s,^'\(.*\)/dists/$(own_suite)/InRelease'.*,\1,p" | awk 'END { print }'; }

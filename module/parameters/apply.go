@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -234,11 +233,6 @@ func mayBeDone(err error) bool {
 	return !errors.As(err, &refused) || refused.ErrorFault() == smithy.FaultServer
 }
 
-// noCredentials precedes the cause in the SDK's error if there are no credentials to sign a call with. The SDK has no type for it.
-const noCredentials = "get identity: "
-
-func withoutCredentials(err error) bool { return strings.Contains(err.Error(), noCredentials) }
-
 // remove deletes the names. A missing name is no error.
 func (s *Store) remove(ctx context.Context, write *rotation.Write) error {
 	for chunk := range slices.Chunk(write.Names, batch) {
@@ -292,66 +286,4 @@ func (s *Store) asWritten(write *rotation.Write, seen map[string]proof.Parameter
 		s.written[name] = there.Version
 	}
 	return true
-}
-
-// firewall refers to a known problem: some firewalls drop the large first packet of a current TLS handshake.
-const firewall = " If the aws command works and this does not, see docs/errors.md (aws_error)."
-
-// asFault converts an SDK error. It shows the error code of the service but not its message: a ValidationException quotes values.
-func asFault(err error, action string, names ...string) *fault.Fault {
-	on := strings.Join(names, ", ")
-	var api smithy.APIError
-	switch {
-	case errors.Is(err, context.Canceled):
-		return fault.New(fault.CodeInterrupted, "Run again: the run continues where it stopped.", "%s on %s was interrupted.", action, on).From(err)
-	case withoutCredentials(err):
-		_, cause, _ := strings.Cut(err.Error(), noCredentials)
-		return fault.New(fault.CodeAWSCredentials, "Set profile, or access_key and secret_key, or use an instance role. With assume_role_arn, check the role's trust policy. With SSO, log in again (aws sso login). See docs/permissions.md.",
-			"There are no AWS credentials for %s: %s.", action, strings.TrimSuffix(cause, ".")).From(err)
-	case errors.As(err, &api):
-		return serviceFault(api.ErrorCode(), action, on).From(err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and how busy SSM is in this account. Then run again: the run continues where it stopped."+firewall,
-			"SSM did not carry out %s on %s in time.", action, on).From(err)
-	}
-	return fault.New(fault.CodeAWS, "Check the network, region and endpoint_url, and run again."+firewall, "SSM could not be reached for %s on %s.", action, on).From(err)
-}
-
-// serviceFault converts an error that AWS returned, by its code.
-func serviceFault(code, action, on string) *fault.Fault {
-	switch {
-	case strings.Contains(code, "AccessDenied") || code == "UnauthorizedOperation" || code == "UnauthorizedException":
-		return fault.New(fault.CodeAccessDenied, "Grant it (docs/permissions.md). A SecureString also requires kms:Decrypt on its KMS key, and kms:Encrypt or kms:GenerateDataKey to write.",
-			"These credentials are not allowed to call %s on %s.", action, on)
-	case throttled(code):
-		return fault.New(fault.CodeThrottled, "The quota (3 puts and 40 reads per second) is shared by the whole account and region. Run again when it is less busy.",
-			"SSM throttled %s on %s for minutes.", action, on)
-	case strings.Contains(code, "ExpiredToken") || strings.Contains(code, "UnrecognizedClient") || code == "InvalidClientTokenId" || code == "SignatureDoesNotMatch":
-		return fault.New(fault.CodeAWSCredentials, "Renew them (aws sso login, a new session token) and run again.",
-			"AWS refused the credentials: %s.", code)
-	case code == "InvalidSignatureException" || code == "RequestExpired" || code == "RequestTimeTooSkewed":
-		return fault.New(fault.CodeAWSCredentials, "A signature is valid for minutes only. Set this machine's clock (timedatectl), check secret_key, and run again.",
-			"AWS refused the signature of %s: %s.", action, code)
-	}
-	return fault.New(fault.CodeAWS, advice(code), "%s on %s failed: %s.", action, on, code)
-}
-
-// throttled reports whether an error code means that the call may succeed later.
-func throttled(code string) bool {
-	return strings.Contains(code, "Throttl") || code == "TooManyUpdates" || code == "RequestLimitExceeded" || code == "TooManyRequestsException"
-}
-
-// advice says what to do about an error that is known only by its code.
-func advice(code string) string {
-	switch {
-	case code == "ParameterMaxVersionLimitExceeded":
-		return "SSM keeps 100 versions and drops the oldest, but not a version with a label. Move the label (aws ssm label-parameter-version) and run again."
-	case code == "ParameterLimitExceeded":
-		return "The account has reached its limit of Standard parameters in this region. Remove some, or raise the quota, and run again."
-	case strings.HasPrefix(code, "HierarchyLevelLimitExceeded"):
-		return "A name has more than 15 levels: choose a shorter custody_prefix or config_prefix and run again."
-	case code == "InvalidKeyId" || strings.HasPrefix(code, "KMS"):
-		return "The KMS key of this parameter is disabled, deleted or unknown to the region; enable it and run again."
-	}
-	return "See docs/errors.md (aws_error)."
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -189,9 +191,23 @@ func TestOpen_endpointIsForSSMAlone(t *testing.T) {
 	var f *fault.Fault
 	require.ErrorAs(t, err, &f)
 	assert.Equal(t, fault.CodeAWSCredentials, f.Code, "SSM was not called")
-	assert.ErrorContains(t, err, "api error AccessDenied: not authorized to perform: sts:AssumeRole. ")
+	assert.ErrorContains(t, err, "AWS gives no credentials for ssm:GetParameters: AccessDenied: not authorized to perform: sts:AssumeRole. ")
 	assert.Equal(t, []string{"sts"}, there)
 	assert.Empty(t, store.Caller(t.Context()))
+}
+
+// What a credential_process prints may be a key.
+func TestOpen_aBrokenCredentialProcessIsNotQuoted(t *testing.T) {
+	nowhere(t, "http://127.0.0.1:1")
+	config := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(config, []byte("[default]\ncredential_process = echo warning: SecretAccessKey "+canary+"\n"), 0o600))
+	t.Setenv("AWS_CONFIG_FILE", config)
+	store, err := Open(t.Context(), Config{Region: "us-east-1", EndpointURL: "http://127.0.0.1:1", ValidateCerts: true})
+	require.NoError(t, err)
+	_, err = store.Read(t.Context(), "/x")
+	assert.Equal(t, fault.CodeAWSCredentials, fault.CodeOf(err))
+	assert.ErrorContains(t, err, "No AWS credentials were found for ssm:GetParameters. ")
+	assert.NotContains(t, err.Error(), canary)
 }
 
 // An endpoint that takes a request and never answers is given up.

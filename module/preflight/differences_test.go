@@ -193,6 +193,10 @@ func TestEachDifferenceOfWhatWouldStartIsNamedInASentence(t *testing.T) {
 			c.Containers, c.Events = nil, nil
 			c.Before = &Before{c.Project, map[string][]string{"backend": {"/home/ec2-user/s:/run/secrets/s", "/home/ec2-user/target/tower.yml:/tower.yml"}}}
 		}, want: []string{"Service backend has different mounts than before (/opt/tower.yml:/tower.yml instead of /home/ec2-user/target/tower.yml:/tower.yml)."}},
+		{name: "a service with volumes_from would have another directory of its own", edits: []string{`"x/frontend:v26.1.3",`, `"x/frontend:v26.1.3", "volumes_from": ["backend"], "volumes": [{"type": "bind", "source": "/root/own", "target": "/own"}],`}, edit: func(_ *testing.T, c *Comparison) {
+			c.Containers, c.Events = nil, nil
+			c.Before = &Before{c.Project, map[string][]string{"frontend": {"/home/ec2-user/own:/own", "/home/ec2-user/target/tower.yml:/tower.yml"}}}
+		}, want: []string{"Service frontend has different mounts than before (/root/own:/own instead of /home/ec2-user/own:/own)."}},
 		{name: "a source with more slashes than the Engine says", edits: []string{`"/home/ec2-user/target/tower.yml"`, `"/home/ec2-user//target/tower.yml/"`}},
 		{name: "the project has another name than before", edit: func(_ *testing.T, c *Comparison) { c.Before = &Before{Project: "seqera"} }, want: []string{"The Platform's project was seqera and is now ec2-user."}},
 		{

@@ -188,11 +188,13 @@ func (c Comparison) moved() []string {
 	before, mounts := Before{Project: c.Before.Project, Mounts: map[string][]string{}}, map[string][]string{}
 	for name, service := range c.Enabled.Services {
 		had, known := c.Before.Mounts[name]
-		if !known || service.Inherits {
+		if !known {
 			continue
 		}
 		before.Mounts[name] = slices.DeleteFunc(slices.Clone(had), func(mount string) bool {
-			return slices.ContainsFunc(service.Own, func(target string) bool { return strings.HasSuffix(mount, ":"+target) })
+			target := mount[strings.LastIndex(mount, ":")+1:]
+			listed := slices.ContainsFunc(service.Mounts, func(m Mount) bool { return m.Target == target })
+			return slices.Contains(service.Own, target) || service.Inherits && !listed
 		})
 		mounts[name] = []string{}
 		for _, m := range service.Mounts {

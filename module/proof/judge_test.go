@@ -216,6 +216,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		name    string
 		backend func(*Service)
 		cron    func(*Service)
+		more    []Service
 		unready bool
 		records *Records
 		known   []Known
@@ -262,6 +263,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 		{name: "cron was restarted twice, and runs", cron: func(s *Service) { s.RestartCount = 2 }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
 		{name: "a record is left, and cron is stopped", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, records: &Records{Exact: true, Total: 2, Current: 1, Previous: 1}, pending: fault.CodePlatformNotReady},
 		{name: "a record is left, and cron is paused", cron: func(s *Service) { s.State = "paused" }, records: &Records{Exact: true, Total: 2, Current: 1, Previous: 1}, pending: fault.CodePlatformNotReady},
+		{name: "a record is left, and another cron runs", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, more: []Service{cron}, records: &Records{Exact: true, Total: 2, Current: 1, Previous: 1}, started: true, pending: fault.CodeWaitTimeout},
 		{name: "cron that ended well is no failure", cron: func(s *Service) { s.State, s.FinishedAt = "exited", at(4) }, records: &Records{Exact: true, Total: 1, Current: 1}, started: true},
 	}
 	for _, test := range tests {
@@ -274,7 +276,7 @@ func TestRotatingProvesTheOrderBeforeTheRecords(t *testing.T) {
 				test.cron(&c)
 			}
 			w := watched(test.records)
-			w.Platform = &Platform{Project: "p", Services: []Service{b, c}, Readiness: Readiness{URL: "u", Ready: !test.unready, Detail: "no answer"}}
+			w.Platform = &Platform{Project: "p", Services: append([]Service{b, c}, test.more...), Readiness: Readiness{URL: "u", Ready: !test.unready, Detail: "no answer"}}
 			w.Known, w.Parameters.Ahead = test.known, test.ahead
 			verdict, err := Judge(w, Asked{App: "app", RotationID: "r1", BackendsReadyAt: test.readyAt}, quick{})
 			if test.code != "" {
@@ -362,4 +364,10 @@ func TestUntouched_nothingMayRun(t *testing.T) {
 	w.Platform = stopped()
 	proof, why = ProveUntouched(w, asked(), quick{})
 	require.NotNil(t, proof, why)
+
+	w.Platform.ReadSince = noon
+	w.Platform.Services[0].StartedAt = noon.Add(time.Second)
+	proof, why = ProveUntouched(w, asked(), quick{})
+	assert.Nil(t, proof)
+	assert.Contains(t, why, "backend container b was started while the records were read")
 }

@@ -96,6 +96,7 @@ type Platform struct {
 	Services  []Service           `json:"services"`
 	Mounts    map[string][]string `json:"mounts"` // by service: source:target, sorted; the source is a path or the name of a volume
 	Readiness Readiness           `json:"readiness"`
+	ReadSince time.Time           `json:"-"` // when the scan began, if nothing was running then
 }
 
 // Service is one container of the project. Times come from the Engine; they are zero if the container never started or finished.

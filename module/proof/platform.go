@@ -93,14 +93,15 @@ func (o Observed) cronStarted(asked Asked) (string, *fault.Fault, error) {
 	return "started after the backends were ready at " + stamp(asked.BackendsReadyAt), nil, nil
 }
 
-// idleCron says which cron does not run, so that nothing is re-encrypted, or returns "".
-func (o Observed) idleCron() string {
+// idleCron says that no cron runs, so that nothing is re-encrypted, or returns "".
+func (o Observed) idleCron() (idle string) {
 	for _, cron := range o.Platform.Of(RoleCron) {
-		if cron.State != "running" {
-			return fmt.Sprintf("cron container %s is %s, so nothing re-encrypts the remaining records", cron.Container, cron.State)
+		if cron.State == "running" {
+			return ""
 		}
+		idle = fmt.Sprintf("cron container %s is %s, so nothing re-encrypts the remaining records", cron.Container, cron.State)
 	}
-	return ""
+	return idle
 }
 
 func (o Observed) cronTooEarly(cron Service, backendStart, readyAt time.Time) *fault.Fault {

@@ -236,6 +236,9 @@ func (o Observed) mayWrite() string {
 // Writer says which backend or cron is not stopped and may write records, or returns "".
 func (p Platform) Writer() string {
 	for _, service := range append(p.Of(RoleBackend), p.Of(RoleCron)...) {
+		if !p.ReadSince.IsZero() && service.StartedAt.After(p.ReadSince) {
+			return fmt.Sprintf("%s container %s was started while the records were read, and may have written with the new key", service.Role, service.Container)
+		}
 		if service.State != "exited" && service.State != "created" && service.State != "dead" {
 			return fmt.Sprintf("%s container %s is %s and may write with the new key", service.Role, service.Container, service.State)
 		}

@@ -205,10 +205,10 @@ const (
 // ledgerLater reports whether a step writes a ledger entry, and how many bytes the rest of the rotation adds to it. If that is too much, a
 // run must find out before its outage.
 func ledgerLater(action Action, names Names) (ledger bool, bytes int) {
-	if action == ActRecordPrepared {
+	if action == ActUpdateLedger || action == ActRecordPrepared {
 		return true, ledgerEnd
 	}
-	if action != ActOpenLedger && action != ActUpdateLedger {
+	if action != ActOpenLedger {
 		return false, 0
 	}
 	bytes = ledgerEnd + len(`"prepared_at":"2026-01-01T00:00:00.000000000Z","versions":{},`)

@@ -59,13 +59,14 @@ func (v *VM) Look(ctx context.Context, gather []string) error {
 // lookAgain dates the observation at the end of the scan, which may take long. If nothing wrote at its beginning, a backend that has
 // started since then may have written.
 func (v *VM) lookAgain(ctx context.Context) error {
+	began := v.Observed.Now
 	v.Observed.Now = v.about.Now()
 	if v.Observed.Platform == nil || v.Observed.Platform.Writer() != "" {
 		return nil
 	}
 	readiness := v.Observed.Platform.Readiness
 	_, err := v.containers(ctx, false)
-	v.Observed.Platform.Readiness = readiness
+	v.Observed.Platform.Readiness, v.Observed.Platform.ReadSince = readiness, began
 	return err
 }
 

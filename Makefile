@@ -89,7 +89,7 @@ release: collection ## put the files of a release page into build/release; KEY=<
 # compose, tools and test-cuts require only Go, so they can run at the same time as deps, which mostly downloads.
 REST := test-race test-molecule-short lint lint-collection test-docs test-unit test-plugin test-module test-pages
 
-test: ## run the tests that CI runs, in about 20 minutes, or 30 the first time
+test: ## run the tests that CI runs, in about 20 minutes
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target test-sandbox compose tools test-cuts $(REST)
 
 ifeq ($(MAKELEVEL),0)

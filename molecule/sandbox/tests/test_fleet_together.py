@@ -100,6 +100,16 @@ def test_a_host_that_cannot_be_read_because_of_its_aws_options_is_refused_and_st
     assert lab.did() == [] and told["vm"]["outcome"] == "not_begun", "on_preflight_failure is stop"
 
 
+@pytest.mark.parametrize("captured", [False, True])
+def test_the_report_of_a_rotation_that_changed_no_key_names_the_key_in_use(lab, captured):
+    hook = lab.tmp / "hook.yml"
+    hook.write_text(json.dumps([{"name": "Tell the users", "ansible.builtin.fail": {"msg": "nobody listens"}}]))
+    lab.set(fails={} if captured else {"preflight": {"msg": "no"}})
+    code, said = lab.play(["rotate_crypto.yml"], **reports(lab), **v(before_outage_tasks=str(hook)))
+    host = outcomes(lab)["vm"]
+    assert code == 2 and (host["current"], host["previous"], bool(host["backups"])) == ("bbbb", "", captured), (host, said)
+
+
 @pytest.mark.parametrize("playbook", ["rotate_crypto.yml", "crypto_status.yml"])
 def test_an_empty_report_directory_in_yaml_means_no_report(lab, playbook):
     code, said = lab.play([playbook], "--check", **v(report_dir=None))

@@ -300,6 +300,17 @@ def test_task_files_of_the_users_with_a_mistake_cost_no_outage(lab, mistake):
     assert code != 0 and lab.did() == [] and ("no.such.module" if mistake == "module" else "absolute path") in said, said
 
 
+@pytest.mark.parametrize("strategy", ["host_pinned", "linear"])
+def test_a_pause_in_a_task_file_does_not_end_the_playbook_in_an_outage(lab, strategy):
+    tasks = lab.tmp / "hook.yml"
+    tasks.write_text("- name: Tell the users\n  ansible.builtin.pause:\n    seconds: 0\n")
+    code, said = lab.play(["rotate_crypto.yml"], "-e", f"seqera_crypto_rotation_strategy={strategy}", seqera_crypto_rotation_after_outage_tasks=str(tasks))
+    if strategy == "linear":
+        assert code == 0 and lab.world["phase"] == "finalized", said
+    else:
+        assert code == 2 and "hook.yml uses pause or add_host" in " ".join(said.split()) and lab.did() == [], said
+
+
 def test_a_refusal_says_that_preflight_started_the_platform(lab):
     lab.set(phase="captured", up=[], lost=["7"], last_records={"total": 20}, fails={"migrate": {"msg": "no space left"}})
     code, said = lab.play(["rotate_crypto.yml"])

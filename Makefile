@@ -49,7 +49,7 @@ deps: ## install what the other targets need: .venv, linters, Docker Engine, com
 	@hack/deps
 	@hack/tools/install
 
-compose: # only builds docker compose, which deps installs
+compose: # only downloads or builds docker compose, which deps installs
 	@hack/deps compose-binary
 
 tools:

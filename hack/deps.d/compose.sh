@@ -39,12 +39,8 @@ build_compose() {
   mkdir -p "$cache"
   exec {lock}>"$built.lock"
   ! have flock || flock "$lock"
-  if [ -x "$built" ]; then
-    exec {lock}>&-
-    return
-  fi
   version=$(compose_version "$directory")
-  if debian_compose "${version#v}" "$built"; then
+  if [ -x "$built" ] || debian_compose "${version#v}" "$built"; then
     exec {lock}>&-
     return
   fi

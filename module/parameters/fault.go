@@ -10,10 +10,8 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/fault"
 )
 
-// noCredentials precedes the cause in the SDK's error if there are no credentials to sign a call with. The SDK has no type for it.
-const noCredentials = "get identity: "
-
-func withoutCredentials(err error) bool { return strings.Contains(err.Error(), noCredentials) }
+// withoutCredentials reports whether the SDK had no credentials to sign a call with. It has no type for that.
+func withoutCredentials(err error) bool { return strings.Contains(err.Error(), "get identity: ") }
 
 // firewall refers to a known problem: some firewalls drop the large first packet of a current TLS handshake.
 const firewall = " If the aws command works and this does not, see docs/errors.md (aws_error)."
@@ -47,7 +45,7 @@ func roleFault(err smithy.APIError, action, on string) *fault.Fault {
 		return fault.New(fault.CodeAWSCredentials, "Check assume_role_arn, or the profile's role_arn, and the role's trust policy (docs/permissions.md). With SSO, log in again (aws sso login).",
 			"AWS gives no credentials for %s: %s: %s.", action, code, strings.TrimSuffix(err.ErrorMessage(), "."))
 	}
-	return serviceFault(code, "the request of credentials for "+action, on)
+	return serviceFault(code, "the request for credentials for "+action, on)
 }
 
 // serviceFault converts an error that AWS returned, by its code.

@@ -92,14 +92,11 @@ func alike(others []preflight.Container, dir string, all preflight.Config, servi
 // platform.
 func (v *VM) composer(containers []preflight.Container, project string) (platform.Composer, error) {
 	asked, before := v.about.Compose, v.about.Before
-	made := platform.Composer{Project: project, Dir: asked.ComposeDir, Files: asked.ComposeFiles, EnvFiles: asked.ComposeEnvFiles, DockerHost: v.about.Options.DockerHost}
+	made := platform.Composer{Project: project, Dir: asked.ComposeDir, Files: asked.ComposeFiles, EnvFiles: asked.ComposeEnvFiles, DockerHost: v.about.Options.DockerHost, Secrets: environments(containers)}
 	var from preflight.Container
 	for _, c := range containers {
 		if c.Dir != "" && (from.Dir == "" || c.Role.HoldsKeys()) {
 			from = c
-		}
-		for _, value := range c.Environment {
-			made.Secrets = append(made.Secrets, value)
 		}
 	}
 	if from.Dir == "" {

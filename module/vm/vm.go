@@ -16,6 +16,7 @@ import (
 	"github.com/seqera-tools/crypto-rotation/module/options"
 	"github.com/seqera-tools/crypto-rotation/module/parameters"
 	"github.com/seqera-tools/crypto-rotation/module/platform"
+	"github.com/seqera-tools/crypto-rotation/module/preflight"
 	"github.com/seqera-tools/crypto-rotation/module/proof"
 	"github.com/seqera-tools/crypto-rotation/module/records"
 	"github.com/seqera-tools/crypto-rotation/module/rotation"
@@ -73,11 +74,16 @@ func (v *VM) containers(ctx context.Context, asksHealth bool) (platform.Found, e
 	if asksHealth {
 		found.Platform.Readiness = platform.Ready(ctx, v.about.Options.HealthURL, v.about.Now)
 	}
-	v.Observed.Platform, v.values = &found.Platform, nil
-	for _, c := range found.Containers() {
-		v.values = slices.AppendSeq(v.values, maps.Values(c.Environment))
-	}
+	v.Observed.Platform, v.values = &found.Platform, environments(found.Containers())
 	return found, nil
+}
+
+// environments returns the values of the containers' environments, to mask them.
+func environments(containers []preflight.Container) (values []secret.Secret) {
+	for _, c := range containers {
+		values = slices.AppendSeq(values, maps.Values(c.Environment))
+	}
+	return values
 }
 
 func (v *VM) connect(ctx context.Context) (err error) {

@@ -59,9 +59,27 @@ def set_by(task):
     return {task.get("register"), task.get("loop_control", {}).get("loop_var"), *(facts if isinstance(facts, dict) else {})} - {None}
 
 
+def worked_out():
+    """The names of the role's variables."""
+    files = [path for path in (ROOT / "roles").glob("*/vars/main/*.yml") if path.name != "names.yml"]
+    names = {name for path in files for name in yaml.safe_load(path.read_text().replace("!unsafe", ""))}
+    assert len(names) > 50
+    return names
+
+
 def test_no_task_sets_a_name_that_is_worked_out_at_each_use():
     """A registered variable has precedence over the role's variables for the rest of the play."""
-    files = [path for path in (ROOT / "roles").glob("*/vars/main/*.yml") if path.name != "names.yml"]
-    worked_out = {name for path in files for name in yaml.safe_load(path.read_text().replace("!unsafe", ""))}
-    assert len(worked_out) > 50
-    assert {(path.name, name) for path in TASKS for task, _ in tasks(path) for name in set_by(task) & worked_out} == set()
+    assert {(path.name, name) for path in TASKS for task, _ in tasks(path) for name in set_by(task) & worked_out()} == set()
+
+
+def test_a_task_replaces_only_these_variables_of_the_role():
+    """A variable of a task replaces the role's variable of the same name, also if that was an accident."""
+    replaced = {(path.name, name.removeprefix("seqera_crypto_rotation__")) for path in TASKS for _, variables in tasks(path) for name in variables.keys() & worked_out()}
+    assert replaced == {
+        ("abort.yml", "left_down"),
+        ("abort.yml", "previewed_steps"),
+        ("failed.yml", "with_database"),
+        ("migrate.yml", "words_of_cause"),
+        ("start_as_it_was.yml", "with_database"),
+        ("steps.yml", "with_database"),
+    }

@@ -311,6 +311,16 @@ def test_a_pause_in_a_task_file_does_not_end_the_playbook_in_an_outage(lab, stra
         assert code == 2 and "hook.yml uses pause or add_host" in " ".join(said.split()) and lab.did() == [], said
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_a_users_task_hides_is_not_in_the_report(lab, when):
+    hook, secret = lab.tmp / "hook.yml", "the-token-of-the-chat"
+    hook.write_text(json.dumps([{"name": "Tell the users", "ansible.builtin.shell": f"echo {secret} >&2; false", "no_log": True}]))
+    code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_report_dir=str(lab.tmp / "reports"), **{f"seqera_crypto_rotation_{when}_outage_tasks": str(hook)})
+    assert code == 2 and 'The task "Tell the users" failed. Its output is hidden' in " ".join(said.split()), said
+    written = [path.read_text() for path in (lab.tmp / "reports").rglob("*") if path.is_file()]
+    assert written and not [text for text in [said, *written] if secret in text]
+
+
 def test_a_refusal_says_that_preflight_started_the_platform(lab):
     lab.set(phase="captured", up=[], lost=["7"], last_records={"total": 20}, fails={"migrate": {"msg": "no space left"}})
     code, said = lab.play(["rotate_crypto.yml"])

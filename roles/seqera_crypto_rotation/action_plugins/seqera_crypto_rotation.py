@@ -71,7 +71,7 @@ elif said=unusable; {path} --version && mkdir -p "$bin"; then
     for module in seqera_crypto_rotation seqera_crypto_rotation_info; do ln .$$ .$$.$module && mv -f .$$.$module $sum.$module; done && said=done
     for old in [0-9a-f]*; do case $old in $sum.*) ;; *) rm -f "$old" ;; esac; done
   fi
-  rm -f .$$*; find . -name '.[0-9]*' -mtime +0 -exec rm -f {{}} +
+  rm -f .$$ .$$.*; find . -name '.[0-9]*' -mtime +0 -exec rm -f {{}} +
 fi >/dev/null 2>&1
 """
 STORED = "seqera_crypto_rotation_store"  # the key of STORE's own result: absent, unsafe, unusable or done

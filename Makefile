@@ -161,9 +161,10 @@ test-matrix: build ## test module, role and playbooks with each ansible-core of 
 	@hack/deps ssh
 	@$(REAL) hack/test-matrix $(CORE)
 
+# As root with CI=true or MAY_ADD_USER=yes, the tests of become add a user to this machine for a minute. Otherwise they are skipped.
 test-connections: build ## test module, role and playbooks over ssh: a terminal, a bastion, become with a password, a login that prints text
 	@hack/deps ssh
-	@$(REAL) $(VISIBLY) "connections" hack/test-connections
+	@$(REAL) $(VISIBLY) "connections" .venv/bin/python -m pytest --verbose --tb=short -rs --durations=3 molecule/sandbox/tests/connections
 
 test-engines: build ## rotate on Docker Engine 20.10 and 28.5 with compose 2.24, 2.40 and 5.5 (ENGINE=28.5 COMPOSE=5)
 	@hack/deps venv db-image
@@ -206,7 +207,7 @@ test-all: test $(LONG) ## run `make test` and all longer tests
 
 ##@ Develop: write
 
-lint: build ## run go vet, gofumpt, golangci-lint, yamllint and ansible-lint
+lint: build ## run golangci-lint, yamllint and ansible-lint
 	@hack/deps venv
 	@hack/tools/install
 	@hack/lint
@@ -221,7 +222,7 @@ generate: ## generate from the options' structs: ansible-doc pages, the roles' s
 hooks: ## install a git hook that runs the linters before each commit (pre-commit)
 	@.venv/bin/pre-commit install
 
-recording: deps build ## record make demo again: docs/demo.cast and docs/demo.svg
+recording: deps build ## record make demo again: docs/demo.svg
 	@hack/record
 
 ##@ Develop: measure

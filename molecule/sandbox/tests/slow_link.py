@@ -1,8 +1,7 @@
-"""A TCP relay that makes a connection slow and counts its bytes. Tests use it; `python slow_link.py HOST:PORT` prints its own port."""
+"""A TCP relay that makes a connection slow and counts its bytes. For tests."""
 
 import asyncio
 import contextlib
-import sys
 import threading
 
 
@@ -53,9 +52,3 @@ class SlowLink:
             writer.write(chunk[1])
             await writer.drain()
         writer.close()
-
-
-if __name__ == "__main__":
-    with SlowLink(sys.argv[1].rsplit(":", 1)) as link:
-        print(link.port, flush=True)
-        threading.Event().wait()

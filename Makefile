@@ -2,7 +2,7 @@
 #   go.mod                                Go and the module's libraries
 #   hack/tools/go.mod                     Go linters
 #   hack/requirements.txt                 ansible, its linters and moto
-#   molecule/sandbox/compose/**/go.mod    docker compose
+#   hack/compose.txt                      docker compose
 #   hack/tools/sbom/go.mod                the bill of materials
 #   galaxy.yml                            this collection
 

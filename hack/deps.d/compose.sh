@@ -13,9 +13,9 @@ deps_compose() {
   if compose_works "${DOCKER_CONFIG:-$HOME/.docker}"; then
     ln -sf "${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose" "$plugin"
   else
-    built=$(compose_kept molecule/sandbox/compose)
-    build_compose molecule/sandbox/compose "$built"
-    ln -sf "$built" "$plugin"
+    built=$(compose_versions | head -n 1)
+    build_compose "$built"
+    ln -sf "$(compose_kept "$built")" "$plugin"
   fi
   compose_works "$root/.tools/docker" || fail "docker compose does not work as a plugin" "docker compose version"
   say "docker compose $(DOCKER_CONFIG=$root/.tools/docker docker compose version --short) is ready"
@@ -24,34 +24,45 @@ deps_compose() {
 # Only builds it, so that `make test` can do this while other stages download.
 deps_compose_binary() {
   compose_works "$root/.tools/docker" || compose_works "${DOCKER_CONFIG:-$HOME/.docker}" \
-    || build_compose molecule/sandbox/compose "$(compose_kept molecule/sandbox/compose)"
+    || build_compose "$(compose_versions | head -n 1)"
 }
 
 compose_works() { DOCKER_CONFIG=$1 docker compose version --short 2>/dev/null | grep -qE '^v?([2-9]|[1-9][0-9])\.'; }
 
-# The version that a directory's go.mod requires, and the path of the cached binary built from it.
-compose_version() { sed -n 's,.*github.com/docker/compose/v[0-9]* \(v[^ ]*\).*,\1,p' "$1/go.mod"; }
-compose_kept() { echo "$cache/docker-compose-$(compose_version "$1")-$(hash_of "$(cat "$1/go.mod")" "$(go version)")"; }
+compose_versions() { sed -n 's/^\(v[^ ]*\) .*/\1/p' "$root/hack/compose.txt"; }
 
-# build_compose DIRECTORY BINARY: downloads or builds the binary unless it is there
+# The path of a version's binary in the cache.
+compose_kept() { echo "$cache/docker-compose-$1-$(hash_of "$(grep "^$1 " "$root/hack/compose.txt")" "$(go version)")"; }
+
+# build_compose VERSION: downloads or builds the binary unless it is in the cache
 build_compose() {
-  local directory=$1 built=$2 version module pid lock
+  local version=$1 built module sources pid lock
+  built=$(compose_kept "$version")
   mkdir -p "$cache"
   exec {lock}>"$built.lock"
   ! have flock || flock "$lock"
-  version=$(compose_version "$directory")
   if [ -x "$built" ] || debian_compose "${version#v}" "$built"; then
     exec {lock}>&-
     return
   fi
   module=github.com/docker/compose/${version%%.*}
   say "building docker compose $version from its Go module (4 minutes with an empty Go cache, once per machine)"
-  (cd "$directory" && GOFLAGS='' CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X $module/internal.Version=$version" -o "$built.part" "$module/cmd") &
+  sources=$(compose_sources "$module" "$version") || fail "the Go module of docker compose $version does not have the checksum in hack/compose.txt"
+  # Its own go.mod and go.sum say which libraries it is built with.
+  (cd "$sources" && GOFLAGS='' CGO_ENABLED=0 GOWORK=off go build -trimpath -ldflags "-s -w -X $module/internal.Version=$version" -o "$built.part" ./cmd) &
   pid=$!
   progress "$pid" "still building docker compose"
-  wait "$pid" || fail "docker compose $version did not build" "cd $directory && go build $module/cmd"
+  wait "$pid" || fail "docker compose $version did not build" "cd $sources && go build ./cmd"
   mv "$built.part" "$built"
   exec {lock}>&-
+}
+
+# compose_sources MODULE VERSION: prints the directory of the module, if its checksum is right
+compose_sources() {
+  local about
+  about=$(cd / && GOFLAGS='' go mod download -json "$1@$2") || return
+  [ "$(sed -n 's/^\t"Sum": "\(.*\)",*$/\1/p' <<<"$about")" = "$(sed -n "s/^$2 //p" "$root/hack/compose.txt")" ] || return
+  sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p' <<<"$about"
 }
 
 # debian_compose VERSION BINARY: gets the binary from Debian's unstable release, if this is Debian and the release has that version. apt

@@ -231,6 +231,16 @@ func (s *Inventory) Leads(from, to secret.Fingerprint) bool {
 	return slices.Contains(reached, to)
 }
 
+// Last returns the rotation that was over last, of those that left this key in use.
+func (s *Inventory) Last(left secret.Fingerprint) (last Entry, ok bool) {
+	for _, entry := range s.Ledger {
+		if entry.Stage.Over() && entry.Left() == left && (!ok || entry.over().After(last.over())) {
+			last, ok = entry, true
+		}
+	}
+	return last, ok
+}
+
 // LastRecords returns the number of records that the last finished rotation proved, or nil if the ledger does not say.
 func (s *Inventory) LastRecords() *int {
 	var last Entry

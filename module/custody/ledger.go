@@ -66,6 +66,22 @@ func (e Entry) Left() secret.Fingerprint {
 	return e.Current
 }
 
+// over returns when a rotation that is over was finished or aborted.
+func (e Entry) over() time.Time {
+	if e.Stage == StageAborted {
+		return e.AbortedAt
+	}
+	return e.FinishedAt
+}
+
+// EndedAt returns when the rotation was finished or reversed. It is zero if the rotation is not over, or if its new key was never in use.
+func (e Entry) EndedAt() time.Time {
+	if e.Stage == StageFinished || e.Stage == StageAborted && e.Reversed() {
+		return e.over()
+	}
+	return time.Time{}
+}
+
 // GoingBack reports whether a run that restores the old key was interrupted before it had written the parameters.
 func (e Entry) GoingBack() bool {
 	return e.Stage == StageAborting || e.Reversed() && e.Stage == StageOpen

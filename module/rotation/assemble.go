@@ -182,3 +182,36 @@ func adopt(o Observed, desired Desired, v view, entry custody.Entry, known bool)
 	steps := standaloneSteps(o, desired, v.current, previous, chunkWanted(desired))
 	return assemble(o, desired, change{view: v, entry: entry, opened: known, current: v.current, previous: previous, omnibus: !v.whole() || v.misnamed, standalone: steps, adopted: true})
 }
+
+// rewriteOmnibus returns the step that writes the omnibus of a prepared rotation (page step 2.1).
+func rewriteOmnibus(o Observed, desired Desired, c change, reason string) (Step, error) {
+	return putOmnibus(o, reason, func(document *omnibus.Document) error {
+		err := setEntry(document, EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal())
+		if err == nil {
+			err = setEntry(document, EntryPrevious, EntrySwitch, desired.Names.Switch, "true")
+		}
+		if chunk := chunkWanted(desired); err == nil && chunk != nil {
+			err = setEntry(document, EntrySwitch, EntryChunkSize, desired.Names.ChunkSize, *chunk)
+		}
+		if err == nil {
+			err = document.SetValue(EntryCurrent, c.current.Reveal())
+		}
+		return err
+	})
+}
+
+// setEntry sets the value of an entry. It inserts a new entry after the one called after.
+func setEntry(document *omnibus.Document, after, name, ssmKey, value string) error {
+	entry, there, err := document.Find(name)
+	switch {
+	case err != nil:
+		return err
+	case there && entry.SSMKey == ssmKey:
+		return document.SetValue(name, value)
+	case there: // its ssm_key is not the one that the Platform reads
+		if err := document.Remove(name); err != nil {
+			return err
+		}
+	}
+	return document.InsertAfter(after, name, ssmKey, value)
+}

@@ -29,13 +29,13 @@ type Plan struct {
 	Then       []Step            // the steps of finalized after this plan; see PreviewFinalize
 	Escrow     string            // the parameter that holds the old key
 	Baseline   *custody.Baseline // from the ledger entry of this rotation
-	Platform   *custody.Platform // likewise
+	Platform   *custody.Platform // likewise, or from the last rotation
 
 	// Needs says what else must be observed. A plan that needs something has no steps.
 	Needs Need
 
 	Born      time.Time // since when the current key has been in use; zero if not known
-	EndedAt   time.Time // when the rotation was finished, or reversed by an abort; zero if it is not over, or if its new key was never in use
+	EndedAt   time.Time // when the last rotation was finished, or reversed by an abort; zero if it is not over, or if its new key was never in use
 	BroughtBy string    // the rotation that introduced the current key; empty if none of ours did, or escrow was not read
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/seqera-tools/crypto-rotation/module/custody"
 	"github.com/seqera-tools/crypto-rotation/module/fault"
-	"github.com/seqera-tools/crypto-rotation/module/omnibus"
 )
 
 // prepare plans the state prepared.
@@ -74,14 +73,27 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 		phase, how, ended = PhaseAborted, "aborted", entry.AbortedAt
 	}
 	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s on %s and is not done again", entry.RotationID, how, day(ended)), v)
-	if phase == PhaseFinalized || entry.Reversed() {
-		plan.EndedAt = ended
-	}
-	plan.Platform = entry.Platform // an interrupted run may have left the Platform down
+	plan = plan.afterLast(o, v)
 	if phase == PhaseAborted {
 		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted. To rotate, use another rotation_id.", entry.RotationID)}
 	}
 	return plan, nil
+}
+
+// afterLast adds the Platform and the end of the rotation that brought the key in use. An interrupted run may have left the Platform down.
+func (p Plan) afterLast(o Observed, v view) Plan {
+	if last, ok := o.Custody.Last(v.current.fingerprint); ok {
+		p.EndedAt, p.Platform = last.EndedAt(), last.Platform
+	}
+	return p
+}
+
+// inUse returns the plan if the key to rotate to is in use already.
+func inUse(o Observed, v view, rotationID, msg string) Plan {
+	if !o.Custody.Complete {
+		return Plan{Needs: NeedInventory}
+	}
+	return nothing(PhaseFinalized, rotationID, o.SSM.Current.Name, msg, v).afterLast(o, v)
 }
 
 func custodyTarget(entry custody.Entry) string { return "ledger/" + entry.RotationID }
@@ -159,7 +171,7 @@ func startPrepare(o Observed, desired Desired, v view) (Plan, error) {
 		return Plan{}, err
 	}
 	if desired.FromEscrow != "" && desired.FromEscrow == v.current.fingerprint && desired.RotationID == "" {
-		return nothing(PhaseFinalized, "", o.SSM.Current.Name, fmt.Sprintf("the key in use is already %s", desired.FromEscrow), v), nil
+		return inUse(o, v, "", fmt.Sprintf("the key in use is already %s", desired.FromEscrow)), nil
 	}
 	due, err := isDue(o, desired, v)
 	if err != nil || due.Needs != NeedNothing || len(due.Steps) > 0 {
@@ -221,8 +233,7 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 	}
 	if unchanged {
 		if held && desired.RotationID == "" && kept.Origin != custody.OriginCaptured {
-			return nothing(PhaseFinalized, kept.RotationID, o.SSM.Current.Name,
-				fmt.Sprintf("new_secret has been the key in use since rotation %s", kept.RotationID), v), nil
+			return inUse(o, v, kept.RotationID, fmt.Sprintf("new_secret has been the key in use since rotation %s", kept.RotationID)), nil
 		}
 		return Plan{}, fault.New(fault.CodeKeyUnchanged, "Set another key, or leave new_secret out and let the module make one.",
 			"new_secret is the key that is already in use (fingerprint %s).", v.current.fingerprint)
@@ -237,7 +248,7 @@ func isDue(o Observed, desired Desired, v view) (Plan, error) {
 	since, how := born(o, v)
 	if age := int(o.Now.Sub(since) / (24 * time.Hour)); age < *desired.MaxAgeDays {
 		plan := nothing(PhaseIdle, desired.RotationID, o.SSM.Current.Name,
-			fmt.Sprintf("the key is %d days old (%s), which is less than max_age_days (%d)", age, how, *desired.MaxAgeDays), v)
+			fmt.Sprintf("the key is %d days old (%s), which is less than max_age_days (%d)", age, how, *desired.MaxAgeDays), v).afterLast(o, v)
 		plan.Born = since
 		if kept.Origin != custody.OriginCaptured {
 			plan.BroughtBy = kept.RotationID
@@ -292,37 +303,4 @@ func chunkWanted(desired Desired) *string {
 	}
 	text := strconv.Itoa(*desired.ChunkSize)
 	return &text
-}
-
-// rewriteOmnibus returns the step that writes the omnibus of a prepared rotation (page step 2.1).
-func rewriteOmnibus(o Observed, desired Desired, c change, reason string) (Step, error) {
-	return putOmnibus(o, reason, func(document *omnibus.Document) error {
-		err := setEntry(document, EntryCurrent, EntryPrevious, desired.Names.Previous, c.previous.Reveal())
-		if err == nil {
-			err = setEntry(document, EntryPrevious, EntrySwitch, desired.Names.Switch, "true")
-		}
-		if chunk := chunkWanted(desired); err == nil && chunk != nil {
-			err = setEntry(document, EntrySwitch, EntryChunkSize, desired.Names.ChunkSize, *chunk)
-		}
-		if err == nil {
-			err = document.SetValue(EntryCurrent, c.current.Reveal())
-		}
-		return err
-	})
-}
-
-// setEntry sets the value of an entry. It inserts a new entry after the one called after.
-func setEntry(document *omnibus.Document, after, name, ssmKey, value string) error {
-	entry, there, err := document.Find(name)
-	switch {
-	case err != nil:
-		return err
-	case there && entry.SSMKey == ssmKey:
-		return document.SetValue(name, value)
-	case there: // its ssm_key is not the one that the Platform reads
-		if err := document.Remove(name); err != nil {
-			return err
-		}
-	}
-	return document.InsertAfter(after, name, ssmKey, value)
 }

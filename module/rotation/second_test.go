@@ -181,6 +181,50 @@ func TestSecondRun_newSecretFromEscrow(t *testing.T) {
 	assert.NoError(t, err)
 }
 
+func TestSecondRun_withoutARotationIDKnowsThePlatformAndTheEnd(t *testing.T) {
+	s, days := idle(), 90
+	first := desiredFor(StatePrepared)
+	first.Platform = &custody.Platform{Project: "tower", Dir: "/p"}
+	s.run(t, first)
+	s.run(t, desiredFor(StateFinalized))
+	o := s.observed(t)
+	entry, _ := o.Custody.Entry("r1")
+	for name, set := range map[string]func(*Desired){
+		"by age":          func(w *Desired) { w.MaxAgeDays = &days },
+		"the key in use":  func(w *Desired) { w.NewKey = secret.New(newKeyed) },
+		"from escrow":     func(w *Desired) { w.FromEscrow = printOf(newKeyed) },
+		"the rotation_id": func(w *Desired) { w.RotationID = "r1" },
+	} {
+		desired := desiredFor(StatePrepared)
+		desired.RotationID = ""
+		set(&desired)
+		plan, err := Make(o, desired, quick{})
+		require.NoError(t, err, name)
+		assert.False(t, plan.Writes(), name)
+		assert.Equal(t, first.Platform, plan.Platform, name)
+		assert.Equal(t, entry.FinishedAt, plan.EndedAt, name)
+	}
+}
+
+func TestLast(t *testing.T) {
+	at := func(day int) time.Time { return time.Date(2026, 11, day, 0, 0, 0, 0, time.UTC) }
+	inventory := custody.Inventory{Ledger: []custody.Entry{
+		{RotationID: "a", Previous: "1", Current: "2", Stage: custody.StageFinished, FinishedAt: at(1)},
+		{RotationID: "b", Previous: "2", Current: "3", Stage: custody.StageAborted, AbortedAt: at(2)},
+		{RotationID: "c", Previous: "2", Current: "1", Stage: custody.StageAborted, ReversedAt: at(3), AbortedAt: at(4)},
+		{RotationID: "d", Previous: "2", Current: "4", Stage: custody.StagePrepared},
+	}}
+	for key, want := range map[secret.Fingerprint]struct {
+		id    string
+		ended time.Time
+	}{"2": {"b", time.Time{}}, "1": {"c", at(4)}, "3": {}, "4": {}} {
+		last, ok := inventory.Last(key)
+		assert.Equal(t, want.id, last.RotationID, key)
+		assert.Equal(t, want.id != "", ok, key)
+		assert.Equal(t, want.ended, last.EndedAt(), key)
+	}
+}
+
 func TestLeads(t *testing.T) {
 	inventory := custody.Inventory{Ledger: []custody.Entry{
 		{RotationID: "a", Previous: "1", Current: "2", Stage: custody.StageFinished},

@@ -68,7 +68,7 @@ def control(world, asked, check):
     if asked.get("baseline") and not check and (names or world.get("baseline", {}).get("provisional")):
         world["baseline"] = asked["baseline"]
     ended = world.get("ended_at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))) if phase == "finalized" and not names else ""
-    kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in (*OPEN, "rotated")}
+    kept = {key: world[key] for key in ("platform", "baseline") if world.get(key) and phase in (*OPEN, "rotated", *(["finalized"] if key == "platform" else []))}
     return kept | {
         "changed": bool(names), "msg": f"now {phase}", "phase": end if names else phase, "rotation_id": "r1",
         "steps": steps(names, not check), "then": steps(WRITES["finalized"], False),
@@ -113,12 +113,16 @@ def info(world, asked, _check):
             return known | {"failed": True, "msg": "no containers", "error_code": "platform_not_found"}
         if asked.get("ready_timeout") and not ready(world):
             return known | {"failed": True, "msg": "the Platform is not ready", "error_code": "platform_not_ready"}
+        if "mounts" in world and asked.get("platform") and asked["platform"].get("mounts") != world["mounts"]:
+            return known | {"failed": True, "msg": "This is not the Platform that ran before", "error_code": "platform_differs"}
         services = [
             {"name": one["service"], "container": one["name"], "role": ROLES.get(one["service"], "other"), "image": "x", "state": one["state"]}
             | ({} if one["state"] == "created" else {"started_at": world.get("started_at", {}).get(one["service"], "2026-12-01T00:00:00.5Z")})
             for one in containers(world)
         ]
-        out["platform"] = {"services": services, "readiness": {"ready": ready(world), "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
+        late = not asked.get("ready_timeout") and world.get("late_answers", 0) > 0
+        world["late_answers"] = world.get("late_answers", 0) - late
+        out["platform"] = {"services": services, "readiness": {"ready": ready(world) and not late, "at": "2026-12-01T00:00:00Z", "detail": "", "url": "u"}}
     if "handover" in gather and taken(world["path"], world, "backend"):
         return {
             "failed": True,

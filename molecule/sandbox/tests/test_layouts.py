@@ -338,7 +338,7 @@ def test_refused(platform):
         "no env file": (lambda: edited.gone(edited.tower_env), {}, ["compose_unavailable", "tower.env"]),
         "no image": (lambda: no_image(platform), {}, ["platform_differs", "of service migrate is not on this VM"]),
         "left switch in tower.yml": (
-            lambda: edited.text(edited.tower_yml, lambda text: f"{text}tower.secret-rotation.enabled: true\n"), {}, ["platform_unsuitable", "has tower.secret-rotation.enabled"],
+            lambda: edited.text(edited.tower_yml, lambda text: f"{text}tower.secret-rotation.enabled: true\n"), {}, ["platform_unsuitable", "has settings of a rotation (tower.secret-rotation)"],
         ),
         "another application": (
             lambda: edited.text(edited.tower_yml, lambda text: text.replace("name: ", "name: other-")), {}, ["platform_unsuitable", "has the application name other-"],

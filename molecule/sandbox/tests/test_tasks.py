@@ -78,8 +78,10 @@ def test_a_task_replaces_only_these_variables_of_the_role():
     assert replaced == {
         ("abort.yml", "left_down"),
         ("abort.yml", "previewed_steps"),
+        ("failed.yml", "stale"),
         ("failed.yml", "with_database"),
         ("migrate.yml", "words_of_cause"),
+        ("preflight_vm.yml", "ran_before"),
         ("start_as_it_was.yml", "with_database"),
         ("steps.yml", "with_database"),
     }

@@ -9,7 +9,7 @@ import time
 import pytest
 from stand_ins import PLATFORM
 from test_runs import hooks
-from test_steps import CREATED, CRON_AGAIN, HANDOVER, ROTATION, SECOND, START, UP, lab, two  # noqa: F401  the fixture
+from test_steps import CREATED, CRON_AGAIN, HANDOVER, ROTATION, SECOND, SERVICES, START, UP, lab, two  # noqa: F401  the fixture
 
 ATTESTED = {"seqera_crypto_rotation_verify": ["attested"], "seqera_crypto_rotation_attested_by": "me"}
 KEY_HOLDERS = {"seqera_crypto_rotation_restart_scope": "key_holders"}
@@ -261,6 +261,53 @@ def test_a_second_outage_that_was_cut_off_is_not_put_off(lab):
     lab.set(phase="rotated", up=[])
     code, said = lab.run(seqera_crypto_rotation_second_outage="later", seqera_crypto_rotation_not_after="2020-01-01T00:00:00+00:00")
     assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("finalized", UP), said
+
+
+@pytest.mark.parametrize("outage", ["captured", "prepared"])
+def test_a_compose_file_that_is_edited_long_before_an_outage_does_not_stop_the_platform(lab, outage):
+    lab.set(edited_in=outage)
+    code, said = lab.run("-e", "seqera_crypto_rotation__compared_for=-1")
+    assert code == 2 and re.search('rotation stopped at the step "[^"]*": The compose file was edited', " ".join(said.split())), said
+    assert lab.world["up"] == UP and lab.did() == (["captured"] if outage == "captured" else ROTATION[: -len(SECOND)])
+
+
+def test_one_late_answer_after_a_rotation_restarts_nothing(lab):
+    lab.set(phase="finalized", late_answers=1)
+    code, said = lab.run()
+    assert code == 0 and lab.did() == [], said
+
+
+def test_a_platform_that_was_upgraded_after_its_rotation_is_not_stopped(lab):
+    lab.set(phase="finalized", platform=PLATFORM | {"dir": str(lab.home)}, mounts={"backend": ["/new"]})
+    code, said = lab.run()
+    assert code == 0 and lab.did() == [], said
+
+
+def test_the_look_in_the_outage_is_in_the_ledger_also_if_the_backend_does_not_start(lab):
+    lab.set(fails={"platform,count": {"msg": "the backend does not answer"}})
+    code, said = lab.run(**KEY_HOLDERS)
+    assert code == 2 and "does not answer" in said and lab.world["baseline"] and not lab.world["baseline"].get("provisional"), said
+
+
+def test_cron_does_not_re_encrypt_before_the_ledger_has_the_look(lab):
+    lab.set(fails={"prepared": {"msg": "the token has expired", "changed": True, "holds": ["prepared", "aaaa", "bbbb"]}})
+    code, said = lab.run()
+    assert code == 2 and "started again, without cron," in " ".join(said.split()) and "cron" not in lab.world["up"], said
+
+
+def test_if_the_first_outage_fails_a_proxy_that_kept_running_learns_the_backends_new_address(lab):
+    proxy = {"proxy": {"depends_on": []}}
+    lab.set(services=SERVICES | proxy, up=sorted([*UP, "proxy"]), keeps_addresses=["frontend", "proxy"], fails={"records": {"msg": "no answer"}})
+    code, said = lab.run()
+    assert code == 2 and "was started again" in " ".join(said.split()), said
+    assert "restarted proxy" in lab.did() and "restarted frontend" not in lab.did(), lab.did()
+
+
+def test_if_nothing_was_stopped_but_cron_a_failure_restarts_no_proxy(lab):
+    lab.set(fails={"prepared": {"msg": "the token has expired"}})
+    code, said = lab.run(seqera_crypto_rotation_restart_scope="key_holders")
+    assert code == 2 and "was started again" in " ".join(said.split()) and lab.world["up"] == UP, said
+    assert not [one for one in lab.did() if one.startswith("restarted")], lab.did()
 
 
 @pytest.mark.parametrize("tells", [False, True], ids=["alone", "with tasks before the outage"])

@@ -43,11 +43,9 @@ def parser():
         return sub
 
     sub = command("up", up, "start a sandbox, fill its database and wait until it is ready")
-    for kind, default in (("records", 300), ("damaged", 0), ("orphaned", 0), ("deleted", 0), ("seed", 1)):
+    for kind, default in (("records", 300), ("damaged", 0), ("orphaned", 0), ("deleted", 0)):
         sub.add_argument(f"--{kind}", type=int, default=default, metavar="N", help=f"default {default}")
-    sub.add_argument("--key-parameter", metavar="PARAMETER", help="SSM parameter with the key that the records are sealed under")
     sub.add_argument("--app-name", metavar="APP", help="default tower-NAME")
-    sub.add_argument("--port", type=int, help="the frontend's port; default: a free port")
     sub.add_argument("--set", action="append", default=[], metavar="SANDBOX_X=V", help="an option of the stand-in")
     sub.add_argument("--external-database", metavar="DIRECTORY", help="run the database outside the project, with TLS from cert.pem and key.pem in DIRECTORY")
     sub.add_argument("--layout", choices=LAYOUTS, default="installer", help="layout of the compose directory; default: installer")
@@ -92,9 +90,7 @@ def up(options):
     sandbox.clear()
     say(f"{options.name}: starting moto, seeding parameters, writing the compose project")
     sandbox.create(options)
-    seed = [f"--{kind}={getattr(options, kind)}" for kind in ("records", "damaged", "orphaned", "deleted", "seed")]
-    if options.key_parameter:
-        seed.append(f"--key-parameter={options.key_parameter}")
+    seed = [f"--{kind}={getattr(options, kind)}" for kind in ("records", "damaged", "orphaned", "deleted")]
     say(f"{options.name}: starting db, redis, migrate, cron, backend, frontend")
     seeded = sandbox.start(seed)
     say(f"{options.name} is up after {time.monotonic() - begun:.1f} s: {sandbox.url}; {seeded}")

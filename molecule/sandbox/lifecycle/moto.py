@@ -83,9 +83,6 @@ class SSM:
         found = self.call("GetParameters", Names=[name], WithDecryption=True)["Parameters"]
         return found[0]["Value"] if found else None
 
-    def delete(self, *names):
-        self.call("DeleteParameters", Names=list(names))
-
     def under(self, path):
         """Every parameter below a path, without its value."""
         out, token = [], {}
@@ -94,7 +91,3 @@ class SSM:
             out += [{field: p[field] for field in ("Name", "Version", "LastModifiedDate")} for p in page["Parameters"]]
             token = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
         return out
-
-    def names(self, path):
-        """The name of every parameter below a path, sorted."""
-        return sorted(p["Name"] for p in self.under(path))

@@ -69,7 +69,7 @@ class Sandbox:
         self.owner.claim()
         endpoint = moto.start(self.dir, engine.gateway())
         app = rendered.app if rendered else choice.app_name or f"tower-{self.name}"
-        port = 8000 if rendered else choice.port or free_port()
+        port = 8000 if rendered else free_port()
         self.save({"app": app, "port": port, "endpoint": endpoint, "complete": False, "layout": choice.layout, "kind": images.kind(), "database_image": images.database()})
         self.owner.create()
         self.save(self.state | {"python": self.owner.python()})
@@ -197,9 +197,6 @@ class Sandbox:
     def get(self, path):
         return fetch(self.url + path)
 
-    def post(self, path, body):
-        return fetch(self.url + path, json.dumps(body).encode())
-
     def compose(self, *argv, check=True):
         """Runs docker compose as the owner, in the compose directory."""
         return self.owner.run("docker", "compose", *argv, directory=self.compose_dir, check=check)
@@ -230,8 +227,6 @@ class Sandbox:
         return self.aws("host") | external_database | {
             "DOCKER_HOST": engine.docker_host(),
             "DOCKER_CONFIG": str(self.owner.home / ".docker"),
-            "SANDBOX_NAME": self.name,
-            "SANDBOX_LAYOUT": state["layout"],
             "SANDBOX_USER": self.owner.name,
             "SANDBOX_HOME": str(self.owner.home),
             "SANDBOX_DIR": str(self.compose_dir),
@@ -243,7 +238,6 @@ class Sandbox:
             "SANDBOX_APP_NAME": state["app"],
             "SANDBOX_OMNIBUS": parameters.OMNIBUS,
             "SANDBOX_CONFIG_PREFIX": f"/config/{state['app']}",
-            "SANDBOX_FIRST_KEY_PARAMETER": parameters.first_key(state["app"]),
             "SANDBOX_URL": self.url,
             "SANDBOX_HEALTH_URL": f"{self.url}/api/service-info",
         }
@@ -264,11 +258,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def fetch(url, body=None):
+def fetch(url):
     """(status, parsed answer). The status is 0 if nobody answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(urllib.request.Request(url, body), timeout=10) as answer:
+        with opener.open(url, timeout=10) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(errors="replace")

@@ -27,13 +27,13 @@ type counts struct {
 func runCheck(ctx context.Context, conf config, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	prefix := "/config/" + conf.AppName
-	newer := flags.String("current-parameter", prefix+"/tower/crypto/secretKey", "SSM parameter with the current key")
+	newer := prefix + "/tower/crypto/secretKey"
 	older := flags.String("previous-parameter", "/sandbox/"+conf.AppName+"/first-key", "SSM parameter with the other key")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	client := newSSM(conf)
-	currentKey, err := readParameter(ctx, client, *newer)
+	currentKey, err := readParameter(ctx, client, newer)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func runCheck(ctx context.Context, conf config, args []string, out io.Writer) er
 		return err
 	}
 	if currentKey == "" {
-		return fmt.Errorf("SSM parameter %s is not there", *newer)
+		return fmt.Errorf("SSM parameter %s is not there", newer)
 	}
 	if previousKey == currentKey {
 		previousKey = ""

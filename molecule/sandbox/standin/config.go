@@ -27,20 +27,13 @@ type config struct {
 
 // options make a service misbehave; all are SANDBOX_* variables, and none of them exists in the real one.
 type options struct {
-	BackendDelay      time.Duration // before the backend starts to listen
-	BackendNeverReady bool
-	BackendExit       bool // exits 1 at its start
-	BackendRedirect   bool // service-info answers 301
-	BackendUnhealthy  bool // /health stays at 503
-	BackendVersion    string
-	MigrateDelay      time.Duration // before migrate begins
-	MigrateFail       bool
-	CronRecordDelay   time.Duration // before each record
-	CronChunkDelay    time.Duration // before each chunk
-	CronCrashAfter    int           // exit 1 after that many records; the chunk they are in is rolled back. 0: never
-	CronCrashOnce     bool          // a second start of the same container does not crash
-	CronStopAfter     int           // stop re-encrypting after that many records and stay up. 0: never
-	CrashMark         string        // file that says "crashed once"
+	BackendDelay     time.Duration // before the backend starts to listen
+	BackendExit      bool          // exits 1 at its start
+	BackendUnhealthy bool          // /health stays at 503
+	BackendVersion   string
+	CronRecordDelay  time.Duration // before each record
+	CronCrashAfter   int           // exit 1 after that many records; the chunk they are in is rolled back. 0: never
+	CronStopAfter    int           // stop re-encrypting after that many records and stay up. 0: never
 }
 
 func configFrom(env func(string) string) (config, error) {
@@ -63,20 +56,13 @@ func configFrom(env func(string) string) (config, error) {
 		UpstreamPort: read.text("NGINX_UPSTREAM_PORT", "8080"),
 		Listen:       strings.FieldsFunc(read.text("SANDBOX_LISTEN", "6379"), func(r rune) bool { return r == ',' || r == ' ' }),
 		Options: options{
-			BackendDelay:      read.duration("SANDBOX_BACKEND_DELAY"),
-			BackendNeverReady: read.flag("SANDBOX_BACKEND_NEVER_READY"),
-			BackendExit:       read.flag("SANDBOX_BACKEND_EXIT"),
-			BackendRedirect:   read.flag("SANDBOX_BACKEND_REDIRECT"),
-			BackendUnhealthy:  read.flag("SANDBOX_BACKEND_UNHEALTHY"),
-			BackendVersion:    read.text("SANDBOX_BACKEND_VERSION", "26.1.3"),
-			MigrateDelay:      read.duration("SANDBOX_MIGRATE_DELAY"),
-			MigrateFail:       read.flag("SANDBOX_MIGRATE_FAIL"),
-			CronRecordDelay:   read.duration("SANDBOX_CRON_RECORD_DELAY"),
-			CronChunkDelay:    read.duration("SANDBOX_CRON_CHUNK_DELAY"),
-			CronCrashAfter:    read.number("SANDBOX_CRON_CRASH_AFTER"),
-			CronCrashOnce:     read.flag("SANDBOX_CRON_CRASH_ONCE"),
-			CronStopAfter:     read.number("SANDBOX_CRON_STOP_AFTER"),
-			CrashMark:         "/crashed-once",
+			BackendDelay:     read.duration("SANDBOX_BACKEND_DELAY"),
+			BackendExit:      read.flag("SANDBOX_BACKEND_EXIT"),
+			BackendUnhealthy: read.flag("SANDBOX_BACKEND_UNHEALTHY"),
+			BackendVersion:   read.text("SANDBOX_BACKEND_VERSION", "26.1.3"),
+			CronRecordDelay:  read.duration("SANDBOX_CRON_RECORD_DELAY"),
+			CronCrashAfter:   read.number("SANDBOX_CRON_CRASH_AFTER"),
+			CronStopAfter:    read.number("SANDBOX_CRON_STOP_AFTER"),
 		},
 	}
 	return conf, read.err

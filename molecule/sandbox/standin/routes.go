@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 )
 
 // newCredential is the body of POST /credentials.
@@ -19,20 +18,11 @@ type newCredential struct {
 
 func routes(s *store, conf config) *http.ServeMux {
 	opts := conf.Options
-	mux := addHealth(http.NewServeMux(), !opts.BackendNeverReady && !opts.BackendUnhealthy)
-	mux.HandleFunc("GET /api/service-info", func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case opts.BackendNeverReady:
-			http.Error(w, "starting", http.StatusServiceUnavailable)
-		case opts.BackendRedirect:
-			host, _, _ := strings.Cut(r.Host, ":")
-			w.Header().Set("Location", "https://"+host+r.URL.Path)
-			w.WriteHeader(http.StatusMovedPermanently)
-		default:
-			answer(w, http.StatusOK, map[string]any{"serviceInfo": map[string]any{
-				"version": opts.BackendVersion, "apiVersion": "1.181.0", "commitId": "standin",
-			}})
-		}
+	mux := addHealth(http.NewServeMux(), !opts.BackendUnhealthy)
+	mux.HandleFunc("GET /api/service-info", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, map[string]any{"serviceInfo": map[string]any{
+			"version": opts.BackendVersion, "apiVersion": "1.181.0", "commitId": "standin",
+		}})
 	})
 	mux.HandleFunc("POST /credentials", func(w http.ResponseWriter, r *http.Request) { create(w, r, s) })
 	mux.HandleFunc("GET /credentials/{id}/check", func(w http.ResponseWriter, r *http.Request) {

@@ -32,14 +32,14 @@ func runSeed(ctx context.Context, conf config, args []string, logger *log.Logger
 	flags.IntVar(&plan.Orphaned, "orphaned", 0, "secrets without a credential")
 	flags.IntVar(&plan.Deleted, "deleted", 0, "credentials marked deleted")
 	flags.Uint64Var(&plan.Seed, "seed", 1, "number that the invented content follows from")
-	parameter := flags.String("key-parameter", "/config/"+conf.AppName+"/tower/crypto/secretKey", "SSM parameter with the key to seal under")
 	vectors := flags.String("vectors", "", "records of the published library to seal again (JSON file, - for standard input)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	key, err := readParameter(ctx, newSSM(conf), *parameter)
+	parameter := "/config/" + conf.AppName + "/tower/crypto/secretKey"
+	key, err := readParameter(ctx, newSSM(conf), parameter)
 	if err != nil || key == "" {
-		return errors.Join(fmt.Errorf("no key to seal under in SSM parameter %s", *parameter), err)
+		return errors.Join(fmt.Errorf("no key to seal under in SSM parameter %s", parameter), err)
 	}
 	keys := newKeyring([]byte(key), nil)
 	published, err := readVectors(*vectors, os.Stdin)

@@ -9,7 +9,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -46,7 +45,7 @@ func TestAServiceKnowsItsRoleFromItsEnvironment(t *testing.T) {
 }
 
 func TestAnOptionThatCannotBeReadIsNamed(t *testing.T) {
-	for _, name := range []string{"SANDBOX_CRON_CRASH_AFTER", "SANDBOX_CRON_RECORD_DELAY", "SANDBOX_MIGRATE_FAIL"} {
+	for _, name := range []string{"SANDBOX_CRON_CRASH_AFTER", "SANDBOX_CRON_RECORD_DELAY", "SANDBOX_BACKEND_EXIT"} {
 		_, err := configFrom(func(asked string) string { return map[string]string{name: "soon"}[asked] })
 		assert.ErrorContains(t, err, name)
 	}
@@ -103,11 +102,11 @@ func TestAServiceOpensWhatItsKeysOpenAndWritesWithTheCurrentOne(t *testing.T) {
 	}
 }
 
-func TestCronCrashesWhereItIsToldAndOnlyOnceIfSo(t *testing.T) {
+func TestCronCrashesWhereItIsTold(t *testing.T) {
 	var said bytes.Buffer
 	crashes := 0
 	r := rotator{
-		opts:  options{CronCrashAfter: 2, CronCrashOnce: true, CrashMark: filepath.Join(t.TempDir(), "mark")},
+		opts:  options{CronCrashAfter: 2},
 		log:   log.New(&said, "", 0),
 		crash: func() { crashes++ },
 	}
@@ -117,13 +116,6 @@ func TestCronCrashesWhereItIsToldAndOnlyOnceIfSo(t *testing.T) {
 	assert.Zero(t, crashes)
 	require.NoError(t, r.pace(t.Context()))
 	assert.Equal(t, 1, crashes)
-
-	r.done = 2 // as after a restart
-	require.NoError(t, r.pace(t.Context()))
-	assert.Equal(t, 1, crashes)
-	r.done, r.opts.CronCrashOnce = 2, false
-	require.NoError(t, r.pace(t.Context()))
-	assert.Equal(t, 2, crashes)
 }
 
 func TestCronStopsWhereItIsTold(t *testing.T) {
@@ -166,15 +158,9 @@ func TestTheBackendAnswersAsDocumentedAndAsTold(t *testing.T) {
 	assert.Equal(t, http.StatusOK, healthy.Code)
 	assert.JSONEq(t, `{"status": "UP"}`, healthy.Body.String())
 
-	never := map[string]string{"SANDBOX_BACKEND_NEVER_READY": "true"}
-	assert.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, info, "", never).Code)
-	assert.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, health, "", never).Code)
 	unhealthy := map[string]string{"SANDBOX_BACKEND_UNHEALTHY": "true"}
 	assert.Equal(t, http.StatusOK, ask(http.MethodGet, info, "", unhealthy).Code)
 	assert.Equal(t, http.StatusServiceUnavailable, ask(http.MethodGet, health, "", unhealthy).Code)
-	redirected := ask(http.MethodGet, info, "", map[string]string{"SANDBOX_BACKEND_REDIRECT": "true"})
-	assert.Equal(t, http.StatusMovedPermanently, redirected.Code)
-	assert.Equal(t, "https://example.org/api/service-info", redirected.Header().Get("Location"))
 
 	for _, body := range []string{"", "{}", `{"keys": 1}`, `{"keys": [1]}`} {
 		assert.Equal(t, http.StatusBadRequest, ask(http.MethodPost, "/credentials", body, nil).Code, body)

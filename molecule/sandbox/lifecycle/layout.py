@@ -11,7 +11,11 @@ from pathlib import Path
 from . import images
 from .base import HERE, ROOT, Problem
 
-LAYOUTS = ("installer", "documentation")
+# What differs between the compose files. Only the installer's has commas after the environments.
+LAYOUTS = {
+    "installer": {"version": "", "config": "$HOME/target/tower_config/", "env": "$HOME/target/tower_config/", "commas": ",,,"},
+    "documentation": {"version": 'version: "3"\n', "config": "$PWD/", "env": "", "commas": ""},
+}
 RENDERED = ROOT.parent / "shared" / "installer" / "vm"  # files rendered by the installer's templates, if somebody put them there
 
 
@@ -25,13 +29,13 @@ def config(layout, compose_dir):
 
 
 def compose_file(layout, interval, external, values):
-    text = (HERE / f"docker-compose.{layout}.yml.in").read_text()
+    text = (HERE / "docker-compose.yml.in").read_text()
     if external:
         text = re.sub(r"^ *# <db>$.*?^ *# </db>\n", "", text, flags=re.M | re.S)
     text = re.sub(r"^ *# </?db>\n", "", text, flags=re.M)
     if interval == "quick":
         text = text.replace("      timeout: 20s\n      retries: 10\n", "      interval: 2s\n      timeout: 20s\n      retries: 30\n")
-    return string.Template(text).substitute(values)
+    return string.Template(text).substitute(values | LAYOUTS[layout])
 
 
 def tower_env(url, database):

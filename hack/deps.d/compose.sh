@@ -47,7 +47,7 @@ build_compose() {
   fi
   module=github.com/docker/compose/${version%%.*}
   say "building docker compose $version from its Go module (4 minutes with an empty Go cache, once per machine)"
-  sources=$(compose_sources "$module" "$version") || fail "the Go module of docker compose $version does not have the checksum in hack/compose.txt"
+  sources=$(compose_sources "$module" "$version") || fail "the Go module of docker compose $version cannot be downloaded, or it has another checksum than in hack/compose.txt"
   # Its own go.mod and go.sum say which libraries it is built with.
   (cd "$sources" && GOFLAGS='' CGO_ENABLED=0 GOWORK=off go build -trimpath -ldflags "-s -w -X $module/internal.Version=$version" -o "$built.part" ./cmd) &
   pid=$!

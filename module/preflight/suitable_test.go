@@ -93,6 +93,10 @@ func TestEachReasonWhyAPlatformCannotRotateIsASentence(t *testing.T) {
 		}, problems: []string{"does not name its service tower-api"}},
 		{name: "an unhealthy backend", edit: func(f *Facts) { f.Unhealthy = map[string]string{"ec2-user-backend-1": "status 503"} }, problems: []string{"Backend ec2-user-backend-1 is not healthy: status 503."}},
 		{name: "no backend was asked", edit: func(f *Facts) { f.Asked = 0 }, warnings: []string{"The health of the backends was not checked"}},
+		{
+			name: "a session from elsewhere during a rotation",
+			edit: func(f *Facts) { f.Rotates, f.Sessions.Hosts = true, []string{"10.0.0.9"} }, warnings: []string{"The database db:3306/tower has sessions from other hosts (10.0.0.9)."},
+		},
 		{name: "a session from elsewhere", edit: func(f *Facts) { f.Sessions.Hosts = []string{"172.18.0.5", "10.0.0.9"} }, problems: []string{"The database db:3306/tower has sessions from other hosts (10.0.0.9)."}},
 		{name: "a session of a cron that has just started again", edit: func(f *Facts) {
 			again := f.Containers[1]

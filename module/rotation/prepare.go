@@ -73,6 +73,7 @@ func alreadyOver(o Observed, v view, entry custody.Entry) (Plan, error) {
 		phase, how, ended = PhaseAborted, "aborted", entry.AbortedAt
 	}
 	plan := nothing(phase, entry.RotationID, custodyTarget(entry), fmt.Sprintf("rotation %s was %s on %s and is not done again", entry.RotationID, how, day(ended)), v)
+	plan.EndedAt, plan.Platform = entry.EndedAt(), entry.Platform // for a later rotation that is not over
 	plan = plan.afterLast(o, v)
 	if phase == PhaseAborted {
 		plan.Warnings = []string{fmt.Sprintf("Rotation %s was aborted. To rotate, use another rotation_id.", entry.RotationID)}

@@ -206,6 +206,18 @@ func TestSecondRun_withoutARotationIDKnowsThePlatformAndTheEnd(t *testing.T) {
 	}
 }
 
+func TestSecondRun_aRotationThatIsOverKeepsItsEndWhileALaterOneIsOpen(t *testing.T) {
+	s := finalized(t)
+	later := desiredFor(StatePrepared)
+	later.RotationID, later.MadeKey = "r2", secret.New(thirdKey)
+	s.run(t, later)
+	o := s.observed(t)
+	entry, _ := o.Custody.Entry("r1")
+	plan, err := Make(o, desiredFor(StatePrepared), quick{})
+	require.NoError(t, err)
+	assert.Equal(t, entry.FinishedAt, plan.EndedAt)
+}
+
 func TestLast(t *testing.T) {
 	at := func(day int) time.Time { return time.Date(2026, 11, day, 0, 0, 0, 0, time.UTC) }
 	inventory := custody.Inventory{Ledger: []custody.Entry{

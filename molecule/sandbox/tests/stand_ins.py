@@ -108,13 +108,13 @@ def info(world, asked, _check):
     if "holds" in world and "omnibus_parameter" not in asked:  # what a run that was cut left in the standalone parameters
         out["phase"], out["fingerprints"]["current"], out["fingerprints"]["previous"] = world["holds"]
     known = out if "parameters" in gather else {}
+    if "mounts" in world and world["up"] and asked.get("platform") and asked["platform"].get("mounts", {}) not in ({}, world["mounts"]):
+        return known | {"failed": True, "msg": "This is not the Platform that ran before", "error_code": "platform_differs"}
     if "platform" in gather:
         if not world["up"]:
             return known | {"failed": True, "msg": "no containers", "error_code": "platform_not_found"}
         if asked.get("ready_timeout") and not ready(world):
             return known | {"failed": True, "msg": "the Platform is not ready", "error_code": "platform_not_ready"}
-        if "mounts" in world and asked.get("platform") and asked["platform"].get("mounts") != world["mounts"]:
-            return known | {"failed": True, "msg": "This is not the Platform that ran before", "error_code": "platform_differs"}
         services = [
             {"name": one["service"], "container": one["name"], "role": ROLES.get(one["service"], "other"), "image": "x", "state": one["state"]}
             | ({} if one["state"] == "created" else {"started_at": world.get("started_at", {}).get(one["service"], "2026-12-01T00:00:00.5Z")})

@@ -277,10 +277,24 @@ def test_one_late_answer_after_a_rotation_restarts_nothing(lab):
     assert code == 0 and lab.did() == [], said
 
 
-def test_a_platform_that_was_upgraded_after_its_rotation_is_not_stopped(lab):
-    lab.set(phase="finalized", platform=PLATFORM | {"dir": str(lab.home)}, mounts={"backend": ["/new"]})
-    code, said = lab.run()
-    assert code == 0 and lab.did() == [], said
+@pytest.mark.parametrize("up", [UP, [name for name in UP if name != "frontend"]], ids=["it runs", "its frontend is down"])
+def test_a_platform_that_was_upgraded_after_its_rotation_is_not_refused(lab, up):
+    lab.set(phase="finalized", up=up, platform=PLATFORM | {"dir": str(lab.home), "mounts": {"backend": ["/old"]}}, mounts={"backend": ["/new"]})
+    code, said = lab.run(seqera_crypto_rotation_ready_timeout=2)
+    assert "platform_differs" not in said and lab.world["up"] == UP, said
+    assert up != UP or code == 0 and lab.did() == []
+
+
+def test_a_dry_run_does_not_say_that_a_platform_is_down_that_it_has_not_looked_at(lab):
+    lab.set(phase="finalized", platform=PLATFORM | {"dir": str(lab.home)})
+    code, said = lab.run("--check")
+    assert code == 0 and "is down" not in said, said
+
+
+def test_a_compose_file_that_is_edited_long_before_an_abort_does_not_stop_the_platform(lab):
+    lab.set(phase="prepared", edited_in="prepared")
+    code, said = lab.run("-e", "seqera_crypto_rotation__compared_for=-1", entry="abort")
+    assert code == 2 and "was edited" in said and lab.did() == [] and lab.world["up"] == UP, said
 
 
 def test_the_look_in_the_outage_is_in_the_ledger_also_if_the_backend_does_not_start(lab):
@@ -358,10 +372,11 @@ def test_a_pause_in_a_task_file_does_not_end_the_playbook_in_an_outage(lab, stra
         assert code == 2 and "hook.yml uses pause or add_host" in " ".join(said.split()) and lab.did() == [], said
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_what_a_users_task_hides_is_not_in_the_report(lab, when):
+@pytest.mark.parametrize(("when", "hidden"), [("before", True), ("after", "{{ item.hides }}")])
+def test_what_a_users_task_hides_is_not_in_the_report(lab, when, hidden):
     hook, secret = lab.tmp / "hook.yml", "the-token-of-the-chat"
-    hook.write_text(json.dumps([{"name": "Tell the users", "ansible.builtin.shell": f"echo {secret} >&2; false", "no_log": True}]))
+    task = {"name": "Tell the users", "ansible.builtin.shell": f"echo {secret} >&2; false", "loop": [{"hides": True}], "no_log": hidden}
+    hook.write_text(json.dumps([task]))
     code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_report_dir=str(lab.tmp / "reports"), **{f"seqera_crypto_rotation_{when}_outage_tasks": str(hook)})
     assert code == 2 and 'The task "Tell the users" failed. Its output is hidden' in " ".join(said.split()), said
     written = [path.read_text() for path in (lab.tmp / "reports").rglob("*") if path.is_file()]
@@ -451,6 +466,12 @@ def test_a_proved_abort_whose_second_outage_may_not_begin_starts_the_platform(la
     lab.set(phase="rotated", up=[], reversed=True, holds=["idle", "bbbb", ""])
     code, said = lab.run(entry="abort", **failing(lab))
     assert code == 2 and "nobody answers" in said and lab.world["up"] == UP, said
+
+
+def test_a_restore_of_a_backup_with_few_records_is_not_taken_for_another_database(lab):
+    lab.set(restored_in="idle", up=["db"], made=UP, last_records=1000, escrow=[{"held": True, "backups": ["dump-1"], "fingerprint": "cccc"}])
+    code, said = lab.play(["restore_crypto.yml"], "-e", "seqera_crypto_restore_backup=dump-1")
+    assert code == 0 and (lab.world["phase"], lab.world["up"]) == ("finalized", UP), said
 
 
 def test_a_restore_does_not_start_the_platform_with_the_key_in_use_to_look_at_the_records(lab):

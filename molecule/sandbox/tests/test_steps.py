@@ -377,7 +377,7 @@ def test_the_module_is_told_how_many_records_there_were(lab):
 def test_another_database_after_the_start_stops_the_run_before_cron_sees_it(lab):
     lab.set(records_after=9)
     code, said = lab.run()
-    assert code == 2 and "had 20 before the Platform was stopped" in said and "Backend and cron were stopped again" in said, said
+    assert code == 2 and "but 20 are known from before" in said and "Backend and cron were stopped again" in said, said
     assert lab.did()[-2:] == ["present backend frontend", "stopped backend cron"] and "cron" not in lab.world["up"]
 
 

